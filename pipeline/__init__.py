@@ -1,0 +1,98 @@
+"""Rushes: a sentence becomes a moving draft, chunk by chunk, on the card you have.
+
+    import pipeline
+    for event in pipeline.draft(pipeline.request("a red ball moves left over snow")):
+        print(event)
+
+Rooms, each importing only from those before it:
+
+    errors      every error a person can see
+    plan/       what is decided before a weight moves; plain values, no tensors
+    events      what the engine says while it works
+    gpu/        weights onto the device and off again
+    prompt/     sentences to embeddings, once
+    video/      latents and frames to moving pictures
+    drafts/     what is on disk
+    models/     one file a family
+    engine      the main line
+    worker      the process that runs it
+    studio/     the page
+
+Importing this package imports neither torch nor gradio; the first draft does.
+"""
+
+import queue
+import secrets
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.errors import DraftError
+from pipeline.events import ENDS, Event, Failed
+from pipeline.plan.catalog import VideoShape, find_model
+from pipeline.plan.device import probe_device
+from pipeline.plan.draft import DraftPlan, plan_draft
+from pipeline.plan.presets import find_profile
+from pipeline.plan.request import GenerationRequest, Shot, frames_for
+
+__version__ = "0.1.0"
+__all__ = ["DraftError", "DraftPlan", "Event", "GenerationRequest", "Shot", "VideoShape", "draft", "plan", "request"]
+
+
+def request(prompt: str, *, model: str = "miniature", seconds: float | None = None, seed: int | None = None) -> GenerationRequest:
+    """A request with everything else as the model likes it; `dataclasses.replace` changes the rest.
+
+    Raises:
+        InvalidRequest: naming the field and the nearest legal value.
+    """
+    spec = find_model(model)
+    seconds = spec.default_seconds if seconds is None else seconds
+    return GenerationRequest(
+        shots=(Shot(prompt=prompt, seconds=seconds),),
+        model=model,
+        shape=spec.shapes[0],
+        frames=frames_for(spec, seconds),
+        steps=spec.default_steps,
+        guidance=spec.default_guidance,
+        seed=secrets.randbelow(2**32) if seed is None else seed,
+    )
+
+
+def plan(wanted: GenerationRequest) -> DraftPlan:
+    """Everything decided about a request on this machine, in milliseconds; raises InvalidRequest or DoesNotFit."""
+    profile = find_profile(wanted.profile)
+    return plan_draft(wanted, probe_device(use_card=profile.use_card), profile)
+
+
+def draft(wanted: GenerationRequest | DraftPlan, drafts: Path = Path("drafts")) -> Iterator[Event]:
+    """Make a draft under `drafts`, yielding what happens as it happens; ends with Finished, Stopped or Failed."""
+    from pipeline.drafts.journal import Journal, new_draft_id
+    from pipeline.engine import Engine
+
+    decided = wanted if isinstance(wanted, DraftPlan) else plan(wanted)
+    name, events = new_draft_id(), queue.SimpleQueue[Event | BaseException]()
+
+    def work() -> None:
+        try:
+            Engine(drafts).run(decided, name, events.put)
+        except DraftError as error:
+            failed = Failed(message=error.message, hint=error.hint)
+            Journal(drafts, name).note(failed)
+            events.put(failed)
+        except BaseException as error:
+            events.put(error)
+
+    thread = threading.Thread(target=work, daemon=True, name="rushes-draft")
+    thread.start()
+    over = False
+    try:
+        while not over:
+            event = events.get()
+            if isinstance(event, BaseException):
+                raise event
+            over = isinstance(event, ENDS)
+            yield event
+    finally:
+        if not over:
+            Journal(drafts, name).request_stop()
+        thread.join()

@@ -1,0 +1,182 @@
+"""The command line: `python -m pipeline draft "a red ball moves left over snow"`, `python -m pipeline plan "…"`.
+
+Exit codes: 0 done, 1 failed with finished parts kept, 2 bad request, 3 does not fit, 130 stopped, finished chunks kept.
+"""
+
+import argparse
+import json
+import logging
+import math
+import secrets
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pipeline
+from pipeline.errors import DoesNotFit, DraftError, InvalidRequest
+from pipeline.events import ChunkDenoised, Encoded, Event, Failed, Finished, SliceReady, Started, StepDone, Stopped
+from pipeline.plan.catalog import CATALOG, VideoShape, find_model
+from pipeline.plan.draft import DraftPlan
+from pipeline.plan.request import GenerationRequest, Shot, frames_for
+
+DONE, FAILED, BAD_REQUEST, DOES_NOT_FIT, STOPPED = 0, 1, 2, 3, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        decided = pipeline.plan(_request(options))
+        if options.command == "plan":
+            _print_plan(decided, as_json=options.json)
+            return DONE
+        return _draft(decided, options)
+    except DraftError as error:
+        _complain(error, as_json=options.json)
+        if isinstance(error, InvalidRequest):
+            return BAD_REQUEST
+        return DOES_NOT_FIT if isinstance(error, DoesNotFit) else FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description="Text-to-video drafts, chunk by chunk.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (("draft", "make a draft"), ("plan", "say what a draft would need, and why; makes nothing")):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("prompt", help="one sentence: what happens")
+        command.add_argument("--model", default="miniature", help=f"one of {', '.join(CATALOG)}")
+        length = command.add_mutually_exclusive_group()
+        length.add_argument("--seconds", type=float, help="length; the nearest legal frame count is made")
+        length.add_argument("--frames", type=int, help="exact length in frames")
+        command.add_argument("--width", type=int)
+        command.add_argument("--height", type=int)
+        command.add_argument("--steps", type=int, help="denoising steps a chunk")
+        command.add_argument("--guidance", type=float, help="how literally the sentence is taken; 1 is off")
+        command.add_argument("--negative-prompt", default="", help="what should not be seen")
+        command.add_argument("--seed", type=int, help="the same seed makes the same draft; drawn if not given")
+        command.add_argument("--profile", default="auto", help="a file in presets/vram without .toml")
+        command.add_argument("--chunk-frames", type=int, help="longest chunk")
+        command.add_argument("--overlap-frames", type=int, help="frames a chunk takes over from the one before")
+        command.add_argument("--drafts", type=Path, default=Path("drafts"), help="folder of all drafts")
+        command.add_argument("--output", type=Path, help="also put the finished mp4 here")
+        command.add_argument("--json", action="store_true", help="for machines: one JSON value, or one a line")
+    return parser
+
+
+def _request(options: argparse.Namespace) -> GenerationRequest:
+    spec = find_model(options.model)
+    seconds = spec.default_seconds if options.seconds is None else options.seconds
+    frames = frames_for(spec, seconds) if options.frames is None else options.frames
+    shape = spec.shapes[0]
+    return GenerationRequest(
+        shots=(Shot(prompt=options.prompt, seconds=max(frames, 1) / spec.fps),),
+        model=options.model,
+        shape=VideoShape(
+            width=shape.width if options.width is None else options.width,
+            height=shape.height if options.height is None else options.height,
+        ),
+        frames=frames,
+        steps=spec.default_steps if options.steps is None else options.steps,
+        guidance=spec.default_guidance if options.guidance is None else options.guidance,
+        seed=secrets.randbelow(2**32) if options.seed is None else options.seed,
+        profile=options.profile,
+        negative_prompt=options.negative_prompt,
+        chunk_frames=options.chunk_frames,
+        overlap_frames=options.overlap_frames,
+    )
+
+
+def _print_plan(plan: DraftPlan, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(plan.to_json(), ensure_ascii=False))
+        return
+    request, memory, forecast = plan.request, plan.memory, plan.forecast
+    print(f"{plan.spec.title}, {request.shape.width}x{request.shape.height}, {request.frames} frames "
+          f"({request.seconds:.1f} s), {request.steps} steps, seed {request.seed}")
+    print(f"  about {_seconds(forecast.low_seconds)} to {_seconds(forecast.high_seconds)}, first picture after about "
+          f"{_seconds(forecast.first_slice_seconds)}")
+    for stage, need in memory.stage_bytes.items():
+        print(f"  {stage:8} {need / 2**30:6.2f} GiB of {memory.budget_bytes / 2**30:.1f}")
+    for chunk in plan.chunks:
+        print(f"  chunk {chunk.index}: {plan.spec.frames_of(chunk.latents)} frames, seed {chunk.seed}")
+    for reason in plan.reasons:
+        print(f"  - {reason}")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{math.ceil(seconds)} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _complain(error: DraftError, *, as_json: bool) -> None:
+    if as_json:
+        field = {"field": error.field} if isinstance(error, InvalidRequest) else {}
+        print(json.dumps({"error": error.message, "hint": error.hint} | field, ensure_ascii=False))
+    print(f"{error}", file=sys.stderr)
+
+
+def _draft(plan: DraftPlan, options: argparse.Namespace) -> int:
+    events = pipeline.draft(plan, options.drafts)
+    code, folder = FAILED, options.drafts
+    try:
+        for event in _shown(events, plan, as_json=options.json):
+            match event:
+                case Started():
+                    folder = options.drafts / event.draft
+                case Finished():
+                    code = DONE
+                    _report(folder / event.file, options)
+                case Failed():
+                    print(f"{event.message} {event.hint}".strip(), file=sys.stderr)
+    except KeyboardInterrupt:
+        code = STOPPED
+        events.close()  # asks the engine to stop and waits for it to keep what is finished
+        kept = folder / "draft.mp4"
+        if kept.exists():
+            _report(kept, options)
+    return code
+
+
+def _report(video: Path, options: argparse.Namespace) -> None:
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(video, options.output)
+    if not options.json:
+        print(options.output or video)
+
+
+def _shown(events: Iterator[Event], plan: DraftPlan, *, as_json: bool) -> Iterator[Event]:
+    """Pass events on, showing each: a progress bar, or a JSON line."""
+    from tqdm import tqdm
+
+    total = len(plan.chunks) * plan.request.steps
+    with tqdm(total=total, unit="step", disable=as_json, file=sys.stderr, dynamic_ncols=True) as bar:
+        for event in events:
+            if as_json:
+                print(json.dumps(_plain(event), ensure_ascii=False), flush=True)
+            match event:
+                case Encoded():
+                    bar.set_description("sentence known" if event.cached == event.sentences else "sentence read")
+                case StepDone():
+                    bar.set_description(f"chunk {event.chunk + 1} of {len(plan.chunks)}", refresh=False)
+                    bar.update()
+                case SliceReady():
+                    ready = (event.first_frame + event.frames) / plan.spec.fps
+                    bar.set_postfix_str(f"{ready:.1f} of {plan.request.seconds:.1f} s can be played")
+                case ChunkDenoised() | Started() | Finished() | Stopped() | Failed():
+                    pass
+            yield event
+
+
+def _plain(event: Event) -> dict[str, object]:
+    if isinstance(event, Started):
+        return {"event": "Started", "draft": event.draft}
+    values = asdict(event)
+    values.pop("preview", None)
+    return {"event": type(event).__name__} | values
+
+
+if __name__ == "__main__":
+    sys.exit(main())

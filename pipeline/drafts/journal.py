@@ -1,0 +1,149 @@
+"""One draft's folder: the truth about it. Everything is written under a temporary name, synced, then renamed.
+
+    drafts/<id>/  request.json  plan.json  embeddings.safetensors  chunk-000.latents.safetensors
+                  slice-000.mp4  draft.mp4  events.jsonl  STOP
+
+Knows file names and how to write them; knows nothing about models, tensors' meaning or video.
+"""
+
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import WriteFailed
+from pipeline.events import Event, Started, StepDone
+from pipeline.plan.draft import DraftPlan
+
+ID_PATTERN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{16}")
+MEDIA_PATTERN = re.compile(r"(?:slice-[0-9]{3}|draft)\.mp4")
+"""The only files of a draft a browser may ask for."""
+
+
+def new_draft_id() -> str:
+    """Local time for people, 64 random bits so that nobody guesses another's draft."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(8)}"
+
+
+class Journal:
+    """The folder of one draft.
+
+    Args:
+        drafts: the drafts folder; made if missing.
+        draft: an id from `new_draft_id`.
+
+    Raises:
+        WriteFailed: from every writing method, when the disk refuses.
+    """
+
+    def __init__(self, drafts: Path, draft: str) -> None:
+        if not ID_PATTERN.fullmatch(draft):
+            raise ValueError(f"not a draft id: {draft!r}")
+        self.draft, self.folder = draft, drafts / draft
+
+    def begin(self, plan: DraftPlan) -> None:
+        """Make the folder and write request and plan."""
+        with _refusals(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        self.write_json("request.json", asdict(plan.request))
+        self.write_json("plan.json", plan.to_json())
+
+    def path(self, name: str) -> Path:
+        """A file of this draft."""
+        return self.folder / name
+
+    def embeddings_path(self) -> Path:
+        """Where the embeddings of this draft's sentences are."""
+        return self.path("embeddings.safetensors")
+
+    def latents_path(self, chunk: int) -> Path:
+        """Where a chunk's latents are."""
+        return self.path(f"chunk-{chunk:03d}.latents.safetensors")
+
+    def slice_path(self, index: int) -> Path:
+        """Where a slice's mp4 is."""
+        return self.path(f"slice-{index:03d}.mp4")
+
+    def video_path(self) -> Path:
+        """Where the finished mp4 is."""
+        return self.path("draft.mp4")
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write plain values as JSON."""
+        with self.writing(self.path(name)) as temporary:
+            temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+
+    @contextmanager
+    def writing(self, path: Path) -> Iterator[Path]:
+        """A temporary path; on leaving it is synced and renamed to `path`, on an error it is removed."""
+        temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+        with _refusals(path):
+            try:
+                yield temporary
+                with temporary.open("rb") as file:
+                    os.fsync(file.fileno())
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def note(self, event: Event) -> None:
+        """Append an event as one line; pictures stay out. A torn line before it is closed first."""
+        if isinstance(event, StepDone):
+            event = replace(event, preview=None)
+        row: dict[str, Any] = {"event": type(event).__name__, "at": round(time.time(), 3)}
+        row |= {"draft": event.draft} if isinstance(event, Started) else asdict(event)
+        line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        with _refusals(self.folder), self.path("events.jsonl").open("a+b") as file:
+            if file.seek(0, os.SEEK_END):
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            file.write(line)
+
+    def request_stop(self) -> None:
+        """Ask whoever works on this draft to stop; a file, so that it works across processes."""
+        with _refusals(self.folder):
+            self.path("STOP").touch()
+
+    def stop_requested(self) -> bool:
+        """Whether somebody asked."""
+        return self.path("STOP").exists()
+
+
+def read_events(folder: Path) -> list[dict[str, Any]]:
+    """The events noted in a draft's folder, in order; a torn line is ignored."""
+    rows = []
+    try:
+        # As bytes: a line may be torn inside a character, and text also splits at characters that JSON leaves alone
+        lines = (folder / "events.jsonl").read_bytes().splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
+
+
+def read_json(path: Path) -> Any:
+    """Plain values from a file of a draft; None when it is missing or torn."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WriteFailed(
+            str(path), f"{path} cannot be written: {error.strerror or error}.", "Choose another folder with --drafts."
+        ) from error

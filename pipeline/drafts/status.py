@@ -1,0 +1,202 @@
+"""A draft as a page sees it: a snapshot that can be drawn at any time, built from what the engine said.
+
+The same rules read a running draft's events and an old draft's folder, so both look alike.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from pipeline.drafts.journal import Journal, read_events, read_json
+from pipeline.events import (
+    ChunkDenoised,
+    Encoded,
+    Event,
+    Failed,
+    Finished,
+    Preview,
+    SliceReady,
+    Started,
+    StepDone,
+    Stopped,
+)
+
+SMOOTHING = 0.3  # weight of the newest step in the running mean of step times
+
+
+class DraftState(StrEnum):
+    """Where a draft stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return self in (DraftState.FINISHED, DraftState.STOPPED, DraftState.FAILED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DraftStatus:
+    """A snapshot of one draft. `version` grows with every change; `request` and shapes are plain values."""
+
+    draft: str
+    version: int
+    state: DraftState
+    request: Mapping[str, Any]
+    ahead: int
+    chunks: int
+    chunk: int
+    step: int
+    steps: int
+    chunks_done: int
+    chunk_stops_seconds: tuple[float, ...]
+    slices: tuple[SliceReady, ...]
+    preview: Preview | None
+    fps: int
+    seconds: float
+    eta_seconds: float | None
+    first_slice_eta_seconds: float | None
+    elapsed_seconds: float | None
+    video: str | None
+    video_frames: int
+    message: str
+    hint: str
+
+
+@dataclass(slots=True, kw_only=True)
+class DraftRecord:
+    """What is known about a draft; changed by `apply`, looked at through `snapshot`.
+
+    `plan` is `DraftPlan.to_json()`, `fps` and `stride` its model's clock and frames a latent.
+    """
+
+    draft: str
+    plan: Mapping[str, Any]
+    fps: int
+    stride: int
+    state: DraftState = DraftState.QUEUED
+    version: int = 0
+    chunk: int = 0
+    step: int = 0
+    chunks_done: int = 0
+    slices: list[SliceReady] = field(default_factory=list)
+    preview: Preview | None = None
+    video: str | None = None
+    video_frames: int = 0
+    message: str = ""
+    hint: str = ""
+    _began: float | None = None
+    _took: float | None = None
+    _step_seconds: float | None = None
+    _slice_seconds: list[float] = field(default_factory=list)
+
+    def apply(self, event: Event) -> None:
+        """Take in what the engine said."""
+        self.version += 1
+        match event:
+            case Started():
+                self.state, self._began = DraftState.RUNNING, time.monotonic()
+            case StepDone():
+                self.chunk, self.step = event.chunk, event.step
+                self.preview = event.preview or self.preview
+                mean = self._step_seconds
+                self._step_seconds = event.seconds if mean is None else mean + SMOOTHING * (event.seconds - mean)
+            case ChunkDenoised():
+                self.chunks_done, self.step = event.chunk + 1, 0
+                self.chunk = min(event.chunk + 1, len(self.plan["chunks"]) - 1)
+            case SliceReady():
+                self.slices.append(event)
+                self._slice_seconds.append(event.seconds)
+            case Finished():
+                self.state, self.video, self.video_frames = DraftState.FINISHED, event.file, event.frames
+                self._took, self.preview = event.seconds, None
+            case Stopped():
+                self.state, self.video, self.video_frames = DraftState.STOPPED, event.file, event.frames
+                self._took, self.preview = event.seconds, None
+            case Failed():
+                self.state, self.message, self.hint, self.preview = DraftState.FAILED, event.message, event.hint, None
+            case Encoded():
+                pass
+
+    def mark_stopping(self) -> None:
+        """The person asked; the engine has not answered yet."""
+        if self.state in (DraftState.QUEUED, DraftState.RUNNING):
+            self.state, self.version = DraftState.STOPPING, self.version + 1
+
+    def snapshot(self, *, ahead: int = 0) -> DraftStatus:
+        """The draft now."""
+        request, chunks = self.plan["request"], self.plan["chunks"]
+        first, everything = self._seconds_left()
+        return DraftStatus(
+            draft=self.draft,
+            version=self.version,
+            state=self.state,
+            request=request,
+            ahead=ahead,
+            chunks=len(chunks),
+            chunk=self.chunk,
+            step=self.step,
+            steps=request["steps"],
+            chunks_done=self.chunks_done,
+            chunk_stops_seconds=tuple(((chunk["stop"] - 1) * self.stride + 1) / self.fps for chunk in chunks),
+            slices=tuple(self.slices),
+            preview=self.preview,
+            fps=self.fps,
+            seconds=request["frames"] / self.fps,
+            eta_seconds=everything,
+            first_slice_eta_seconds=first,
+            elapsed_seconds=self._took if self._began is None else self._took or time.monotonic() - self._began,
+            video=self.video,
+            video_frames=self.video_frames,
+            message=self.message,
+            hint=self.hint,
+        )
+
+    def _seconds_left(self) -> tuple[float | None, float | None]:
+        """To the first slice and to the end: the forecast at first, then measured steps and slices."""
+        if self.state.over or self._began is None:
+            return None, None
+        forecast = self.plan["forecast"]
+        if self._step_seconds is None:
+            passed = time.monotonic() - self._began
+            first, everything = forecast["first_slice_seconds"], forecast["total_seconds"]
+            return max(1.0, first - passed), max(1.0, everything - passed)
+        steps = self.plan["request"]["steps"]
+        slices = self.plan["slices"]
+        piece = sum(self._slice_seconds) / len(self._slice_seconds) if self._slice_seconds else 4 * self._step_seconds
+        left = (len(self.plan["chunks"]) - self.chunks_done) * steps - self.step
+        everything = left * self._step_seconds + (len(slices) - len(self.slices)) * piece
+        if self.slices:
+            return None, everything
+        until_first = (slices[0]["chunk"] + 1 - self.chunks_done) * steps - self.step
+        return until_first * self._step_seconds + piece, everything
+
+
+_ROWS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Encoded, StepDone, ChunkDenoised, SliceReady, Finished, Stopped, Failed)
+}
+
+
+def read_record(journal: Journal, *, fps: int, stride: int) -> DraftRecord | None:
+    """A draft from its folder; None when there is none. One that nobody works on any more counts as failed."""
+    plan = read_json(journal.path("plan.json"))
+    if not isinstance(plan, dict) or "chunks" not in plan:
+        return None
+    record = DraftRecord(draft=journal.draft, plan=plan, fps=fps, stride=stride)
+    for row in read_events(journal.folder):
+        kind = _ROWS.get(str(row.pop("event", "")))
+        row.pop("at", None)
+        if kind is not None:
+            record.apply(kind(**row))
+    record.slices = [piece for piece in record.slices if journal.path(piece.file).exists()]
+    if not record.state.over:
+        kept = f"{record.chunks_done} of {len(plan['chunks'])} chunks were kept."
+        record.apply(Failed(message="Rushes was closed while this draft was being made.", hint=kept))
+    return record

@@ -1,0 +1,94 @@
+"""Every error a person can see. The message says what was asked and what is legal, the hint what to do.
+
+* DraftError               shown to the person as written; anything else is a bug
+  x InvalidRequest         field                          raised by plan/, before a weight moves
+    + PresetError          file                           a TOML file in presets/ that cannot be read
+  x DoesNotFit             stage, need_bytes, budget_bytes
+  x ModelUnavailable       model                          missing, partial or unreadable weights
+  x OutOfMemory            stage                          raised in gpu/residency.py only
+  x WriteFailed            path                           drafts folder, mp4, ffmpeg
+  x DraftsInUse            path                           another Rushes works on this drafts folder
+* StopRequested            control flow, not an error
+"""
+
+
+class DraftError(Exception):
+    """Something a person should read.
+
+    Args:
+        message: one sentence with the values involved.
+        hint: what to do about it; may be empty.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class InvalidRequest(DraftError):
+    """A request that no machine could carry out; `field` names the control it belongs to."""
+
+    def __init__(self, field: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.field = field
+
+
+class PresetError(InvalidRequest):
+    """A preset file with an unknown key, a wrong type or a value off its model's grid."""
+
+    def __init__(self, file: str, key: str, message: str) -> None:
+        super().__init__("profile", f"{file}: {key}: {message}")
+        self.file = file
+
+
+class DoesNotFit(DraftError):
+    """A request that needs more memory than the profile or the machine allows, found before anything is loaded."""
+
+    def __init__(self, stage: str, need_bytes: int, budget_bytes: int, hint: str) -> None:
+        super().__init__(
+            f"The {stage} stage needs about {need_bytes / 2**30:.1f} GiB and {budget_bytes / 2**30:.1f} GiB are allowed.",
+            hint,
+        )
+        self.stage, self.need_bytes, self.budget_bytes = stage, need_bytes, budget_bytes
+
+
+class ModelUnavailable(DraftError):
+    """Weights that are missing, partial or not what their name says."""
+
+    def __init__(self, model: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.model = model
+
+
+class OutOfMemory(DraftError):
+    """The device ran out of memory in `stage`, against the forecast."""
+
+    def __init__(self, stage: str, hint: str = "") -> None:
+        super().__init__(f"The device ran out of memory while it was busy with {stage}.", hint)
+        self.stage = stage
+
+
+class WriteFailed(DraftError):
+    """A file could not be written or made."""
+
+    def __init__(self, path: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.path = path
+
+
+class DraftsInUse(DraftError):
+    """Another Rushes already works on this drafts folder."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"Another Rushes is already working on the drafts folder {path}.",
+            "Close it, or choose another folder with --drafts.",
+        )
+        self.path = path
+
+
+class StopRequested(Exception):
+    """Raised inside a stage when the person asked to stop; what is finished is kept."""

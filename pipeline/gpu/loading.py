@@ -1,0 +1,118 @@
+"""From a folder in diffusers' layout to one component at a time. Safetensors only; nothing is ever downloaded here."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel, SchedulerMixin
+from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from torch import nn
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel
+
+from pipeline.errors import ModelUnavailable
+from pipeline.plan.catalog import Component, ModelSpec
+
+ASSETS = Path(__file__).resolve().parents[2] / "assets"
+CLASSES: dict[str, type[nn.Module]] = {
+    "AutoencoderKLLTXVideo": AutoencoderKLLTXVideo,
+    "LTXVideoTransformer3DModel": LTXVideoTransformer3DModel,
+    "T5EncoderModel": T5EncoderModel,
+}
+"""Component classes Rushes will instantiate. A folder that names another is refused, whatever it holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checked folder: every component is there, of a known class, with readable safetensors."""
+
+    model: str
+    folder: Path
+
+    def load(self, component: Component, dtype: torch.dtype) -> nn.Module:
+        """Open one component on the CPU in `dtype`; modules that must stay in float32 do (`from_pretrained`)."""
+        kind = CLASSES[_class_name(self.model, self.folder, component)]
+        try:
+            return kind.from_pretrained(self.folder / component, dtype=dtype, use_safetensors=True)  # type: ignore[attr-defined, no-any-return]
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ModelUnavailable(
+                self.model, f"{component} of {self.model} cannot be loaded: {_first_line(error)}"
+            ) from error
+
+    def scheduler(self) -> SchedulerMixin:
+        """The sampler the checkpoint ships with."""
+        return FlowMatchEulerDiscreteScheduler.from_pretrained(self.folder / "scheduler")
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer that goes with the text encoder."""
+        return AutoTokenizer.from_pretrained(self.folder / "tokenizer")  # type: ignore[no-any-return]
+
+    def fingerprint(self, component: Component) -> str:
+        """Names the weights of a component for caches: changes when the files change."""
+        files = sorted((self.folder / component).glob("*.safetensors"))
+        return f"{self.model}/{component}/" + ",".join(f"{f.stat().st_size}:{f.stat().st_mtime_ns}" for f in files)
+
+
+def find_checkpoint(spec: ModelSpec) -> Checkpoint:
+    """The checkpoint's folder: shipped with Rushes, or in Hugging Face's cache.
+
+    Raises:
+        ModelUnavailable: when it is not there, not whole, or not what it should be; before anything big is read.
+    """
+    if not spec.repository:
+        return check_folder(spec.key, ASSETS / spec.key)
+    try:
+        folder = snapshot_download(spec.repository, local_files_only=True)
+    except LocalEntryNotFoundError as error:
+        raise ModelUnavailable(
+            spec.key, f"{spec.title} is not on this machine.", f"Get it with: hf download {spec.repository}"
+        ) from error
+    return check_folder(spec.key, Path(folder))
+
+
+@lru_cache(maxsize=8)
+def check_folder(model: str, folder: Path) -> Checkpoint:
+    """Check a folder in diffusers' layout without reading weights: a few kilobytes a file."""
+    for component in Component:
+        _class_name(model, folder, component)
+        files = sorted((folder / component).glob("*.safetensors"))
+        if not files:
+            raise ModelUnavailable(model, f"{folder / component} holds no safetensors file.", "Install it again.")
+        for index in (folder / component).glob("*.safetensors.index.json"):
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            missing = sorted(shards - {file.name for file in files})
+            if missing:
+                raise ModelUnavailable(model, f"{folder / component} misses {missing[0]}.", "Install it again.")
+        for file in files:
+            try:
+                with safe_open(file, framework="pt") as weights:
+                    weights.keys()
+            except (SafetensorError, OSError) as error:
+                raise ModelUnavailable(
+                    model, f"{file} is damaged: {_first_line(error)}", "Delete it and install it again."
+                ) from error
+    for part in ("tokenizer", "scheduler"):
+        if not (folder / part).is_dir():
+            raise ModelUnavailable(model, f"{folder} has no {part}.", "Install it again.")
+    return Checkpoint(model, folder)
+
+
+def _class_name(model: str, folder: Path, component: Component) -> str:
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelUnavailable(
+            model, f"{folder} is not a checkpoint: model_index.json cannot be read.", "Install it again."
+        ) from error
+    name = str(index.get(component, [None, None])[1])
+    if name not in CLASSES:
+        raise ModelUnavailable(model, f"{folder}: {component} is a {name}, which Rushes does not run.")
+    return name
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

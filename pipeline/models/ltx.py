@@ -1,0 +1,201 @@
+"""LTX-Video and everything built like it, the miniature included, through diffusers' `LTXConditionPipeline`."""
+
+import logging
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKLLTXVideo, LTXConditionPipeline
+from torch import Tensor, nn
+
+from pipeline.gpu.loading import Checkpoint, find_checkpoint
+from pipeline.gpu.residency import on_device, torch_device, torch_dtype
+from pipeline.models.base import Frames, OnStep, Sampling
+from pipeline.plan.catalog import Component, ModelSpec, SigmaSchedule
+from pipeline.plan.chunks import Chunk
+from pipeline.plan.device import Device
+from pipeline.plan.memory import Stage
+from pipeline.prompt.cache import PromptEmbeds
+from pipeline.video.preview import LatentMap
+
+# The pipeline hands its timesteps to the scheduler, which then warns at every chunk that it may shift the sigmas; LTX's
+# and the miniature's schedulers have a shift of 1, which changes nothing.
+logging.getLogger("diffusers.schedulers.scheduling_flow_match_euler_discrete").setLevel(logging.ERROR)
+
+# LTX-Video 0.9.1 and later decode at a small timestep with a little noise; values of the 0.9.5 model card's example.
+DECODE_TIMESTEP = 0.05
+DECODE_NOISE_SCALE = 0.025
+
+
+class ContinuedPipeline(LTXConditionPipeline):
+    """`LTXConditionPipeline` that begins a window with given latents instead of given pictures.
+
+    The given latents sit at per-token timestep 0 from the first step on, so they come out bit for bit as they went in,
+    and the window's positions are those of the draft's timeline: position 0 is a first latent (one frame), later ones
+    stand for eight frames each.
+    """
+
+    _callback_tensor_inputs = ("latents", "noise_pred")
+    tail: Tensor | None = None  # [1, C, f, h, w], normalised
+    first_latent: int = 0
+
+    @property
+    def _execution_device(self) -> torch.device:
+        return self.transformer.device  # the VAE here is a description only
+
+    def prepare_latents(self, conditions: list[Tensor] | None = None, *args: Any, **arguments: Any) -> Any:
+        """Noise with the tail in front: packed latents, mask of what is given, positions, number of extra tokens."""
+        del conditions  # a black frame that only tells the pipeline that something is given
+        latents, _, video_ids, extra = super().prepare_latents([], *args, **arguments)
+        frames = self.vae_temporal_compression_ratio
+        if self.first_latent:
+            count = (arguments["num_frames"] - 1) // frames + 1
+            index = torch.arange(count, device=video_ids.device).repeat_interleave(video_ids.shape[2] // count)
+            video_ids[:, 0] = (index + self.first_latent) * frames + 1 - frames
+        if self.tail is None:
+            return latents, None, video_ids, extra
+        given = self._pack_latents(self.tail.to(latents), 1, 1)
+        latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
+        mask = torch.zeros(latents.shape[:2], device=latents.device)
+        mask[:, : given.shape[1]] = 1.0
+        return latents, mask, video_ids, extra
+
+
+class LTXModel:
+    """One LTX-like checkpoint. Transformer and VAE stay in main memory between chunks, the encoder does not."""
+
+    def __init__(self, spec: ModelSpec, device: Device) -> None:
+        self.spec, self.device = spec, device
+        self.checkpoint: Checkpoint = find_checkpoint(spec)
+        self._kept: dict[Component, nn.Module] = {}
+
+    def encoder_fingerprint(self) -> str:
+        """Names the text encoder's weights."""
+        return self.checkpoint.fingerprint(Component.TEXT_ENCODER)
+
+    def encode(self, sentences: list[str]) -> list[PromptEmbeds]:
+        """Embeddings [1, T, D] on the CPU, one a sentence."""
+        with on_device(lambda: self._load(Component.TEXT_ENCODER), Stage.ENCODE, self.device) as encoder:
+            pipe = LTXConditionPipeline(
+                scheduler=self.checkpoint.scheduler(),
+                vae=None,
+                text_encoder=encoder,
+                tokenizer=self.checkpoint.tokenizer(),
+                transformer=None,
+            )
+            with torch.no_grad():
+                embeds, mask, _, _ = pipe.encode_prompt(
+                    sentences,
+                    do_classifier_free_guidance=False,
+                    max_sequence_length=self.spec.text_tokens,
+                    device=torch_device(self.device),
+                )
+        return [
+            PromptEmbeds(embeds[index : index + 1].cpu(), mask[index : index + 1].cpu().long())
+            for index in range(len(sentences))
+        ]
+
+    def denoise(self, chunk: Chunk, sampling: Sampling, *, tail: Tensor | None, on_step: OnStep) -> Tensor:
+        """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, bit for bit."""
+        shape, spec = sampling.shape, self.spec
+
+        def after_step(pipe: ContinuedPipeline, index: int, _: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            def clean() -> Tensor:
+                sigma = pipe.scheduler.sigmas[index + 1].to(tensors["latents"])
+                packed = tensors["latents"] - sigma * tensors["noise_pred"]
+                size = shape.height // spec.pixel_multiple, shape.width // spec.pixel_multiple
+                latents: Tensor = pipe._unpack_latents(packed, chunk.latents, *size)
+                if tail is not None:
+                    latents[:, :, : chunk.overlap] = tail.to(latents)
+                return latents
+
+            on_step(index + 1, clean)
+            return {}
+
+        with on_device(lambda: self._keep(Component.TRANSFORMER), Stage.DENOISE, self.device) as transformer:
+            pipe = ContinuedPipeline(
+                scheduler=self.checkpoint.scheduler(),
+                vae=self._vae_description,
+                text_encoder=None,
+                tokenizer=None,
+                transformer=transformer,
+            )
+            pipe.set_progress_bar_config(disable=True)
+            pipe.tail, pipe.first_latent = tail, chunk.start
+            positive, negative = sampling.positive, sampling.negative or sampling.positive
+            where = torch_device(self.device)
+            latents: Tensor = pipe(
+                image=None if tail is None else torch.zeros(1, 3, shape.height, shape.width),
+                image_cond_noise_scale=0.0,
+                width=shape.width,
+                height=shape.height,
+                num_frames=spec.frames_of(chunk.latents),
+                frame_rate=spec.fps,
+                num_inference_steps=sampling.steps,
+                timesteps=timesteps(spec, sampling.steps),
+                guidance_scale=sampling.guidance if sampling.negative else 1.0,
+                generator=torch.Generator("cpu").manual_seed(chunk.seed),
+                prompt_embeds=positive.embeds.to(where),
+                prompt_attention_mask=positive.mask.to(where),
+                negative_prompt_embeds=negative.embeds.to(where),
+                negative_prompt_attention_mask=negative.mask.to(where),
+                output_type="latent",
+                return_dict=False,
+                callback_on_step_end=after_step,
+                callback_on_step_end_tensor_inputs=["latents", "noise_pred"],
+            )[0]
+        return latents.float().cpu().contiguous()
+
+    def decode(self, latents: Tensor) -> Frames:
+        """Frames [F, H, W, 3] of one window."""
+        with on_device(lambda: self._keep(Component.VAE), Stage.DECODE, self.device) as vae, torch.no_grad():
+            dtype = torch_dtype(self.device)
+            normalised = latents.to(torch_device(self.device), torch.float32)
+            mean, std = (buffer.view(1, -1, 1, 1, 1).to(normalised) for buffer in (vae.latents_mean, vae.latents_std))
+            values = normalised * std / vae.config.scaling_factor + mean
+            timestep = None
+            if vae.config.timestep_conditioning:
+                noise = torch.randn(values.shape, generator=torch.Generator("cpu").manual_seed(0)).to(values)
+                values = (1 - DECODE_NOISE_SCALE) * values + DECODE_NOISE_SCALE * noise
+                timestep = torch.tensor([DECODE_TIMESTEP], device=values.device, dtype=dtype)
+            video = vae.decode(values.to(dtype), timestep, return_dict=False)[0][0]
+            pixels = video.float().clamp_(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)
+            return np.ascontiguousarray(pixels.permute(1, 2, 3, 0).cpu().numpy())
+
+    def preview(self, latents: Tensor) -> Frames | None:
+        """Rough frames by the linear map fitted for this VAE, where the checkpoint has one."""
+        return self._latent_map.draw(latents) if self._latent_map else None
+
+    def warm_up(self) -> None:
+        """Read transformer and VAE into main memory."""
+        self._keep(Component.TRANSFORMER)
+        self._keep(Component.VAE)
+
+    def _load(self, component: Component) -> nn.Module:
+        return self.checkpoint.load(component, torch_dtype(self.device))
+
+    def _keep(self, component: Component) -> nn.Module:
+        if component not in self._kept:
+            self._kept[component] = self._load(component)
+        return self._kept[component]
+
+    @cached_property
+    def _vae_description(self) -> nn.Module:
+        """The VAE without weights: the pipeline reads its grid and precision from it."""
+        config = AutoencoderKLLTXVideo.load_config(self.checkpoint.folder / Component.VAE)
+        with init_empty_weights():
+            return AutoencoderKLLTXVideo.from_config(config)
+
+    @cached_property
+    def _latent_map(self) -> LatentMap | None:
+        return LatentMap.load(self.checkpoint.folder / "preview" / "latent_rgb.safetensors")
+
+
+def timesteps(spec: ModelSpec, steps: int) -> list[float] | None:
+    """Timesteps 1000 down to nearly 0; None lets the pipeline use LTX-Video's linear-quadratic schedule."""
+    if spec.sigma_schedule is SigmaSchedule.LINEAR_QUADRATIC:
+        return None
+    even = [1 - index / steps for index in range(steps)]
+    return [1000 * spec.sigma_shift * sigma / (1 + (spec.sigma_shift - 1) * sigma) for sigma in even]

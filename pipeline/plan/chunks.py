@@ -1,0 +1,142 @@
+"""Where the chunks and the slices of a draft lie on its latent timeline. Integers only; no tensors, no models.
+
+A draft is one sequence of latent frames. A chunk is a window on it whose first `overlap` latents are already there;
+a slice is what one VAE window adds to the picture:
+
+    latents      0 1 2 3 4 5 6 7 8 9 10 11 12
+    chunk 0      [-----------]                    adds 0..6
+    chunk 1            [=====--------)            given 4..6, adds 7..9   (= overlap)
+    slice 0      [-----------]                    decodes 0..6, holds the frames of 5..6 back
+    slice 1              [~==-----)               decodes 4..9: 4 is only warm-up (~), 5..6 are faded over
+"""
+
+from dataclasses import dataclass
+
+from pipeline.errors import InvalidRequest
+
+SHARED_LATENTS = 3
+"""Latents two neighbouring decode windows share: the first is warm-up, the others are faded from one to the other.
+
+LTX's decoder looks both ways in time, so a window's own ends are its worst frames; two latents of fade leave each
+side at least one latent away from its end where its weight is above a half.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chunk:
+    """A window [start, stop) of the latent timeline, denoised in one go; its first `overlap` latents are given."""
+
+    index: int
+    start: int
+    stop: int
+    overlap: int
+    seed: int
+    shot: int
+
+    @property
+    def latents(self) -> int:
+        """Latent frames in the window."""
+        return self.stop - self.start
+
+    @property
+    def new_latents(self) -> int:
+        """Latent frames it adds."""
+        return self.latents - self.overlap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """A decode window [start, stop) and the frames [first_frame, first_frame + frames) it makes final.
+
+    Of the decoded frames the first `skip` are dropped, the next `fade` are faded over what the slice before held
+    back, and the last `hold` are held back for the next.
+    """
+
+    index: int
+    chunk: int
+    start: int
+    stop: int
+    skip: int
+    fade: int
+    hold: int
+    first_frame: int
+    frames: int
+
+
+def plan_chunks(
+    latents: int, *, longest: int, overlap: int, seed: int, shot_stops: tuple[int, ...]
+) -> tuple[Chunk, ...]:
+    """Cut a timeline into as few windows as possible, of nearly equal length.
+
+    Args:
+        latents: length of the timeline, at least 1.
+        longest: most latents in a window; more than `overlap`.
+        overlap: latents that each chunk but the first is given.
+        seed: of the first chunk; each further chunk uses the next number, modulo 2**32.
+        shot_stops: where each shot ends on the timeline, ascending, the last one `latents`.
+
+    Returns:
+        Chunks in order. Together they add every latent exactly once.
+    """
+    if longest <= overlap:
+        raise InvalidRequest(
+            "overlap_frames",
+            f"An overlap of {overlap} latents leaves nothing new in a chunk of {longest}.",
+            f"Use at most {longest - 1}.",
+        )
+    extra = max(0, latents - longest)
+    count = 1 + -(-extra // (longest - overlap))
+    total = latents + (count - 1) * overlap  # latents denoised, the given ones counted
+    lengths = [total // count + (index < total % count) for index in range(count)]
+    chunks, start = [], 0
+    for index, length in enumerate(lengths):
+        given = overlap if index else 0
+        stop = start + length
+        middle = (start + given + stop) / 2
+        shot = next(number for number, end in enumerate(shot_stops) if middle <= end)
+        chunks.append(Chunk(index=index, start=start, stop=stop, overlap=given, seed=(seed + index) % 2**32, shot=shot))
+        start = stop - overlap
+    return tuple(chunks)
+
+
+def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int) -> tuple[Slice, ...]:
+    """The decode windows of a draft, each as early as the chunks allow and at most `window` latents long.
+
+    Args:
+        chunks: from `plan_chunks`.
+        window: most latents decoded at once; more than `SHARED_LATENTS` unless it holds the whole draft.
+        stride: frames a latent stands for (the first one stands for a single frame).
+
+    Returns:
+        Slices in order; their frames cover the draft exactly once.
+    """
+    last = chunks[-1].stop
+    assert window > SHARED_LATENTS or window >= last, "such a window never reaches the end"
+    slices: list[Slice] = []
+    start = done = 0  # next window's start; frames already final
+    for chunk in chunks:
+        while start == 0 or start + SHARED_LATENTS < chunk.stop:
+            stop = min(start + window, chunk.stop)
+            if stop < last and stop - start <= SHARED_LATENTS:
+                break  # too little for a window of its own: leave it to the next chunk
+            hold = 0 if stop == last else (SHARED_LATENTS - 1) * stride
+            fade = (SHARED_LATENTS - 1) * stride if slices else 0
+            frames = (stop - 1) * stride + 1 - hold - done
+            slices.append(
+                Slice(
+                    index=len(slices),
+                    chunk=chunk.index,
+                    start=start,
+                    stop=stop,
+                    skip=1 if slices else 0,
+                    fade=fade,
+                    hold=hold,
+                    first_frame=done,
+                    frames=frames,
+                )
+            )
+            done += frames
+            if stop == last:
+                return tuple(slices)
+            start = stop - SHARED_LATENTS
+    return tuple(slices)

@@ -1,0 +1,133 @@
+"""Profiles and looks: TOML files a person can copy, read strictly.
+
+The file's stem is its key. Unknown keys, wrong types and values off a model's grid are refused with
+`file: table.key: message`. Nothing is inherited between files.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar, get_type_hints
+
+from pipeline.errors import InvalidRequest, PresetError
+from pipeline.plan.catalog import VideoShape, find_model
+from pipeline.plan.request import GenerationRequest, Shot, frames_for
+
+PRESETS = Path(__file__).resolve().parents[2] / "presets"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VramProfile:
+    """How much of a card may be used.
+
+    `card_gib` is the budget on the graphics card, None for all that is free; `reserve_gib` stays free for the desktop
+    and the driver; `ram_gib` is the budget in main memory, None for all that is available; `use_card` False keeps
+    everything on the processor. `measured` says on what it was measured, or "not yet".
+    """
+
+    key: str
+    title: str
+    title_zh: str
+    use_card: bool
+    card_gib: float | None = None
+    reserve_gib: float
+    ram_gib: float | None = None
+    measured: str
+
+    def __post_init__(self) -> None:
+        for name in ("card_gib", "reserve_gib", "ram_gib"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 4096:
+                raise PresetError(f"{self.key}.toml", name, f"{value:g} GiB is not a budget.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What to make and how carefully: a whole request but for the sentence and the seed."""
+
+    key: str
+    title: str
+    title_zh: str
+    model: str
+    width: int
+    height: int
+    seconds: float
+    steps: int
+    guidance: float
+    example_prompt: str
+
+    def request(self, *, seed: int) -> GenerationRequest:
+        """The look with its own example sentence; raises InvalidRequest where the look is off its model's grid."""
+        return GenerationRequest(
+            shots=(Shot(prompt=self.example_prompt, seconds=self.seconds),),
+            model=self.model,
+            shape=VideoShape(width=self.width, height=self.height),
+            frames=frames_for(find_model(self.model), self.seconds),
+            steps=self.steps,
+            guidance=self.guidance,
+            seed=seed,
+        )
+
+
+Preset = TypeVar("Preset", VramProfile, Look)
+
+
+def load_profiles(folder: Path = PRESETS / "vram") -> Mapping[str, VramProfile]:
+    """All profiles by key, `auto` first, then by budget. Raises PresetError."""
+    profiles = [_read(path, VramProfile) for path in folder.glob("*.toml")]
+    order = sorted(profiles, key=lambda p: (p.key != "auto", not p.use_card, p.card_gib or 0, p.key))
+    return MappingProxyType({profile.key: profile for profile in order})
+
+
+def load_looks(folder: Path = PRESETS / "looks") -> Mapping[str, Look]:
+    """All looks by key. Raises PresetError."""
+    looks = {}
+    for path in sorted(folder.glob("*.toml")):
+        look = _read(path, Look)
+        try:
+            look.request(seed=0)
+        except InvalidRequest as error:
+            raise PresetError(path.name, error.field, str(error)) from error
+        looks[look.key] = look
+    return MappingProxyType(looks)
+
+
+def find_profile(key: str) -> VramProfile:
+    """The shipped profile for `key`; InvalidRequest lists the keys there are."""
+    profiles = load_profiles()
+    if key not in profiles:
+        raise InvalidRequest("profile", f"There is no profile {key!r}.", f"Profiles: {', '.join(profiles)}.")
+    return profiles[key]
+
+
+def _read(path: Path, kind: type[Preset]) -> Preset:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # unreadable; not UTF-8, not TOML, or a number of 5,000 digits
+        raise PresetError(path.name, "file", str(error)) from error
+    schema = table.pop("schema", None)
+    if type(schema) is not int or schema != SCHEMA:  # True and 1.0 equal 1
+        raise PresetError(path.name, "schema", f"must be {SCHEMA}.")
+    hints = get_type_hints(kind)
+    known = {field.name: field for field in fields(kind) if field.name != "key"}
+    for name in sorted(set(table) - set(known)):
+        raise PresetError(path.name, name, f"is not a key; keys: {', '.join(known)}.")
+    for name, field in known.items():
+        if name in table:
+            table[name] = _typed(path, name, table[name], hints[name])
+        elif field.default is MISSING:
+            raise PresetError(path.name, name, "is missing.")
+    return kind(key=path.stem, **table)
+
+
+def _typed(path: Path, name: str, value: Any, hint: Any) -> Any:
+    allowed = getattr(hint, "__args__", (hint,))
+    if float in allowed and type(value) is int and abs(value) < 2**53:  # larger ones are not that float any more
+        return float(value)
+    if type(value) not in allowed:
+        wanted = " or ".join(kind.__name__ for kind in allowed if kind is not type(None))
+        raise PresetError(path.name, name, f"must be {wanted}, not {value!r}.")
+    return value

@@ -1,0 +1,179 @@
+"""One draft as asked for. Complete: nothing downstream fills in or corrects a field.
+
+Checked here once, on construction, against the catalog; every refusal names the field and the nearest legal value.
+"""
+
+import math
+import unicodedata
+from dataclasses import dataclass
+
+from pipeline.errors import InvalidRequest
+from pipeline.plan.catalog import ModelSpec, VideoShape, find_model
+
+LONGEST_PROMPT = 2000  # characters; LTX reads 256 tokens of it, the miniature 32
+LONGEST_SECONDS = 60.0  # what LTX-Video's makers show of 0.9.8; longer is a film, not a draft
+MOST_STEPS = 100
+MOST_GUIDANCE = 20.0
+MOST_SHOTS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """One sentence and the seconds it lasts."""
+
+    prompt: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """What a person asked for.
+
+    `frames` is the whole draft's length on the model's grid (see `frames_for`). `chunk_frames` and `overlap_frames`
+    are None unless set by hand. Raises InvalidRequest.
+    """
+
+    shots: tuple[Shot, ...]
+    model: str
+    shape: VideoShape
+    frames: int
+    steps: int
+    guidance: float
+    seed: int
+    profile: str = "auto"
+    negative_prompt: str = ""
+    chunk_frames: int | None = None
+    overlap_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        spec = find_model(self.model)
+        _check_prompts(self)
+        _check_shape(spec, self.shape)
+        _check_frames(spec, self.frames)
+        _check_sampling(self)
+        _check_chunking(spec, self)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The catalog entry asked for."""
+        return find_model(self.model)
+
+    @property
+    def seconds(self) -> float:
+        """Length of the draft."""
+        return self.frames / self.spec.fps
+
+    @property
+    def prompt(self) -> str:
+        """All sentences in one line, for titles and lists."""
+        return " / ".join(shot.prompt for shot in self.shots)
+
+
+def frames_for(spec: ModelSpec, seconds: float) -> int:
+    """The legal frame count nearest to `seconds`; InvalidRequest when no draft can be that long."""
+    if not math.isfinite(seconds) or seconds <= 0 or seconds > LONGEST_SECONDS:
+        raise InvalidRequest(
+            "seconds",
+            f"A draft of {seconds:g} seconds cannot be made.",
+            f"Choose a length between {spec.frames_of(2) / spec.fps:.1f} and {LONGEST_SECONDS:g} seconds.",
+        )
+    return spec.nearest_frames(seconds * spec.fps)
+
+
+def _check_prompts(request: GenerationRequest) -> None:
+    if not 1 <= len(request.shots) <= MOST_SHOTS:
+        raise InvalidRequest("prompt", f"A draft has 1 to {MOST_SHOTS} shots, not {len(request.shots)}.")
+    for text in (*(shot.prompt for shot in request.shots), request.negative_prompt):
+        if len(text) > LONGEST_PROMPT:
+            raise InvalidRequest(
+                "prompt",
+                f"The sentence has {len(text):,} characters; at most {LONGEST_PROMPT:,} are read.",
+                "Say it shorter: one scene, one movement.",
+            )
+        strange = sorted({unicodedata.name(c, f"U+{ord(c):04X}") for c in text if _is_control(c)})
+        if strange:
+            raise InvalidRequest(
+                "prompt", f"The sentence holds control characters ({', '.join(strange[:3])}).", "Remove them."
+            )
+    for shot in request.shots:
+        if not shot.prompt.strip():
+            raise InvalidRequest("prompt", "There is no sentence yet.", "Say in one sentence what happens.")
+        if not 0 < shot.seconds <= LONGEST_SECONDS:  # NaN is neither
+            raise InvalidRequest(
+                "seconds",
+                f"A shot of {shot.seconds:g} seconds is not possible.",
+                f"Give it more than 0 and up to {LONGEST_SECONDS:g} seconds.",
+            )
+
+
+def _is_control(character: str) -> bool:
+    return character not in "\n\r\t" and unicodedata.category(character) in ("Cc", "Cs")
+
+
+def _check_shape(spec: ModelSpec, shape: VideoShape) -> None:
+    for field, side in (("width", shape.width), ("height", shape.height)):
+        multiple, least, most = spec.pixel_multiple, spec.smallest_side_pixels, spec.largest_side_pixels
+        if side % multiple or not least <= side <= most:
+            nearest = round(min(max(side, least), most) / multiple) * multiple
+            raise InvalidRequest(
+                field,
+                f"A {field} of {side} is not possible with {spec.title}: it takes multiples of {multiple} from {least} "
+                f"to {most}.",
+                f"Nearest: {nearest}.",
+            )
+
+
+def _check_frames(spec: ModelSpec, frames: int) -> None:
+    most = spec.nearest_frames(LONGEST_SECONDS * spec.fps)
+    nearest = spec.nearest_frames(min(max(frames, spec.frames_of(2)), most))
+    if frames != nearest:
+        raise InvalidRequest(
+            "frames",
+            f"{frames:,} frames are not possible with {spec.title}: it makes {spec.frame_stride} k + 1, up to "
+            f"{most:,}.",
+            f"Nearest: {nearest:,} ({nearest / spec.fps:.1f} seconds).",
+        )
+
+
+def _check_sampling(request: GenerationRequest) -> None:
+    if not 1 <= request.steps <= MOST_STEPS:
+        raise InvalidRequest(
+            "steps",
+            f"{request.steps} steps are not possible.",
+            f"Nearest: {min(max(request.steps, 1), MOST_STEPS)}.",
+        )
+    if not math.isfinite(request.guidance) or not 1 <= request.guidance <= MOST_GUIDANCE:
+        nearest = min(max(request.guidance, 1), MOST_GUIDANCE) if math.isfinite(request.guidance) else 3
+        raise InvalidRequest(
+            "guidance",
+            f"A guidance of {request.guidance:g} is not possible: 1 (off) to {MOST_GUIDANCE:g}.",
+            f"Nearest: {nearest:g}.",
+        )
+    if not 0 <= request.seed < 2**32:
+        raise InvalidRequest(
+            "seed", f"{request.seed} is no seed: seeds are whole numbers from 0 to {2**32 - 1}.", "Leave it empty."
+        )
+
+
+def _check_chunking(spec: ModelSpec, request: GenerationRequest) -> None:
+    stride, overlap, chunk = spec.frame_stride, request.overlap_frames, request.chunk_frames
+    # A chunk adds at least one latent to what it is given; what it is given is the catalog's unless set by hand.
+    least = spec.frames_of(2) if overlap is not None else spec.overlap_frames + stride
+    if chunk is not None:
+        _check_window(spec, "chunk_frames", chunk, least=least, most=spec.native_frames)
+    if overlap is not None:
+        longest = spec.native_frames if chunk is None else chunk
+        most = min(spec.longest_overlap_frames, longest - stride)
+        _check_window(spec, "overlap_frames", overlap, least=1, most=most)
+
+
+def _check_window(spec: ModelSpec, field: str, frames: int, *, least: int, most: int) -> None:
+    """Refuse `frames` off the grid or outside [least, most]; both ends lie on the grid."""
+    stride = spec.frame_stride
+    if (frames - 1) % stride or not least <= frames <= most:
+        nearest = round((min(max(frames, least), most) - 1) / stride) * stride + 1
+        raise InvalidRequest(
+            field,
+            f"{spec.title} cannot use {field.replace('_', ' ')} of {frames}: {stride} k + 1, {least} to {most}.",
+            f"Nearest: {nearest}.",
+        )

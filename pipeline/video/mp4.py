@@ -1,0 +1,97 @@
+"""Frames to H.264 and back, through imageio-ffmpeg's own binary: nothing needs to be on the PATH.
+
+A slice is a fragmented mp4: a player can append it to what it has, and it also plays by itself. A draft is the slices
+joined without encoding again, faststart, with the request in its metadata.
+"""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+import numpy as np
+from moviepy import VideoFileClip
+from numpy.typing import NDArray
+
+from pipeline.errors import WriteFailed
+
+JOIN_TIMEOUT_SECONDS = 120
+ENCODE = (
+    # Untagged rgb24 -> yuv420p is BT.601, which browsers show as BT.709 from 720 lines up: reds turn orange.
+    *("-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
+             "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"),
+    *("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-profile:v", "high", "-pix_fmt", "yuv420p"),
+    # No B-frames: the first frame of a fragment is shown at its time 0, so that appended slices meet exactly.
+    *("-bf", "0", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"),
+)
+PROGRAM = "Rushes"
+
+
+def write_slice(frames: NDArray[np.uint8], path: Path, *, fps: int) -> None:
+    """Encode frames [F, H, W, 3] uint8 RGB as one fragmented mp4.
+
+    Raises:
+        WriteFailed: with ffmpeg's last line; no half file is left under `path`'s own responsibility (see Journal).
+    """
+    _, height, width, _ = frames.shape
+    source = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "-")
+    _ffmpeg([*source, *ENCODE, str(path)], path, data=np.ascontiguousarray(frames).tobytes())
+
+
+def join_slices(slices: list[Path], path: Path, *, title: str, settings: dict[str, Any]) -> None:
+    """Join slices to one faststart mp4 without encoding again.
+
+    Args:
+        slices: in order, all of one size and rate.
+        path: where to.
+        title: shown by players; line breaks become spaces.
+        settings: plain values, kept as JSON in the comment, read back by `read_settings`.
+    """
+    listing = path.with_suffix(".txt")
+    try:
+        listing.write_text("".join(f"file '{piece.resolve().as_posix()}'\n" for piece in slices), encoding="utf-8")
+        metadata = (
+            *("-metadata", f"title={' '.join(title.split())}"),
+            *("-metadata", f"comment={json.dumps(settings, ensure_ascii=False)}"),
+            *("-metadata", f"encoder={PROGRAM}"),
+        )
+        source = ("-f", "concat", "-safe", "0", "-i", str(listing))
+        _ffmpeg([*source, "-c", "copy", "-movflags", "+faststart", *metadata, str(path)], path)
+    finally:
+        listing.unlink(missing_ok=True)
+
+
+def read_settings(path: Path) -> dict[str, Any] | None:
+    """What `join_slices` put into a file's metadata; None for anybody else's mp4."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-f", "ffmetadata", "-"]
+    answer = subprocess.run(command, capture_output=True, timeout=JOIN_TIMEOUT_SECONDS, check=False)
+    found = re.search(r"^comment=((?:\\.|[^\\\n])*)$", answer.stdout.decode("utf-8", "replace"), re.M | re.S)
+    if not found:
+        return None
+    try:
+        settings = json.loads(re.sub(r"\\(.)", r"\1", found[1], flags=re.S))
+    except ValueError:
+        return None
+    return settings if isinstance(settings, dict) else None
+
+
+def read_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """Frames [H, W, 3] uint8 RGB of any video file, one at a time."""
+    with VideoFileClip(str(path), audio=False) as clip:
+        yield from clip.iter_frames(dtype="uint8")
+
+
+def _ffmpeg(arguments: list[str], path: Path, *, data: bytes | None = None) -> None:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-nostdin" if data is None else "-hide_banner"]
+    try:
+        answer = subprocess.run(
+            [*command, *arguments], input=data, capture_output=True, timeout=JOIN_TIMEOUT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise WriteFailed(str(path), f"ffmpeg did not write {path.name}: {error}") from error
+    if answer.returncode:
+        lines = answer.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        raise WriteFailed(str(path), f"ffmpeg did not write {path.name}: {lines[-1]}", "Is the disk full?")

@@ -1,0 +1,71 @@
+"""Rough pictures straight from latents: one matrix product, no VAE. Small enough to send at every step."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pipeline.events import Preview
+
+GRID_PIXELS = 4  # preview pixels a latent is drawn with, down and across
+FRAMES_PER_LATENT = 8
+FRAME_STEP = 2  # every second frame: half the bytes, still moving
+JPEG_QUALITY = 72
+LARGEST_STRIP_PIXELS = 65_000  # JPEG's own limit is 65,535 a side
+
+
+@dataclass(frozen=True, slots=True)
+class LatentMap:
+    """A linear map from one normalised latent to the pixels it stands for, fitted by training/package.py.
+
+    weight: [C, 8 * 4 * 4 * 3] and bias [8 * 4 * 4 * 3] float32, giving eight frames of 4x4 RGB in [0, 1]. The first
+    latent of a draft stands for one frame, the last of its eight.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    @staticmethod
+    def load(path: Path) -> "LatentMap | None":
+        """The map beside a checkpoint's weights; None when there is none that fits."""
+        try:
+            tensors = load_file(path)
+            return LatentMap(tensors["weight"], tensors["bias"])
+        except (OSError, SafetensorError, KeyError):
+            return None
+
+    def draw(self, latents: Tensor) -> NDArray[np.uint8]:
+        """Frames [8 (F - 1) + 1, 4h, 4w, 3] of latents [1, C, F, h, w]."""
+        _, channels, count, height, width = latents.shape
+        tokens = latents[0].permute(1, 2, 3, 0).reshape(-1, channels).float()
+        pixels = torch.addmm(self.bias.to(tokens), tokens, self.weight.to(tokens)).clamp_(0, 1).mul_(255)
+        blocks = pixels.to(torch.uint8).view(
+            count, height, width, FRAMES_PER_LATENT, GRID_PIXELS, GRID_PIXELS, 3
+        )
+        frames = blocks.permute(0, 3, 1, 4, 2, 5, 6).reshape(
+            count * FRAMES_PER_LATENT, height * GRID_PIXELS, width * GRID_PIXELS, 3
+        )
+        return frames[FRAMES_PER_LATENT - 1 :].cpu().numpy()
+
+
+def to_strip(frames: NDArray[np.uint8]) -> Preview:
+    """A JPEG strip of every second frame, from top to bottom.
+
+    Args:
+        frames: [F, h, w, 3] uint8.
+    """
+    chosen = frames[::FRAME_STEP]
+    chosen = chosen[: max(1, LARGEST_STRIP_PIXELS // frames.shape[1])]
+    count, height, width, _ = chosen.shape
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(chosen).reshape(count * height, width, 3)).save(
+        buffer, "JPEG", quality=JPEG_QUALITY
+    )
+    return Preview(jpeg=buffer.getvalue(), frames=count, width=width, height=height)

@@ -1,0 +1,252 @@
+"""The process that runs the engine, and the register of drafts. The page only follows; nothing here draws.
+
+Torch lives in a spawned process: if it dies, this one lives, says so and starts it again. One plan at a time goes in,
+events come out. Stopping is a file in the draft's folder, so it needs no message.
+"""
+
+import logging
+import multiprocessing
+import signal
+import threading
+import time
+from collections import deque
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_json
+from pipeline.drafts.status import DraftRecord, DraftState, DraftStatus, read_record
+from pipeline.errors import DraftError, DraftsInUse, WriteFailed
+from pipeline.events import ENDS, Event, Failed, Stopped
+from pipeline.plan.catalog import CATALOG, MINIATURE
+from pipeline.plan.device import probe_device
+from pipeline.plan.draft import DraftPlan
+
+if TYPE_CHECKING:
+    from pipeline.engine import Engine
+
+__all__ = ["DraftState", "DraftStatus", "Worker"]
+
+logger = logging.getLogger(__name__)
+
+LONGEST_QUEUE = 16  # drafts that wait; more is a mistake, and a clear refusal beats a silent hour
+CLOSE_TIMEOUT_SECONDS = 5.0
+RESPAWN_PAUSE_SECONDS = 0.5
+UNEXPECTED = Failed(
+    message="Something unexpected went wrong; what was finished is kept.", hint="The details are in the log."
+)
+DIED = Failed(
+    message="The process that makes pictures stopped by itself; what was finished is kept.",
+    hint="It was started again. If it happens twice, try a smaller picture or a shorter draft.",
+)
+
+
+class Worker:
+    """One engine process and the drafts it was given.
+
+    Args:
+        drafts: folder of all drafts; made if missing, and locked for as long as this lives.
+
+    Raises:
+        DraftsInUse: when another Rushes holds the folder.
+        WriteFailed: when it cannot be made or written.
+    """
+
+    def __init__(self, drafts: Path) -> None:
+        self.drafts = drafts.resolve()
+        try:
+            self.drafts.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.drafts / ".lock")
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise DraftsInUse(str(self.drafts)) from error
+        except OSError as error:
+            raise WriteFailed(
+                str(drafts), f"The drafts folder {drafts} cannot be written: {error.strerror}.", "Choose another."
+            ) from error
+        self._changed = threading.Condition()
+        self._records: dict[str, DraftRecord] = {}
+        self._waiting: deque[tuple[str, DraftPlan]] = deque()
+        self._running: str | None = None
+        self._ready = self._closing = False
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def start(self) -> None:
+        """Spawn the process; it warms up on its own."""
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, self.drafts), daemon=True, name="rushes-engine")
+        self._process.start()
+        theirs.close()
+        threading.Thread(target=self._listen, args=(self._pipe,), daemon=True, name="rushes-events").start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process has warmed up."""
+        return self._ready
+
+    def submit(self, plan: DraftPlan) -> str:
+        """Put a draft in the queue; returns its id. Raises DraftError when the queue is full or the disk refuses."""
+        with self._changed:
+            if len(self._waiting) >= LONGEST_QUEUE:
+                raise DraftError(f"{LONGEST_QUEUE} drafts are waiting already.", "Wait for one to finish.")
+            draft = new_draft_id()
+            Journal(self.drafts, draft).begin(plan)
+            spec = plan.spec
+            self._records[draft] = DraftRecord(
+                draft=draft, plan=plan.to_json(), fps=spec.fps, stride=spec.frame_stride
+            )
+            self._waiting.append((draft, plan))
+            self._feed()
+            return draft
+
+    def stop(self, draft: str) -> None:
+        """Ask a draft to stop and keep what is finished; an unknown or finished one is left alone."""
+        with self._changed:
+            record = self._records.get(draft)
+            if record is None or record.state.over:
+                return
+            waiting = next((entry for entry in self._waiting if entry[0] == draft), None)
+            if waiting:
+                self._waiting.remove(waiting)
+                record.apply(Stopped(file=None, frames=0, chunks=0, seconds=0.0))
+                Journal(self.drafts, draft).note(Stopped(file=None, frames=0, chunks=0, seconds=0.0))
+            else:
+                Journal(self.drafts, draft).request_stop()
+                record.mark_stopping()
+            self._changed.notify_all()
+
+    def status(self, draft: str) -> DraftStatus | None:
+        """A draft now, also an old one from its folder; None when there is none of that name."""
+        with self._changed:
+            record = self._records.get(draft) or self._from_disk(draft)
+            return None if record is None else self._snapshot(record)
+
+    def wait(self, draft: str, version: int, timeout_seconds: float) -> DraftStatus | None:
+        """A draft as soon as its version differs from `version`, or as it is when the time is up."""
+        with self._changed:
+            record = self._records.get(draft)
+            if record is not None:
+                self._changed.wait_for(lambda: record.version != version, timeout_seconds)
+        return self.status(draft)
+
+    def recent(self, limit: int) -> list[DraftStatus]:
+        """The newest drafts, newest first."""
+        folders = sorted((f for f in self.drafts.iterdir() if ID_PATTERN.fullmatch(f.name)), reverse=True)
+        found = (self.status(folder.name) for folder in folders[:limit])
+        return [status for status in found if status is not None]
+
+    def close(self) -> None:
+        """End the process and give the folder free."""
+        with self._changed:
+            self._closing = True
+            if self._running:
+                Journal(self.drafts, self._running).request_stop()
+        if self._pipe is not None:
+            self._pipe.close()
+        if self._process is not None:
+            self._process.join(CLOSE_TIMEOUT_SECONDS)
+            if self._process.is_alive():
+                self._process.kill()
+        self._lock.release()
+
+    def _snapshot(self, record: DraftRecord) -> DraftStatus:
+        ahead = 0
+        if record.state is DraftState.QUEUED:
+            names = [draft for draft, _ in self._waiting]
+            ahead = (names.index(record.draft) if record.draft in names else 0) + bool(self._running)
+        return record.snapshot(ahead=ahead)
+
+    def _from_disk(self, draft: str) -> DraftRecord | None:
+        if not ID_PATTERN.fullmatch(draft):
+            return None
+        journal = Journal(self.drafts, draft)
+        request = read_json(journal.path("request.json"))
+        spec = CATALOG.get(str((request or {}).get("model")))
+        record = read_record(journal, fps=spec.fps, stride=spec.frame_stride) if spec else None
+        if record is not None:
+            self._records[draft] = record
+        return record
+
+    def _feed(self) -> None:
+        """Give the process its next draft, if it has none. Called with the lock held."""
+        if self._running is None and self._ready and self._waiting and self._pipe is not None:
+            draft, plan = self._waiting.popleft()
+            self._running = draft
+            self._pipe.send((draft, plan))
+
+    def _listen(self, pipe: Connection) -> None:
+        """Take in what the process says, until it ends."""
+        while True:
+            try:
+                message: tuple[str, Event] | None = pipe.recv()
+            except (EOFError, OSError):
+                break
+            with self._changed:
+                if message is None:
+                    self._ready = True
+                else:
+                    draft, event = message
+                    self._records[draft].apply(event)
+                    if isinstance(event, ENDS):
+                        self._running = None
+                self._feed()
+                self._changed.notify_all()
+        self._process_ended()
+
+    def _process_ended(self) -> None:
+        with self._changed:
+            self._ready = False
+            if self._closing:
+                return
+            logger.error("the engine process ended; starting it again")
+            if self._running is not None:
+                Journal(self.drafts, self._running).note(DIED)
+                self._records[self._running].apply(DIED)
+                self._running = None
+            self._changed.notify_all()
+        time.sleep(RESPAWN_PAUSE_SECONDS)
+        self.start()
+
+
+def _serve(pipe: Connection, drafts: Path) -> None:
+    """The engine's process: warm up, then make what comes through the pipe until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page's process, which closes the pipe
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    from pipeline.engine import Engine
+    from pipeline.models import open_model
+
+    engine = Engine(drafts)
+    try:
+        open_model(MINIATURE, probe_device())
+    except DraftError as error:
+        logger.warning("%s", error)
+    try:
+        pipe.send(None)
+        while True:
+            draft, plan = pipe.recv()
+            _make(engine, pipe, draft, plan)
+    except (EOFError, OSError):
+        return
+
+
+def _make(engine: "Engine", pipe: Connection, draft: str, plan: DraftPlan) -> None:
+    def emit(event: Event) -> None:
+        pipe.send((draft, event))
+
+    try:
+        engine.run(plan, draft, emit)
+    except DraftError as error:
+        failed = Failed(message=error.message, hint=error.hint)
+    except BrokenPipeError:
+        raise  # the page's process is gone
+    except Exception:
+        logger.exception("draft %s", draft)
+        failed = UNEXPECTED
+    else:
+        return
+    Journal(engine.drafts, draft).note(failed)
+    emit(failed)
