@@ -24,10 +24,11 @@ Importing this package imports neither torch nor gradio; the first draft does.
 import queue
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
 
-from pipeline.errors import DraftError
+from pipeline.errors import DraftError, WriteFailed
 from pipeline.events import ENDS, Event, Failed
 from pipeline.plan.catalog import VideoShape, find_model
 from pipeline.plan.device import probe_device
@@ -39,7 +40,9 @@ __version__ = "0.1.0"
 __all__ = ["DraftError", "DraftPlan", "Event", "GenerationRequest", "Shot", "VideoShape", "draft", "plan", "request"]
 
 
-def request(prompt: str, *, model: str = "miniature", seconds: float | None = None, seed: int | None = None) -> GenerationRequest:
+def request(
+    prompt: str, *, model: str = "miniature", seconds: float | None = None, seed: int | None = None
+) -> GenerationRequest:
     """A request with everything else as the model likes it; `dataclasses.replace` changes the rest.
 
     Raises:
@@ -64,20 +67,29 @@ def plan(wanted: GenerationRequest) -> DraftPlan:
     return plan_draft(wanted, probe_device(use_card=profile.use_card), profile)
 
 
-def draft(wanted: GenerationRequest | DraftPlan, drafts: Path = Path("drafts")) -> Iterator[Event]:
-    """Make a draft under `drafts`, yielding what happens as it happens; ends with Finished, Stopped or Failed."""
+def draft(wanted: GenerationRequest | DraftPlan, drafts: Path = Path("drafts")) -> Generator[Event, None, None]:
+    """Make a draft under `drafts`, yielding what happens as it happens; ends with Finished, Stopped or Failed.
+
+    Closing the iterator stops the draft and waits until what is finished is kept.
+
+    Raises:
+        DraftError: before the first event, when there is nothing to make or nowhere to put it.
+    """
     from pipeline.drafts.journal import Journal, new_draft_id
     from pipeline.engine import Engine
 
     decided = wanted if isinstance(wanted, DraftPlan) else plan(wanted)
     name, events = new_draft_id(), queue.SimpleQueue[Event | BaseException]()
+    journal = Journal(drafts, name)
+    journal.begin(decided)  # from here on there is a folder in which to ask for a stop
 
     def work() -> None:
         try:
             Engine(drafts).run(decided, name, events.put)
         except DraftError as error:
             failed = Failed(message=error.message, hint=error.hint)
-            Journal(drafts, name).note(failed)
+            with suppress(WriteFailed):  # the disk may be what failed
+                journal.note(failed)
             events.put(failed)
         except BaseException as error:
             events.put(error)
@@ -94,5 +106,5 @@ def draft(wanted: GenerationRequest | DraftPlan, drafts: Path = Path("drafts")) 
             yield event
     finally:
         if not over:
-            Journal(drafts, name).request_stop()
+            journal.request_stop()
         thread.join()

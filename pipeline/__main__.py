@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pipeline
-from pipeline.errors import DoesNotFit, DraftError, InvalidRequest
+from pipeline.errors import DoesNotFit, DraftError, InvalidRequest, WriteFailed
 from pipeline.events import ChunkDenoised, Encoded, Event, Failed, Finished, SliceReady, Started, StepDone, Stopped
 from pipeline.plan.catalog import CATALOG, VideoShape, find_model
 from pipeline.plan.draft import DraftPlan
@@ -94,10 +94,14 @@ def _print_plan(plan: DraftPlan, *, as_json: bool) -> None:
         print(json.dumps(plan.to_json(), ensure_ascii=False))
         return
     request, memory, forecast = plan.request, plan.memory, plan.forecast
-    print(f"{plan.spec.title}, {request.shape.width}x{request.shape.height}, {request.frames} frames "
-          f"({request.seconds:.1f} s), {request.steps} steps, seed {request.seed}")
-    print(f"  about {_seconds(forecast.low_seconds)} to {_seconds(forecast.high_seconds)}, first picture after about "
-          f"{_seconds(forecast.first_slice_seconds)}")
+    print(
+        f"{plan.spec.title}, {request.shape.width}x{request.shape.height}, {request.frames} frames "
+        f"({request.seconds:.1f} s), {request.steps} steps, seed {request.seed}"
+    )
+    print(
+        f"  about {_seconds(forecast.low_seconds)} to {_seconds(forecast.high_seconds)}, first picture after about "
+        f"{_seconds(forecast.first_slice_seconds)}"
+    )
     for stage, need in memory.stage_bytes.items():
         print(f"  {stage:8} {need / 2**30:6.2f} GiB of {memory.budget_bytes / 2**30:.1f}")
     for chunk in plan.chunks:
@@ -128,6 +132,10 @@ def _draft(plan: DraftPlan, options: argparse.Namespace) -> int:
                 case Finished():
                     code = DONE
                     _report(folder / event.file, options)
+                case Stopped():  # by somebody else, through the STOP file
+                    code = STOPPED
+                    if event.file:
+                        _report(folder / event.file, options)
                 case Failed():
                     print(f"{event.message} {event.hint}".strip(), file=sys.stderr)
     except KeyboardInterrupt:
@@ -141,8 +149,13 @@ def _draft(plan: DraftPlan, options: argparse.Namespace) -> int:
 
 def _report(video: Path, options: argparse.Namespace) -> None:
     if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(video, options.output)
+        try:
+            options.output.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(video, options.output)
+        except OSError as error:
+            raise WriteFailed(
+                str(options.output), f"{options.output} cannot be written: {error.strerror}.", f"The draft is {video}."
+            ) from error
     if not options.json:
         print(options.output or video)
 

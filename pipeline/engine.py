@@ -25,7 +25,9 @@ from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Preview, Sl
 from pipeline.gpu.residency import peak_bytes
 from pipeline.models import open_model
 from pipeline.models.base import Sampling, VideoModel
+from pipeline.plan.catalog import ModelSpec
 from pipeline.plan.chunks import Chunk
+from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
@@ -51,12 +53,12 @@ class Engine:
         self._model: VideoModel | None = None
         self._opened: tuple[str, str] = ("", "")
 
-    def open(self, plan: DraftPlan) -> VideoModel:
-        """The plan's model; the one from the draft before when nothing changed."""
-        wanted = (plan.spec.key, plan.memory.device.kind)
+    def open(self, spec: ModelSpec, device: Device) -> VideoModel:
+        """A model; the one opened before when nothing changed."""
+        wanted = (spec.key, device.kind)
         if self._model is None or self._opened != wanted:
             self._model = None
-            self._model = open_model(plan.spec, plan.memory.device)
+            self._model = open_model(spec, device)
             self._opened = wanted
         return self._model
 
@@ -74,7 +76,7 @@ class Engine:
             emit(event)
 
         tell(Started(draft=draft, plan=plan))
-        run = _Run(plan, self.open(plan), journal, tell)
+        run = _Run(plan, self.open(plan.spec, plan.memory.device), journal, tell)
         try:
             run.encode(self.cache)
             for chunk in plan.chunks:
@@ -113,7 +115,7 @@ class _Run:
             encode=self.model.encode,
         )
         self.embeds = encoded.embeds
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for index, embeds in enumerate(encoded.embeds.values()):
             tensors |= {f"{index}.embeds": embeds.embeds.contiguous(), f"{index}.mask": embeds.mask}
         with self.journal.writing(self.journal.embeddings_path()) as path:
@@ -124,7 +126,7 @@ class _Run:
 
     # 2 -----------------------------------------------------------------------------------------------------------
     def make_chunk(self, chunk: Chunk) -> None:
-        """Denoise a chunk, save it, decode what it completes."""
+        """Denoise a chunk, save it, decode what it completes. A chunk once denoised is decoded, stop or not."""
         start = time.monotonic()
         latents = self._denoise(chunk)
         new = latents[:, :, chunk.overlap :]
@@ -143,7 +145,6 @@ class _Run:
         for piece in self.plan.slices:
             if piece.chunk == chunk.index:
                 start = time.monotonic()
-                self._check_stop()
                 frames = self.model.decode(self.timeline[:, :, piece.start : piece.stop])
                 self._write(self.fader.push(frames[piece.skip :], fade=piece.fade, hold=piece.hold), chunk.index, start)
 

@@ -49,7 +49,8 @@ class DoesNotFit(DraftError):
 
     def __init__(self, stage: str, need_bytes: int, budget_bytes: int, hint: str) -> None:
         super().__init__(
-            f"The {stage} stage needs about {need_bytes / 2**30:.1f} GiB and {budget_bytes / 2**30:.1f} GiB are allowed.",
+            f"The {stage} stage needs about {need_bytes / 2**30:.1f} GiB and {budget_bytes / 2**30:.1f} GiB are "
+            "allowed.",
             hint,
         )
         self.stage, self.need_bytes, self.budget_bytes = stage, need_bytes, budget_bytes

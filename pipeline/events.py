@@ -1,6 +1,6 @@
 """What the engine says while it works: a closed set of frozen values, in the order in which they can come.
 
-    Started -> Encoded -> (StepDone* -> ChunkDenoised -> SliceReady*)* -> Finished | Stopped | Failed
+Started -> Encoded -> (StepDone* -> ChunkDenoised -> SliceReady*)* -> Finished | Stopped | Failed
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """A small moving picture of a whole chunk: a JPEG strip, `frames` pictures of `height` pixels from top to bottom."""
+    """A small moving picture of a whole chunk: a JPEG strip, `frames` pictures from top to bottom."""
 
     jpeg: bytes
     frames: int
@@ -37,7 +37,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepDone:
-    """Denoising step `step` (1-based) of `steps` of a chunk is done. `preview` is None when it was not worth its time."""
+    """Denoising step `step` (1-based) of `steps` of a chunk is done. `preview` is None when it costs too much."""
 
     chunk: int
     step: int

@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,12 +35,17 @@ logger = logging.getLogger(__name__)
 LONGEST_QUEUE = 16  # drafts that wait; more is a mistake, and a clear refusal beats a silent hour
 CLOSE_TIMEOUT_SECONDS = 5.0
 RESPAWN_PAUSE_SECONDS = 0.5
+RETRY_PAUSE_SECONDS = 15.0  # after a process that ended before it was ready
 UNEXPECTED = Failed(
     message="Something unexpected went wrong; what was finished is kept.", hint="The details are in the log."
 )
 DIED = Failed(
     message="The process that makes pictures stopped by itself; what was finished is kept.",
     hint="It was started again. If it happens twice, try a smaller picture or a shorter draft.",
+)
+
+NEVER_READY = Failed(
+    message="The process that makes pictures does not start.", hint="The reason is in the log. Install Rushes again."
 )
 
 
@@ -96,9 +102,7 @@ class Worker:
             draft = new_draft_id()
             Journal(self.drafts, draft).begin(plan)
             spec = plan.spec
-            self._records[draft] = DraftRecord(
-                draft=draft, plan=plan.to_json(), fps=spec.fps, stride=spec.frame_stride
-            )
+            self._records[draft] = DraftRecord(draft=draft, plan=plan.to_json(), fps=spec.fps, stride=spec.frame_stride)
             self._waiting.append((draft, plan))
             self._feed()
             return draft
@@ -145,12 +149,14 @@ class Worker:
             self._closing = True
             if self._running:
                 Journal(self.drafts, self._running).request_stop()
-        if self._pipe is not None:
-            self._pipe.close()
+            if self._pipe is not None:
+                with suppress(OSError):  # it is dead already
+                    self._pipe.send(None)
         if self._process is not None:
             self._process.join(CLOSE_TIMEOUT_SECONDS)
             if self._process.is_alive():
                 self._process.kill()
+                self._process.join()
         self._lock.release()
 
     def _snapshot(self, record: DraftRecord) -> DraftStatus:
@@ -175,11 +181,16 @@ class Worker:
         """Give the process its next draft, if it has none. Called with the lock held."""
         if self._running is None and self._ready and self._waiting and self._pipe is not None:
             draft, plan = self._waiting.popleft()
-            self._running = draft
-            self._pipe.send((draft, plan))
+            try:
+                self._pipe.send((draft, plan))
+                self._running = draft
+            except OSError:  # the process just died: `_listen` will notice, and the draft waits for the next one
+                self._waiting.appendleft((draft, plan))
+                self._ready = False
 
     def _listen(self, pipe: Connection) -> None:
         """Take in what the process says, until it ends."""
+        warm = False
         while True:
             try:
                 message: tuple[str, Event] | None = pipe.recv()
@@ -187,7 +198,7 @@ class Worker:
                 break
             with self._changed:
                 if message is None:
-                    self._ready = True
+                    self._ready = warm = True
                 else:
                     draft, event = message
                     self._records[draft].apply(event)
@@ -195,40 +206,47 @@ class Worker:
                         self._running = None
                 self._feed()
                 self._changed.notify_all()
-        self._process_ended()
+        pipe.close()
+        self._process_ended(warm=warm)
 
-    def _process_ended(self) -> None:
+    def _process_ended(self, *, warm: bool) -> None:
         with self._changed:
             self._ready = False
             if self._closing:
                 return
             logger.error("the engine process ended; starting it again")
             if self._running is not None:
-                Journal(self.drafts, self._running).note(DIED)
-                self._records[self._running].apply(DIED)
+                self._fail(self._running, DIED)
                 self._running = None
+            while self._waiting and not warm:
+                self._fail(self._waiting.popleft()[0], NEVER_READY)
             self._changed.notify_all()
-        time.sleep(RESPAWN_PAUSE_SECONDS)
-        self.start()
+        time.sleep(RESPAWN_PAUSE_SECONDS if warm else RETRY_PAUSE_SECONDS)
+        with self._changed:
+            if not self._closing:
+                self.start()
+
+    def _fail(self, draft: str, reason: Failed) -> None:
+        self._records[draft].apply(reason)
+        with suppress(WriteFailed):
+            Journal(self.drafts, draft).note(reason)
 
 
 def _serve(pipe: Connection, drafts: Path) -> None:
-    """The engine's process: warm up, then make what comes through the pipe until it closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page's process, which closes the pipe
+    """The engine's process: warm up, then make what comes through the pipe until None comes or it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page's process, which then sends None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     from pipeline.engine import Engine
-    from pipeline.models import open_model
 
     engine = Engine(drafts)
     try:
-        open_model(MINIATURE, probe_device())
+        engine.open(MINIATURE, probe_device()).warm_up()
     except DraftError as error:
         logger.warning("%s", error)
     try:
         pipe.send(None)
-        while True:
-            draft, plan = pipe.recv()
-            _make(engine, pipe, draft, plan)
+        while (job := pipe.recv()) is not None:
+            _make(engine, pipe, *job)
     except (EOFError, OSError):
         return
 
@@ -248,5 +266,6 @@ def _make(engine: "Engine", pipe: Connection, draft: str, plan: DraftPlan) -> No
         failed = UNEXPECTED
     else:
         return
-    Journal(engine.drafts, draft).note(failed)
+    with suppress(WriteFailed):  # the disk may be what failed
+        Journal(engine.drafts, draft).note(failed)
     emit(failed)

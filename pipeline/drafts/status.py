@@ -5,6 +5,7 @@ The same rules read a running draft's events and an old draft's folder, so both 
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -102,7 +103,9 @@ class DraftRecord:
         self.version += 1
         match event:
             case Started():
-                self.state, self._began = DraftState.RUNNING, time.monotonic()
+                self._began = time.monotonic()
+                if self.state is DraftState.QUEUED:
+                    self.state = DraftState.RUNNING
             case StepDone():
                 self.chunk, self.step = event.chunk, event.step
                 self.preview = event.preview or self.preview
@@ -122,6 +125,7 @@ class DraftRecord:
                 self._took, self.preview = event.seconds, None
             case Failed():
                 self.state, self.message, self.hint, self.preview = DraftState.FAILED, event.message, event.hint, None
+                self._took = None if self._began is None else time.monotonic() - self._began
             case Encoded():
                 pass
 
@@ -194,7 +198,8 @@ def read_record(journal: Journal, *, fps: int, stride: int) -> DraftRecord | Non
         kind = _ROWS.get(str(row.pop("event", "")))
         row.pop("at", None)
         if kind is not None:
-            record.apply(kind(**row))
+            with suppress(TypeError):  # another version's event, with other fields
+                record.apply(kind(**row))
     record.slices = [piece for piece in record.slices if journal.path(piece.file).exists()]
     if not record.state.over:
         kept = f"{record.chunks_done} of {len(plan['chunks'])} chunks were kept."

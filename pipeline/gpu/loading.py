@@ -1,9 +1,12 @@
 """From a folder in diffusers' layout to one component at a time. Safetensors only; nothing is ever downloaded here."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel, SchedulerMixin
@@ -15,10 +18,11 @@ from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel
 
 from pipeline.errors import ModelUnavailable
+from pipeline.gpu.residency import is_out_of_memory
 from pipeline.plan.catalog import Component, ModelSpec
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
-CLASSES: dict[str, type[nn.Module]] = {
+CLASSES: dict[str, Any] = {
     "AutoencoderKLLTXVideo": AutoencoderKLLTXVideo,
     "LTXVideoTransformer3DModel": LTXVideoTransformer3DModel,
     "T5EncoderModel": T5EncoderModel,
@@ -36,20 +40,19 @@ class Checkpoint:
     def load(self, component: Component, dtype: torch.dtype) -> nn.Module:
         """Open one component on the CPU in `dtype`; modules that must stay in float32 do (`from_pretrained`)."""
         kind = CLASSES[_class_name(self.model, self.folder, component)]
-        try:
-            return kind.from_pretrained(self.folder / component, dtype=dtype, use_safetensors=True)  # type: ignore[attr-defined, no-any-return]
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise ModelUnavailable(
-                self.model, f"{component} of {self.model} cannot be loaded: {_first_line(error)}"
-            ) from error
+        with _refusals(self.model, self.folder / component):
+            module: nn.Module = kind.from_pretrained(self.folder / component, dtype=dtype, use_safetensors=True)
+        return module
 
     def scheduler(self) -> SchedulerMixin:
         """The sampler the checkpoint ships with."""
-        return FlowMatchEulerDiscreteScheduler.from_pretrained(self.folder / "scheduler")
+        with _refusals(self.model, self.folder / "scheduler"):
+            return FlowMatchEulerDiscreteScheduler.from_pretrained(self.folder / "scheduler")
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer that goes with the text encoder."""
-        return AutoTokenizer.from_pretrained(self.folder / "tokenizer")  # type: ignore[no-any-return]
+        with _refusals(self.model, self.folder / "tokenizer"):
+            return AutoTokenizer.from_pretrained(self.folder / "tokenizer")
 
     def fingerprint(self, component: Component) -> str:
         """Names the weights of a component for caches: changes when the files change."""
@@ -83,18 +86,14 @@ def check_folder(model: str, folder: Path) -> Checkpoint:
         if not files:
             raise ModelUnavailable(model, f"{folder / component} holds no safetensors file.", "Install it again.")
         for index in (folder / component).glob("*.safetensors.index.json"):
-            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            with _refusals(model, index):
+                shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
             missing = sorted(shards - {file.name for file in files})
             if missing:
                 raise ModelUnavailable(model, f"{folder / component} misses {missing[0]}.", "Install it again.")
         for file in files:
-            try:
-                with safe_open(file, framework="pt") as weights:
-                    weights.keys()
-            except (SafetensorError, OSError) as error:
-                raise ModelUnavailable(
-                    model, f"{file} is damaged: {_first_line(error)}", "Delete it and install it again."
-                ) from error
+            with _refusals(model, file), safe_open(file, framework="pt") as weights:
+                weights.keys()
     for part in ("tokenizer", "scheduler"):
         if not (folder / part).is_dir():
             raise ModelUnavailable(model, f"{folder} has no {part}.", "Install it again.")
@@ -102,17 +101,22 @@ def check_folder(model: str, folder: Path) -> Checkpoint:
 
 
 def _class_name(model: str, folder: Path, component: Component) -> str:
-    try:
-        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelUnavailable(
-            model, f"{folder} is not a checkpoint: model_index.json cannot be read.", "Install it again."
-        ) from error
-    name = str(index.get(component, [None, None])[1])
+    with _refusals(model, folder / "model_index.json"):
+        name = str(json.loads((folder / "model_index.json").read_text(encoding="utf-8"))[component][1])
     if name not in CLASSES:
         raise ModelUnavailable(model, f"{folder}: {component} is a {name}, which Rushes does not run.")
     return name
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+@contextmanager
+def _refusals(model: str, path: Path) -> Iterator[None]:
+    """Whatever a library says about a file that is not what it should be, as ModelUnavailable naming the file."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelUnavailable(
+            model, f"{path} cannot be read: {reason}", "Delete what is there and install it again."
+        ) from error

@@ -43,7 +43,7 @@ def on_device(load: Callable[[], nn.Module], stage: Stage, device: Device) -> It
         module = load().to(torch_device(device)).eval()
         yield module
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise OutOfMemory(stage, "Make the picture smaller or the chunks shorter.") from error
     finally:
@@ -62,7 +62,8 @@ def peak_bytes(device: Device) -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error is one of the many spellings."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error).lower()

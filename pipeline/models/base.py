@@ -36,6 +36,10 @@ class VideoModel(Protocol):
 
     spec: ModelSpec
 
+    def warm_up(self) -> None:
+        """Read into main memory what stays there anyway."""
+        ...
+
     def encoder_fingerprint(self) -> str:
         """Names the text encoder's weights, for the embedding cache."""
         ...

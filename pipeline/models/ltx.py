@@ -43,7 +43,8 @@ class ContinuedPipeline(LTXConditionPipeline):
 
     @property
     def _execution_device(self) -> torch.device:
-        return self.transformer.device  # the VAE here is a description only
+        device: torch.device = self.transformer.device  # the VAE here is a description only
+        return device
 
     def prepare_latents(self, conditions: list[Tensor] | None = None, *args: Any, **arguments: Any) -> Any:
         """Noise with the tail in front: packed latents, mask of what is given, positions, number of extra tokens."""
@@ -85,17 +86,19 @@ class LTXModel:
                 tokenizer=self.checkpoint.tokenizer(),
                 transformer=None,
             )
-            with torch.no_grad():
-                embeds, mask, _, _ = pipe.encode_prompt(
-                    sentences,
-                    do_classifier_free_guidance=False,
-                    max_sequence_length=self.spec.text_tokens,
-                    device=torch_device(self.device),
-                )
-        return [
-            PromptEmbeds(embeds[index : index + 1].cpu(), mask[index : index + 1].cpu().long())
-            for index in range(len(sentences))
-        ]
+            return [self._encode_one(pipe, sentence) for sentence in sentences]
+
+    @torch.no_grad()
+    def _encode_one(self, pipe: LTXConditionPipeline, sentence: str) -> PromptEmbeds:
+        """One at a time, so that a sentence's embedding never depends on what it is encoded with."""
+        embeds, mask, _, _ = pipe.encode_prompt(
+            sentence,
+            do_classifier_free_guidance=False,
+            max_sequence_length=self.spec.text_tokens,
+            device=torch_device(self.device),
+        )
+        padding = ~mask.bool()[..., None]
+        return PromptEmbeds(embeds.masked_fill(padding, 0).cpu(), mask.cpu().long())  # as the cache gives it back
 
     def denoise(self, chunk: Chunk, sampling: Sampling, *, tail: Tensor | None, on_step: OnStep) -> Tensor:
         """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, bit for bit."""
@@ -150,7 +153,8 @@ class LTXModel:
 
     def decode(self, latents: Tensor) -> Frames:
         """Frames [F, H, W, 3] of one window."""
-        with on_device(lambda: self._keep(Component.VAE), Stage.DECODE, self.device) as vae, torch.no_grad():
+        with on_device(lambda: self._keep(Component.VAE), Stage.DECODE, self.device) as module, torch.no_grad():
+            vae: AutoencoderKLLTXVideo = module
             dtype = torch_dtype(self.device)
             normalised = latents.to(torch_device(self.device), torch.float32)
             mean, std = (buffer.view(1, -1, 1, 1, 1).to(normalised) for buffer in (vae.latents_mean, vae.latents_std))
@@ -186,7 +190,8 @@ class LTXModel:
         """The VAE without weights: the pipeline reads its grid and precision from it."""
         config = AutoencoderKLLTXVideo.load_config(self.checkpoint.folder / Component.VAE)
         with init_empty_weights():
-            return AutoencoderKLLTXVideo.from_config(config)
+            described: nn.Module = AutoencoderKLLTXVideo.from_config(config)
+        return described
 
     @cached_property
     def _latent_map(self) -> LatentMap | None:

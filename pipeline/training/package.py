@@ -1,8 +1,8 @@
 """Put what was trained into diffusers' folder format: what the product loads, and nothing of the training.
 
-    python -m pipeline.training.package vae --work /tmp/miniature          # after the autoencoder
-    python -m pipeline.training.package all --work /tmp/miniature          # after the teacher
-    python -m pipeline.training.package all --work /tmp/miniature --output assets/miniature --half
+python -m pipeline.training.package vae --work /tmp/miniature          # after the autoencoder
+python -m pipeline.training.package all --work /tmp/miniature          # after the teacher
+python -m pipeline.training.package all --work /tmp/miniature --output assets/miniature --half
 """
 
 import argparse

@@ -143,9 +143,17 @@ def draw_scene(words: Words, *, width: int, height: int, rng: np.random.Generato
         case "bounces":
             y, speed, span = height * rng.uniform(0.7, 0.8), height * rng.uniform(0.32, 0.48), rng.uniform(22, 34)
         case "grows":
-            radius, end_radius, span = unit * rng.uniform(0.09, 0.12), unit * rng.uniform(0.32, 0.4), rng.uniform(72, 100)
+            radius, end_radius, span = (
+                unit * rng.uniform(0.09, 0.12),
+                unit * rng.uniform(0.32, 0.4),
+                rng.uniform(72, 100),
+            )
         case "shrinks":
-            radius, end_radius, span = unit * rng.uniform(0.32, 0.4), unit * rng.uniform(0.09, 0.12), rng.uniform(72, 100)
+            radius, end_radius, span = (
+                unit * rng.uniform(0.32, 0.4),
+                unit * rng.uniform(0.09, 0.12),
+                rng.uniform(72, 100),
+            )
     return Scene(
         words=words,
         width=width,
@@ -161,9 +169,7 @@ def draw_scene(words: Words, *, width: int, height: int, rng: np.random.Generato
     )
 
 
-def render(
-    scene: Scene, *, start: float = 0.0, frames: int, crop: tuple[int, int, int, int] | None = None
-) -> Tensor:
+def render(scene: Scene, *, start: float = 0.0, frames: int, crop: tuple[int, int, int, int] | None = None) -> Tensor:
     """Draw frames of a scene, antialiased.
 
     Args:
@@ -178,9 +184,7 @@ def render(
     left, top, width, height = crop or (0, 0, scene.width, scene.height)
     across = torch.arange(left, left + width, dtype=torch.float32) + 0.5
     down = torch.arange(top, top + height, dtype=torch.float32) + 0.5
-    x, y, radius = (
-        value.view(-1, 1, 1) for value in scene.track(start + torch.arange(frames, dtype=torch.float32))
-    )
+    x, y, radius = (value.view(-1, 1, 1) for value in scene.track(start + torch.arange(frames, dtype=torch.float32)))
     local_x, local_y = (across - x) / radius, (down.view(-1, 1) - y) / radius
     alpha = (0.5 - radius * _distance(scene.words.shape, local_x, local_y)).clamp(0, 1)
 

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from diffusers import LTXVideoTransformer3DModel
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import T5Config, T5EncoderModel
 
 from pipeline.training.scenes import FRAMES_PER_SECOND, TRAINED
@@ -43,7 +43,14 @@ TRANSFORMER = {
     "num_layers": 7,
     "caption_channels": 128,
 }
-TEXT_ENCODER = {"d_model": 128, "d_kv": 32, "d_ff": 256, "num_layers": 2, "num_heads": 4, "feed_forward_proj": "gated-gelu"}
+TEXT_ENCODER = {
+    "d_model": 128,
+    "d_kv": 32,
+    "d_ff": 256,
+    "num_layers": 2,
+    "num_heads": 4,
+    "feed_forward_proj": "gated-gelu",
+}
 
 
 class Teacher(nn.Module):
@@ -58,9 +65,7 @@ class Teacher(nn.Module):
             in_channels=latent_channels, out_channels=latent_channels, **TRANSFORMER
         )
 
-    def forward(
-        self, tokens: Tensor, text_ids: Tensor, text_mask: Tensor, timestep: Tensor, coords: Tensor
-    ) -> Tensor:
+    def forward(self, tokens: Tensor, text_ids: Tensor, text_mask: Tensor, timestep: Tensor, coords: Tensor) -> Tensor:
         """Velocity [B, S, C] of latent tokens [B, S, C] at per-token `timestep` [B, S] (0 to 1000)."""
         text = self.text_encoder(input_ids=text_ids, attention_mask=text_mask).last_hidden_state
         return self.transformer(
@@ -112,7 +117,7 @@ def make_batch(shards: Shards, rng: np.random.Generator, *, small: bool) -> tupl
         clips = [clip for clip in clips if clip[2]]
     latents, given, starts, sentences = [], torch.zeros(count, length, dtype=torch.bool), [], []
     for row in range(count):
-        latent, words, fresh = clips[rng.integers(len(clips))]
+        latent, words, _ = clips[rng.integers(len(clips))]
         start = 0 if begin else int(rng.integers(0, latent.shape[1] - length + 1))
         kept = 0 if begin else int(rng.integers(1, 4))
         latents.append(latent[:, start : start + length].float())
@@ -177,9 +182,7 @@ def train(work: Path, *, steps: int, device: str, seed: int) -> None:
             group["lr"] = learning_rate(step, steps, PEAK_LEARNING_RATE, warmup=150)
         # Attention by plain products: on the CPU the backward of the fused kernel takes twice the whole step
         with sdpa_kernel(SDPBackend.MATH), torch.autocast(device, torch.bfloat16):
-            velocity = teacher(
-                to_tokens(noisy), text.input_ids, text.attention_mask, timestep, coords.to(device)
-            )
+            velocity = teacher(to_tokens(noisy), text.input_ids, text.attention_mask, timestep, coords.to(device))
         weight = to_tokens((~hold).float().expand_as(clean))
         error = F.mse_loss(velocity.float(), to_tokens(noise - clean), reduction="none") * weight
         loss = error.sum() / weight.sum()

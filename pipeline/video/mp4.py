@@ -21,13 +21,15 @@ from pipeline.errors import WriteFailed
 JOIN_TIMEOUT_SECONDS = 120
 ENCODE = (
     # Untagged rgb24 -> yuv420p is BT.601, which browsers show as BT.709 from 720 lines up: reds turn orange.
-    *("-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
-             "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709"),
+    *(
+        "-vf",
+        "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
+        "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709",
+    ),
     *("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-profile:v", "high", "-pix_fmt", "yuv420p"),
     # No B-frames: the first frame of a fragment is shown at its time 0, so that appended slices meet exactly.
     *("-bf", "0", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"),
 )
-PROGRAM = "Rushes"
 
 
 def write_slice(frames: NDArray[np.uint8], path: Path, *, fps: int) -> None:
@@ -45,23 +47,27 @@ def join_slices(slices: list[Path], path: Path, *, title: str, settings: dict[st
     """Join slices to one faststart mp4 without encoding again.
 
     Args:
-        slices: in order, all of one size and rate.
+        slices: in order, all of one size and rate, in the folder of `path`; their names are ours and need no quoting.
         path: where to.
         title: shown by players; line breaks become spaces.
         settings: plain values, kept as JSON in the comment, read back by `read_settings`.
     """
-    listing = path.with_suffix(".txt")
+    listing, metadata = path.with_suffix(".txt"), path.with_suffix(".meta")
     try:
-        listing.write_text("".join(f"file '{piece.resolve().as_posix()}'\n" for piece in slices), encoding="utf-8")
-        metadata = (
-            *("-metadata", f"title={' '.join(title.split())}"),
-            *("-metadata", f"comment={json.dumps(settings, ensure_ascii=False)}"),
-            *("-metadata", f"encoder={PROGRAM}"),
-        )
-        source = ("-f", "concat", "-safe", "0", "-i", str(listing))
-        _ffmpeg([*source, "-c", "copy", "-movflags", "+faststart", *metadata, str(path)], path)
+        listing.write_text("".join(f"file {piece.name}\n" for piece in slices), encoding="utf-8")
+        metadata.write_text(_metadata(title, settings), encoding="utf-8")
+        source = ("-f", "concat", "-i", str(listing), "-f", "ffmetadata", "-i", str(metadata))
+        _ffmpeg([*source, "-map", "0", "-map_metadata", "1", "-c", "copy", "-movflags", "+faststart", str(path)], path)
     finally:
         listing.unlink(missing_ok=True)
+        metadata.unlink(missing_ok=True)
+
+
+def _metadata(title: str, settings: dict[str, Any]) -> str:
+    """ffmpeg's metadata file. What a person wrote goes in here, never onto a command line that others can list."""
+    values = {"title": " ".join(title.split()), "comment": json.dumps(settings, ensure_ascii=False)}
+    escaped = {key: re.sub(r"([=;#\\\n])", r"\\\1", value) for key, value in values.items()}
+    return ";FFMETADATA1\n" + "".join(f"{key}={value}\n" for key, value in escaped.items())
 
 
 def read_settings(path: Path) -> dict[str, Any] | None:
@@ -88,7 +94,12 @@ def _ffmpeg(arguments: list[str], path: Path, *, data: bytes | None = None) -> N
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-nostdin" if data is None else "-hide_banner"]
     try:
         answer = subprocess.run(
-            [*command, *arguments], input=data, capture_output=True, timeout=JOIN_TIMEOUT_SECONDS, check=False
+            [*command, *arguments],
+            input=data,
+            capture_output=True,
+            timeout=JOIN_TIMEOUT_SECONDS,
+            check=False,
+            start_new_session=True,  # Ctrl-C in a terminal is for Rushes, which lets a file be finished
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise WriteFailed(str(path), f"ffmpeg did not write {path.name}: {error}") from error

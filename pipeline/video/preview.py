@@ -46,9 +46,7 @@ class LatentMap:
         _, channels, count, height, width = latents.shape
         tokens = latents[0].permute(1, 2, 3, 0).reshape(-1, channels).float()
         pixels = torch.addmm(self.bias.to(tokens), tokens, self.weight.to(tokens)).clamp_(0, 1).mul_(255)
-        blocks = pixels.to(torch.uint8).view(
-            count, height, width, FRAMES_PER_LATENT, GRID_PIXELS, GRID_PIXELS, 3
-        )
+        blocks = pixels.to(torch.uint8).view(count, height, width, FRAMES_PER_LATENT, GRID_PIXELS, GRID_PIXELS, 3)
         frames = blocks.permute(0, 3, 1, 4, 2, 5, 6).reshape(
             count * FRAMES_PER_LATENT, height * GRID_PIXELS, width * GRID_PIXELS, 3
         )

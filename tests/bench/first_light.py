@@ -1,0 +1,227 @@
+"""From nothing to the first picture: the figures a newcomer feels, on this machine.
+
+    python -m tests.bench.first_light [--only start plan draft ratio memory]
+
+start   seconds from `python app.py` to an answering page, and to a warm engine
+plan    seconds of `python -m pipeline plan`
+draft   seconds from the click to the first moving preview, first playable slice and whole draft (default 4 seconds),
+        through the worker process as the page uses it; the first draft after the start and a second one
+ratio   our chunk ÷ the bare diffusers pipeline call, same seed, steps and embeddings, interleaved, medians; the
+        latents must be identical
+memory  resident memory of the engine's process after 8 chunks ÷ after 2
+"""
+
+import argparse
+import os
+import platform
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pipeline
+from pipeline.plan.draft import DraftPlan
+from pipeline.worker import Worker
+
+ROOT = Path(__file__).resolve().parents[2]
+SENTENCE = "a red ball moves left over snow"
+START_TIMEOUT_SECONDS = 120.0
+
+
+def main() -> None:
+    """Command line."""
+    parts: dict[str, Callable[[], list[str]]] = {
+        "start": measure_start,
+        "plan": measure_plan,
+        "draft": measure_draft,
+        "ratio": measure_ratio,
+        "memory": measure_memory,
+    }
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
+    options = parser.parse_args()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout
+    print(f"{platform.machine()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d')}, commit {commit.strip()}\n")
+    print("| what | measured | target |\n|---|---|---|")
+    for name in options.only:
+        for line in parts[name]():
+            print(f"| {line} |", flush=True)
+
+
+def measure_start() -> list[str]:
+    """Start the page as a person would and ask it until it answers."""
+    with tempfile.TemporaryDirectory() as drafts, socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        command = [sys.executable, "app.py", "--port", str(port), "--drafts", drafts, "--no-browser"]
+        began = time.monotonic()
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            while not _answers(port):
+                if process.poll() is not None or time.monotonic() - began > START_TIMEOUT_SECONDS:
+                    raise RuntimeError("app.py did not come up")
+                time.sleep(0.02)
+            answered = time.monotonic() - began
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+    return [f"page answering after `python app.py` | {answered:.1f} s | 6 s"]
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def measure_plan() -> list[str]:
+    """Median of five."""
+    values = []
+    for _ in range(5):
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-m", "pipeline", "plan", SENTENCE], cwd=ROOT, check=True, capture_output=True)
+        values.append(time.monotonic() - began)
+    return [f"`python -m pipeline plan` | {statistics.median(values):.2f} s | 1 s"]
+
+
+def measure_draft() -> list[str]:
+    """Two drafts, one after the other, through a worker that has just become ready."""
+    lines = []
+    with tempfile.TemporaryDirectory() as drafts:
+        worker = Worker(Path(drafts))
+        began = time.monotonic()
+        worker.start()
+        while not worker.ready:
+            time.sleep(0.01)
+        lines.append(f"engine warm after its start | {time.monotonic() - began:.1f} s | |")
+        try:
+            for which, sentence in (("first draft", SENTENCE), ("second draft", "a blue star falls over sand")):
+                times = _follow(worker, pipeline.plan(pipeline.request(sentence, seed=1)))
+                lines += [
+                    f"{which}: click to first moving preview | {times['preview']:.1f} s | 5 s",
+                    f"{which}: click to first playable slice | {times['slice']:.1f} s | 15 s",
+                    f"{which}: whole draft of 4 s | {times['whole']:.1f} s | 45 s",
+                ]
+        finally:
+            worker.close()
+    return lines
+
+
+def _follow(worker: Worker, plan: DraftPlan) -> dict[str, float]:
+    began, times, version = time.monotonic(), {}, -1
+    draft = worker.submit(plan)
+    while True:
+        status = worker.wait(draft, version, 60)
+        assert status is not None and not status.message, status
+        version, now = status.version, time.monotonic() - began
+        if status.preview:
+            times.setdefault("preview", now)
+        if status.slices:
+            times.setdefault("slice", now)
+        if status.state.over:
+            return times | {"whole": now}
+
+
+def measure_ratio() -> list[str]:
+    """Our denoise with previews and stop checks against the pipeline's own call, interleaved."""
+    import torch
+    from diffusers import LTXConditionPipeline
+
+    from pipeline.drafts.journal import Journal
+    from pipeline.engine import Engine, _Run
+    from pipeline.models.base import Sampling
+    from pipeline.models.ltx import LTXModel, timesteps
+    from pipeline.plan.catalog import Component
+
+    wanted = replace(pipeline.request(SENTENCE, seed=5), frames=49)
+    plan = pipeline.plan(wanted)
+    model = LTXModel(plan.spec, plan.memory.device)
+    positive, negative = model.encode([SENTENCE, ""])
+    sampling = Sampling(
+        shape=wanted.shape, steps=wanted.steps, guidance=wanted.guidance, positive=positive, negative=negative
+    )
+    bare = LTXConditionPipeline(
+        scheduler=model.checkpoint.scheduler(),
+        vae=model.checkpoint.load(Component.VAE, torch.float32),
+        text_encoder=None,
+        tokenizer=None,
+        transformer=model.checkpoint.load(Component.TRANSFORMER, torch.float32).eval(),
+    )
+    bare.set_progress_bar_config(disable=True)
+
+    def call_bare() -> torch.Tensor:
+        return bare(  # type: ignore[no-any-return]
+            width=wanted.shape.width,
+            height=wanted.shape.height,
+            num_frames=wanted.frames,
+            frame_rate=plan.spec.fps,
+            num_inference_steps=wanted.steps,
+            timesteps=timesteps(plan.spec, wanted.steps),
+            guidance_scale=wanted.guidance,
+            generator=torch.Generator("cpu").manual_seed(5),
+            prompt_embeds=positive.embeds,
+            prompt_attention_mask=positive.mask,
+            negative_prompt_embeds=negative.embeds,
+            negative_prompt_attention_mask=negative.mask,
+            output_type="latent",
+            return_dict=False,
+        )[0]
+
+    ours_seconds, bare_seconds, same = [], [], True
+    with tempfile.TemporaryDirectory() as drafts:
+        engine = Engine(Path(drafts))
+        engine.run(plan, "20260101-000000-0123456789abcdef", lambda _: None)  # warms everything up once
+        run = _Run(plan, model, Journal(Path(drafts), "20260101-000000-0123456789abcdef"), lambda _: None)
+        run.embeds = {SENTENCE: positive, "": negative}
+        theirs = call_bare()
+        for _ in range(7):
+            began = time.monotonic()
+            ours = run._denoise(plan.chunks[0])
+            ours_seconds.append(time.monotonic() - began)
+            began = time.monotonic()
+            theirs = call_bare()
+            bare_seconds.append(time.monotonic() - began)
+            same = same and bool(torch.equal(ours, theirs))
+        silent = model.denoise(plan.chunks[0], sampling, tail=None, on_step=lambda *_: None)
+        same = same and bool(torch.equal(silent, theirs))
+    ratio = statistics.median(ours_seconds) / statistics.median(bare_seconds)
+    return [
+        f"our loop ÷ bare `LTXConditionPipeline`, 49 frames, 20 steps | {ratio:.3f} | 1.05",
+        f"the same latents, bit for bit | {'yes' if same else 'NO'} | yes",
+    ]
+
+
+def measure_memory() -> list[str]:
+    """Resident memory inside one process, after chunk 2 and after chunk 8 of one long draft."""
+    script = (
+        "import sys, pipeline, psutil\n"
+        "from dataclasses import replace\n"
+        "from pathlib import Path\n"
+        "spec = pipeline.find_model('miniature')\n"
+        "wanted = replace(pipeline.request('a red ball bounces over night', seed=2), frames=49 + 7 * 32)\n"
+        "seen = {}\n"
+        "for event in pipeline.draft(wanted, Path(sys.argv[1])):\n"
+        "    if type(event).__name__ == 'SliceReady':\n"
+        "        seen[event.chunk + 1] = psutil.Process().memory_info().rss\n"
+        "print(len(seen), seen[2], seen[8])\n"
+    )
+    with tempfile.TemporaryDirectory() as drafts:
+        answer = subprocess.run(
+            [sys.executable, "-c", script, drafts], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.split()
+    count, two, eight = map(int, answer[-3:])
+    return [f"resident memory after {count} chunks ÷ after 2 | {eight / two:.3f} ({eight / 2**20:.0f} MiB) | 1.05"]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""What a clip of the miniature's world shows, by plain image measurements; knows nothing of how it was made.
+
+Colour and background by distance to the palette, motion by centroid and area over time, shape by the harmonics of
+the segmented outline, compared with a triangle, a square and a star.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.training.scenes import BACKGROUNDS, COLOURS, SHAPES, Scene, Words, render
+
+CONTRAST = 30  # levels (of 255) in any channel by which an object's pixel differs from its row's background
+SMALLEST_AREA = 60  # pixels; less is noise or an object about to leave
+TRAVEL = 0.10  # of the picture's side in two seconds: the slowest scene moves 0.3
+REVERSAL = 0.08  # of the height: a bounce rises at least 0.32
+GROWTH = 1.6  # area ratio in two seconds: the slowest scene more than doubles
+FRAMES_FOR_SHAPE = 9
+SECTORS = 60
+LEAST_CORNERS = 0.17  # of the drawn shape's harmonic: less is round
+
+Masks = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was seen; `seen` is False when no object could be found."""
+
+    words: Words
+    seen: bool
+
+
+def judge(frames: NDArray[np.uint8]) -> Verdict:
+    """Judge a clip [F, H, W, 3] uint8."""
+    clip = frames.astype(np.float32)
+    rows = np.median(clip.transpose(1, 0, 2, 3).reshape(clip.shape[1], -1, 3), axis=1)
+    difference = np.abs(clip - rows[None, :, None, :]).max(axis=-1)
+    masks = difference > CONTRAST
+    background = _nearest_background(rows)
+    if (masks.sum(axis=(1, 2)) > SMALLEST_AREA).sum() < len(frames) // 3:
+        return Verdict(Words("", "", "", background), seen=False)
+    solid = difference > np.percentile(difference[masks], 75) / 2  # half the object's own contrast: its true outline
+    return Verdict(
+        Words(_nearest_colour(clip, masks, difference), _nearest_shape(solid), _motion(masks), background), seen=True
+    )
+
+
+def _nearest_background(rows: NDArray[np.float32]) -> str:
+    share = np.linspace(0, 1, len(rows))[:, None]
+    distances = {
+        name: float(np.abs(rows - (np.array(top) * (1 - share) + np.array(bottom) * share)).mean())
+        for name, (top, bottom) in BACKGROUNDS.items()
+    }
+    return min(distances, key=lambda name: distances[name])
+
+
+def _nearest_colour(clip: NDArray[np.float32], masks: Masks, difference: NDArray[np.float32]) -> str:
+    strongest = difference > np.percentile(difference[masks], 40)  # the inside, without the blended edge
+    seen = np.median(clip[masks & strongest], axis=0)
+    brightness = np.linspace(0.85, 1.15, 13)[:, None]
+    distances = {
+        name: float(np.linalg.norm(np.clip(np.array(colour) * brightness, 0, 255) - seen, axis=1).min())
+        for name, colour in COLOURS.items()
+    }
+    return min(distances, key=lambda name: distances[name])
+
+
+def _motion(masks: Masks) -> str:
+    _, height, width = masks.shape
+    area = masks.sum(axis=(1, 2)).astype(float)
+    present = np.flatnonzero(area > SMALLEST_AREA)
+    down, across = np.arange(height), np.arange(width)
+    y = (masks[present].sum(axis=2) * down).sum(axis=1) / area[present]
+    x = (masks[present].sum(axis=1) * across).sum(axis=1) / area[present]
+    steps = np.diff(present) == 1
+    span = len(masks) - 1
+    go_x = float(np.median(np.diff(x)[steps])) * span / width
+    if abs(go_x) > TRAVEL:
+        return "moves right" if go_x > 0 else "moves left"
+    if _reversals(y, REVERSAL * height) >= 1:
+        return "bounces"
+    grown = _growth(masks, area, present)
+    go_y = float(np.median(np.diff(y)[steps])) * span / height
+    if abs(go_y) > TRAVEL and not (grown > GROWTH * 1.5 or grown < 1 / GROWTH / 1.5):
+        return "falls" if go_y > 0 else "rises"
+    if grown > GROWTH:
+        return "grows"
+    return "shrinks" if grown < 1 / GROWTH else "stands still"
+
+
+def _reversals(y: NDArray[np.float64], least: float) -> int:
+    """How often a height turns by more than `least` pixels; a wrap-around jump is no turn."""
+    turns, low, high, direction = 0, y[0], y[0], 0
+    for value in y:
+        if direction >= 0 and value < high - least:
+            turns, direction, low = turns + (direction > 0), -1, value
+        elif direction <= 0 and value > low + least:
+            turns, direction, high = turns + (direction < 0), 1, value
+        low, high = (min(low, value), high) if direction < 0 else (low, max(high, value))
+        if direction == 0:
+            low, high = min(low, value), max(high, value)
+    return turns
+
+
+def _growth(masks: Masks, area: NDArray[np.float64], present: NDArray[np.int64]) -> float:
+    """Area at the end over area at the start, among frames where the object is wholly in the picture."""
+    edges = masks[:, 0].any(1) | masks[:, -1].any(1) | masks[:, :, 0].any(1) | masks[:, :, -1].any(1)
+    whole = [index for index in present if not edges[index]]
+    if len(whole) < 12:
+        whole = list(present)
+    return float(area[whole[-6:]].mean() / area[whole[:6]].mean())
+
+
+def _nearest_shape(masks: Masks) -> str:
+    """By the object's third, fourth and fifth harmonic: a triangle, a square and a star have one each, a ball none."""
+    area = masks.sum(axis=(1, 2))
+    edges = masks[:, 0].any(1) | masks[:, -1].any(1) | masks[:, :, 0].any(1) | masks[:, :, -1].any(1)
+    chosen = np.argsort(-(area * ~edges))[:FRAMES_FOR_SHAPE]
+    seen = np.mean([_harmonics(masks[index]) for index in chosen], axis=0)
+    shares = {
+        shape: float((seen * drawn.conj()).real.sum() / (abs(drawn) ** 2).sum()) for shape, drawn in CORNERS.items()
+    }
+    best = max(shares, key=lambda shape: shares[shape])
+    return best if shares[best] > LEAST_CORNERS else "ball"
+
+
+def _harmonics(mask: NDArray[np.bool_]) -> NDArray[np.complex128]:
+    """Third to fifth harmonic of the outline: how far it reaches in each direction, as a share of its mean reach."""
+    y, x = np.nonzero(mask)
+    if len(y) < SMALLEST_AREA:
+        return np.zeros(3, dtype=complex)
+    across, down = x - x.mean(), y - y.mean()
+    sector = ((np.arctan2(down, across) / (2 * np.pi) % 1) * SECTORS).astype(int)
+    # the area of a sector is half its squared reach
+    reach = np.sqrt(np.bincount(sector, minlength=SECTORS))
+    turns = np.exp(-2j * np.pi * np.outer([3, 4, 5], (np.arange(SECTORS) + 0.5) / SECTORS))
+    return turns @ reach / reach.sum()
+
+
+def _drawn(shape: str) -> NDArray[np.complex128]:
+    scene = Scene(
+        words=Words("red", shape, "stands still", "night"),
+        width=128,
+        height=128,
+        radius=36,
+        end_radius=36,
+        x=64,
+        y=64,
+        speed=0,
+        span=1,
+        phase=0,
+        tint=1,
+    )
+    picture = ((render(scene, frames=1)[:, 0] + 1) * 127.5).permute(1, 2, 0).to(torch.uint8).numpy()
+    return _harmonics(picture[..., 0] > 130)
+
+
+CORNERS = {shape: _drawn(shape) for shape in SHAPES if shape != "ball"}

@@ -1,0 +1,136 @@
+"""Presets are files a person copies and edits, so every mistake in one is named by file and key."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import InvalidRequest, PresetError
+from pipeline.plan.presets import PRESETS, find_profile, load_looks, load_profiles
+from pipeline.plan.request import frames_for
+
+PROFILE = """schema = 1
+title = "Mine"
+title_zh = "我的"
+use_card = true
+card_gib = 10
+reserve_gib = 0.5
+measured = "not yet"
+"""
+LOOK = """schema = 1
+title = "Mine"
+title_zh = "我的"
+model = "miniature"
+width = 256
+height = 160
+seconds = 4.0
+steps = 20
+guidance = 3.0
+example_prompt = "a red ball moves left over snow"
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "mine.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_every_shipped_file_loads_under_its_own_name() -> None:
+    assert set(load_profiles()) == {path.stem for path in (PRESETS / "vram").glob("*.toml")}
+    assert set(load_looks()) == {path.stem for path in (PRESETS / "looks").glob("*.toml")}
+    assert {path.suffix for path in PRESETS.rglob("*") if path.is_file()} == {".toml"}
+
+
+def test_profiles_are_listed_from_auto_by_budget_to_no_card() -> None:
+    assert list(load_profiles()) == ["auto", "8gb", "12gb", "16gb", "24gb", "cpu"]
+
+
+def test_every_shipped_look_is_a_request_of_its_own_length() -> None:
+    for look in load_looks().values():
+        request = look.request(seed=3)
+        assert request.frames == frames_for(request.spec, look.seconds)
+        assert (request.prompt, request.seed) == (look.example_prompt, 3)
+
+
+def test_no_profile_claims_a_measurement_nobody_made() -> None:
+    assert {profile.measured for profile in load_profiles().values()} == {"not yet"}
+
+
+def test_every_title_is_given_in_both_languages() -> None:
+    for preset in (*load_profiles().values(), *load_looks().values()):
+        assert preset.title.strip()
+        assert preset.title_zh.strip()
+
+
+def test_a_copied_profile_is_read_as_written(tmp_path: Path) -> None:
+    profile = load_profiles(write(tmp_path, PROFILE))["mine"]
+    assert (profile.card_gib, profile.ram_gib, profile.reserve_gib, profile.use_card) == (10.0, None, 0.5, True)
+    assert isinstance(profile.card_gib, float)
+
+
+MISTAKES = [
+    # an edit of the good profile, the key that must be named, what must be said about it
+    pytest.param('measured = "not yet"', 'measured = "not yet"\nvram = 3', "vram", "is not a key", id="unknown key"),
+    pytest.param('measured = "not yet"', "[limits]\nmeasured = 1", "limits", "is not a key", id="unknown table"),
+    pytest.param('title = "Mine"', 'title = "Mine"\nkey = "auto"', "key", "is not a key", id="name given twice"),
+    pytest.param("card_gib = 10", 'card_gib = "10"', "card_gib", "must be float, not '10'", id="text for a number"),
+    pytest.param("card_gib = 10", "card_gib = true", "card_gib", "must be float, not True", id="truth for a number"),
+    pytest.param("use_card = true", "use_card = 1", "use_card", "must be bool, not 1", id="number for a truth"),
+    pytest.param('title = "Mine"', "title = 3", "title", "must be str, not 3", id="number for a text"),
+    pytest.param("card_gib = 10", "card_gib = -1", "card_gib", "not a budget", id="negative budget"),
+    pytest.param("card_gib = 10", "card_gib = nan", "card_gib", "not a budget", id="NaN budget"),
+    pytest.param("card_gib = 10", "card_gib = inf", "card_gib", "not a budget", id="infinite budget"),
+    pytest.param("reserve_gib = 0.5\n", "", "reserve_gib", "is missing", id="missing key"),
+    pytest.param("schema = 1\n", "", "schema", "must be 1", id="no schema"),
+    pytest.param("schema = 1", "schema = 2", "schema", "must be 1", id="schema of another version"),
+    pytest.param("schema = 1", "schema = true", "schema", "must be 1", id="schema of another type"),
+    pytest.param("card_gib = 10", f"card_gib = 1{'0' * 400}", "card_gib", "must be float", id="beyond floats"),
+    pytest.param("card_gib = 10", "card_gib =", "file", "line 5", id="broken TOML"),
+    pytest.param("card_gib = 10", f"card_gib = {'9' * 5000}", "file", "", id="number of 5,000 digits"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "key", "said"), MISTAKES)
+def test_a_mistake_in_a_profile_is_named_by_file_and_key(
+    old: str, new: str, key: str, said: str, tmp_path: Path
+) -> None:
+    assert old in PROFILE
+    with pytest.raises(PresetError) as refusal:
+        load_profiles(write(tmp_path, PROFILE.replace(old, new)))
+    assert refusal.value.message.startswith(f"mine.toml: {key}: ")
+    assert said in refusal.value.message
+    assert refusal.value.file == "mine.toml"
+
+
+LOOK_MISTAKES = [
+    pytest.param("width = 256", "width = 250", "width", "Nearest: 256", id="width off the grid"),
+    pytest.param("height = 160", "height = 2000", "height", "Nearest: 320", id="height too large"),
+    pytest.param("width = 256", "width = 256.0", "width", "must be int", id="fraction for a size"),
+    pytest.param("seconds = 4.0", "seconds = 3600", "seconds", "0.4 and 60 seconds", id="an hour"),
+    pytest.param("seconds = 4.0", "seconds = nan", "seconds", "0.4 and 60 seconds", id="NaN seconds"),
+    pytest.param("steps = 20", "steps = 0", "steps", "Nearest: 1", id="no steps"),
+    pytest.param("guidance = 3.0", "guidance = nan", "guidance", "Nearest: 3", id="NaN guidance"),
+    pytest.param('model = "miniature"', 'model = "sora"', "model", "ltx-2b", id="unknown model"),
+    pytest.param("over snow", "over \\u0007", "prompt", "U+0007", id="control character"),
+    pytest.param("steps = 20\n", "", "steps", "is missing", id="missing key"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "key", "said"), LOOK_MISTAKES)
+def test_a_mistake_in_a_look_is_named_by_file_and_key(old: str, new: str, key: str, said: str, tmp_path: Path) -> None:
+    assert old in LOOK
+    with pytest.raises(PresetError) as refusal:
+        load_looks(write(tmp_path, LOOK.replace(old, new)))
+    assert refusal.value.message.startswith(f"mine.toml: {key}: ")
+    assert said in refusal.value.message
+
+
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(PresetError, match=r"mine\.toml: file: "):
+        load_profiles(tmp_path)
+
+
+def test_an_unknown_profile_is_refused_with_the_list_of_profiles() -> None:
+    with pytest.raises(InvalidRequest, match="auto, 8gb, 12gb, 16gb, 24gb, cpu") as refusal:
+        find_profile("80gb")
+    assert refusal.value.field == "profile"
