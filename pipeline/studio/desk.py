@@ -1,0 +1,136 @@
+"""What happens on a click: check, plan, submit, follow, stop, reopen. It computes nothing and keeps no draft.
+
+A draft belongs to the worker. A reload, a second tab or a lost connection ends a follower here and touches no draft.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
+
+import gradio as gr
+
+from pipeline.drafts.status import DraftStatus
+from pipeline.errors import DoesNotFit, DraftError
+from pipeline.plan.catalog import MINIATURE, ModelSpec
+from pipeline.plan.presets import Look
+from pipeline.studio.advice import Machine, advise, note_unknown_words, read_vocabulary
+from pipeline.studio.forms import FIELDS, Form, form_of, read_form, refusals, restore_form, say_misfit, say_refusal
+from pipeline.studio.player import show
+from pipeline.studio.shelf import SHELF_LENGTH, fill_shelf
+from pipeline.studio.texts import Language, choose_language
+from pipeline.worker import Worker
+
+logger = logging.getLogger(__name__)
+
+FOLLOW_SECONDS = 0.05  # how often a follower looks; about as long as a step of the miniature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Studio:
+    """What the page works with: who makes the drafts, for which model, on what, from which settings."""
+
+    worker: Worker
+    machine: Machine
+    spec: ModelSpec
+    look: Look
+
+
+class Desk:
+    """The page's events. Every method takes component values in the order of `forms.FIELDS` and returns updates."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.default = form_of(studio.look)
+        self._words = read_vocabulary() if studio.spec is MINIATURE else frozenset()
+        self._followers: dict[str, object] = {}
+
+    def check(self, request: gr.Request, *values: Any) -> list[dict[str, Any]]:
+        """A verdict for each field."""
+        wrong = refusals(_form(values), self.default, self.studio.spec)
+        language = _language(request)
+        return [
+            gr.validate(field not in wrong, say_refusal(language, field, wrong[field]) if field in wrong else "")
+            for field in FIELDS
+        ]
+
+    def make(self, request: gr.Request, *values: Any) -> tuple[str, str]:
+        """The id of a new draft, for the page and for the browser to remember."""
+        try:
+            draft = self.studio.worker.submit(self.studio.machine.plan(read_form(_form(values), self.studio.spec)))
+        except DoesNotFit as error:
+            raise gr.Error(say_misfit(_language(request), error), print_exception=False) from error
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return draft, draft
+
+    def advise(self, request: gr.Request, *values: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
+        """The note under the sentence, the forecast, and the form for the browser to remember."""
+        form, language = _form(values), _language(request)
+        note = note_unknown_words(form.prompt or "", self._words, language)
+        forecast = advise(form, self.studio.spec, self.studio.machine, language)
+        return note, asdict(forecast), asdict(form)
+
+    def stop_draft(self, draft: str | None) -> None:
+        """Ask the worker to stop; what is finished is kept."""
+        if draft:
+            self.studio.worker.stop(draft)
+
+    def restore(self, request: gr.Request, kept_draft: Any, kept_form: Any) -> list[Any]:
+        """After a reload: the draft to follow, the form as it was, the shelf."""
+        known = isinstance(kept_draft, str) and self.studio.worker.status(kept_draft) is not None
+        whole = isinstance(kept_form, dict) and set(kept_form) == set(FIELDS)
+        form = Form(**kept_form) if whole else self.default
+        return [kept_draft if known else None, *astuple(form), self._shelf(_language(request))]
+
+    def reopen(self, event: gr.EventData) -> list[Any]:
+        """A draft from the shelf: its id, for page and browser, and the settings it was made with."""
+        draft = str(event._data.get("draft", ""))
+        status = self.studio.worker.status(draft)
+        if status is None:
+            return [gr.skip()] * (2 + len(FIELDS))
+        return [draft, draft, *astuple(restore_form(status.request, self.default, self.studio.spec))]
+
+    async def follow(self, draft: str | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        """The player, both buttons and the shelf, at every change, until the draft is over.
+
+        One follower a page: when the page turns to another draft, the older follower gives way.
+        """
+        language, page = _language(request), str(request.session_hash)
+        self._followers[page] = mine = object()
+        seen = None
+        try:
+            while self._followers.get(page) is mine:
+                status = self.studio.worker.status(draft) if draft else None
+                if status is None:
+                    yield None, gr.update(interactive=True), gr.update(interactive=False), self._shelf(language)
+                    return
+                warm = self.studio.worker.ready
+                if (status.version, warm) != seen:
+                    shelf = self._shelf(language) if seen is None or status.state.over else gr.skip()
+                    seen = (status.version, warm)
+                    yield self._updates(status, language, shelf, warm=warm)
+                if status.state.over:
+                    return
+                await asyncio.sleep(FOLLOW_SECONDS)
+        finally:
+            if self._followers.get(page) is mine:
+                del self._followers[page]
+
+    def _updates(self, status: DraftStatus, language: Language, shelf: Any, *, warm: bool) -> tuple[Any, ...]:
+        over = status.state.over
+        view = show(status, language, warm=warm)
+        return view, gr.update(interactive=over), gr.update(interactive=not over), shelf
+
+    def _shelf(self, language: Language) -> list[dict[str, Any]]:
+        return fill_shelf(self.studio.worker.recent(SHELF_LENGTH), language)
+
+
+def _form(values: tuple[Any, ...]) -> Form:
+    named: Mapping[str, Any] = dict(zip(FIELDS, values, strict=True))
+    return Form(**named)
+
+
+def _language(request: gr.Request) -> Language:
+    return choose_language(request.headers.get("accept-language", ""))

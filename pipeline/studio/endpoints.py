@@ -1,0 +1,83 @@
+"""What other programs can call: make a draft, ask how it stands, stop it. Shown under "Use via API" in the footer."""
+
+from typing import TypedDict
+
+import gradio as gr
+from gradio.events import api as add_endpoint
+
+from pipeline.errors import DraftError
+from pipeline.studio.desk import Studio
+from pipeline.studio.forms import Form, form_of, read_form
+
+
+class DraftReport(TypedDict):
+    """How a draft stands. `slices` and `video` are served at /media/<draft>/<name>."""
+
+    draft: str
+    state: str
+    chunks: int
+    chunks_done: int
+    step: int
+    steps: int
+    slices: list[str]
+    video: str | None
+    eta_seconds: float | None
+    message: str
+
+
+def add_endpoints(studio: Studio) -> None:
+    """Give the page being built its named endpoints."""
+    default = form_of(studio.look)
+
+    def make_draft(
+        prompt: str, seconds: float = default.seconds or 4.0, shape: str = default.shape or "wide", seed: str = ""
+    ) -> str:
+        """Start a draft and return its id at once.
+
+        Args:
+            prompt: what happens, in one sentence.
+            seconds: length; the nearest possible frame count is made.
+            shape: wide, square or tall.
+            seed: a whole number for a draft that can be made again; empty for a new one each time.
+        """
+        form = Form(
+            prompt=prompt,
+            shape=shape,
+            seconds=seconds,
+            profile=default.profile,
+            seed=seed,
+            steps=default.steps,
+            guidance=default.guidance,
+            negative_prompt="",
+        )
+        try:
+            return studio.worker.submit(studio.machine.plan(read_form(form, studio.spec)))
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def status(draft: str) -> DraftReport:
+        """How a draft stands: its state, what is done of it, and the names of its files."""
+        found = studio.worker.status(draft)
+        if found is None:
+            raise gr.Error(f"There is no draft {draft!r}.", print_exception=False)
+        return DraftReport(
+            draft=found.draft,
+            state=found.state.value,
+            chunks=found.chunks,
+            chunks_done=found.chunks_done,
+            step=found.step,
+            steps=found.steps,
+            slices=[piece.file for piece in found.slices],
+            video=found.video,
+            eta_seconds=found.eta_seconds,
+            message=f"{found.message} {found.hint}".strip(),
+        )
+
+    def stop(draft: str) -> DraftReport:
+        """Stop a draft after its current step; what is finished is kept."""
+        studio.worker.stop(draft)
+        return status(draft)
+
+    add_endpoint(make_draft, api_name="make_draft", concurrency_limit=None)
+    add_endpoint(status, api_name="status", queue=False)
+    add_endpoint(stop, api_name="stop", queue=False)

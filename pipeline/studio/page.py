@@ -1,0 +1,193 @@
+"""The page: what stands where, and which event calls which method of the desk. Building it starts nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from pipeline.plan.catalog import MINIATURE
+from pipeline.plan.request import LONGEST_SECONDS, MOST_GUIDANCE, MOST_STEPS
+from pipeline.studio.advice import EXAMPLES
+from pipeline.studio.desk import Desk, Studio
+from pipeline.studio.endpoints import add_endpoints
+from pipeline.studio.player import PAGE_ASSETS, player, script_texts
+from pipeline.studio.shelf import shelf
+from pipeline.studio.texts import LABELS, Language, say
+
+SHORTEST_SECONDS, SECONDS_STEP = 0.5, 0.5
+CHINESE = ("zh", "zh-CN", "zh-TW", "zh-HK")  # what browsers call it
+BROWSER_SECRET = "rushes"  # not a secret: it must be the same after a restart, or browsers forget their draft
+HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "keys.js")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controls:
+    """The components that events read and write; `fields` in the order of `forms.FIELDS`."""
+
+    fields: tuple[Any, ...]
+    note: gr.HTML
+    forecast: gr.HTML
+    make: gr.Button
+    stop: gr.Button
+    player: gr.HTML
+    shelf: gr.HTML
+
+
+def build_page(studio: Studio) -> gr.Blocks:
+    """The page; launch it with `labels(studio)`, `head()`, the theme, the stylesheet `page.css` and the media route."""
+    desk = Desk(studio)
+    with gr.Blocks(title="Rushes", analytics_enabled=False) as page:
+        _lay_out_top()
+        with gr.Row(elem_id="rushes-desk"):
+            with gr.Column(scale=4, min_width=320, elem_id="rushes-form"):
+                fields, note, forecast, make, stop = _lay_out_form(studio, desk)
+            with gr.Column(scale=7, min_width=320, elem_id="rushes-stage"):
+                screen = player()
+                if studio.spec is MINIATURE:
+                    gr.Markdown(_label("miniature_note"), elem_classes="rushes-quiet")
+        with gr.Column(elem_id="rushes-drafts"):
+            gr.Markdown(_label("shelf"), elem_classes="rushes-heading")
+            row = shelf()
+        _wire(
+            page,
+            desk,
+            Controls(fields=fields, note=note, forecast=forecast, make=make, stop=stop, player=screen, shelf=row),
+        )
+        add_endpoints(studio)
+    built: gr.Blocks = page
+    return built
+
+
+def labels(studio: Studio) -> gr.I18n:
+    """All fixed labels in all languages; the browser chooses."""
+    tables = {language: {key: say(language, key) for key in LABELS} for language in Language}
+    for language, table in tables.items():
+        for shape in studio.spec.shapes:
+            table[f"shape_{shape.name}"] = say(language, f"shape_{shape.name}", width=shape.width, height=shape.height)
+        for key, profile in studio.machine.profiles.items():
+            title = profile.title_zh if language is Language.ZH else profile.title
+            device = studio.machine.device(profile)
+            if key == "auto":
+                gigabytes = device.total_bytes / 2**30
+                title = say(language, "memory_auto", title=title, device=device.name, gigabytes=gigabytes)
+            table[f"profile_{key}"] = title
+    return gr.I18n(en=tables[Language.EN], **dict.fromkeys(CHINESE, tables[Language.ZH]))
+
+
+def head() -> str:
+    """The scripts that components share, for `launch(head=…)`."""
+    sources = ((PAGE_ASSETS / name).read_text(encoding="utf-8") for name in HEAD_SCRIPTS)
+    return "".join(f"<script>{source}</script>" for source in sources)
+
+
+def _label(key: str) -> Any:
+    """A text that the browser looks up in `labels`."""
+    return gr.I18n()(key)
+
+
+def _lay_out_top() -> None:
+    with gr.Row(elem_id="rushes-top"):
+        gr.Markdown("# Rushes")
+        gr.Markdown(_label("tagline"), elem_classes="rushes-quiet")
+
+
+def _lay_out_form(studio: Studio, desk: Desk) -> tuple[tuple[Any, ...], gr.HTML, gr.HTML, gr.Button, gr.Button]:
+    default, spec = desk.default, studio.spec
+    prompt = gr.Textbox(
+        default.prompt,
+        label=_label("prompt"),
+        info=_label("prompt_help"),
+        placeholder=_label("prompt_placeholder"),
+        lines=2,
+        max_lines=6,
+        autofocus=True,
+        elem_id="rushes-prompt",
+    )
+    if spec is MINIATURE:
+        with gr.Row(elem_id="rushes-examples"):
+            for example in EXAMPLES:
+                chip = gr.Button(example, size="sm", min_width=0, elem_classes="rushes-chip")
+                chip.click(None, None, prompt, js=f"() => {example!r}", api_visibility="private")
+    note = _advice("note")
+    shape = gr.Radio(
+        [(_label(f"shape_{shape.name}"), shape.name) for shape in spec.shapes],
+        value=default.shape,
+        label=_label("shape"),
+        elem_id="rushes-shape",
+    )
+    seconds = gr.Slider(
+        SHORTEST_SECONDS,
+        LONGEST_SECONDS,
+        default.seconds,
+        step=SECONDS_STEP,
+        label=_label("length"),
+        buttons=[],
+        elem_id="rushes-length",
+    )
+    profile = gr.Dropdown(
+        [(_label(f"profile_{key}"), key) for key in studio.machine.profiles],
+        value=default.profile,
+        label=_label("memory"),
+        filterable=False,
+    )
+    with gr.Accordion(_label("more"), open=False, elem_id="rushes-more"):
+        seed = gr.Textbox(
+            default.seed, label=_label("seed"), info=_label("seed_help"), placeholder=_label("seed_placeholder")
+        )
+        steps = gr.Slider(
+            1, MOST_STEPS, default.steps, step=1, label=_label("steps"), info=_label("steps_help"), buttons=[]
+        )
+        guidance = gr.Slider(
+            1,
+            MOST_GUIDANCE,
+            default.guidance,
+            step=0.5,
+            label=_label("guidance"),
+            info=_label("guidance_help"),
+            buttons=[],
+        )
+        negative = gr.Textbox(default.negative_prompt, label=_label("negative"), info=_label("negative_help"))
+    forecast = _advice("forecast")
+    with gr.Row(elem_id="rushes-buttons"):
+        make = gr.Button(_label("make"), variant="primary", elem_id="rushes-make", scale=3, min_width=120)
+        stop = gr.Button(_label("stop"), elem_id="rushes-stop", interactive=False, scale=2, min_width=120)
+    gr.Markdown(_label("keys"), elem_classes="rushes-quiet")
+    return (prompt, shape, seconds, profile, seed, steps, guidance, negative), note, forecast, make, stop
+
+
+def _advice(name: str) -> gr.HTML:
+    """A component that shows advice; its value is a sentence or an `Advice` as plain values."""
+    return gr.HTML(
+        value=None,
+        html_template=(PAGE_ASSETS / f"{name}.html").read_text(encoding="utf-8"),
+        css_template=(PAGE_ASSETS / "advice.css").read_text(encoding="utf-8"),
+        js_on_load=(PAGE_ASSETS / f"{name}.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id=f"rushes-{name}",
+        texts=script_texts(),
+    )
+
+
+def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
+    draft = gr.State(None)
+    kept_draft = gr.BrowserState(None, storage_key="rushes-draft", secret=BROWSER_SECRET)
+    kept_form = gr.BrowserState(None, storage_key="rushes-form", secret=BROWSER_SECRET)
+    fields = list(controls.fields)
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    # Whatever sets `draft` goes through the queue: only queued events make Gradio tell that a State has changed.
+    queued = quiet | {"concurrency_limit": None}
+    raw: dict[str, Any] = {
+        "preprocess": False
+    }  # sliders would answer a typed 9999 with a toast; the desk refuses better
+    advice = [controls.note, controls.forecast, kept_form]
+
+    page.load(desk.restore, [kept_draft, kept_form], [draft, *fields, controls.shelf], **queued).then(
+        desk.advise, fields, advice, queue=False, **quiet, **raw
+    )
+    changes = [field.change for field in fields]
+    gr.on(changes, desk.advise, fields, advice, queue=False, trigger_mode="always_last", **quiet, **raw)
+    controls.make.click(desk.make, fields, [draft, kept_draft], validator=desk.check, **queued, **raw)
+    controls.stop.click(desk.stop_draft, draft, None, queue=False, **quiet)
+    controls.shelf.click(desk.reopen, None, [draft, kept_draft, *fields], **queued)
+    shown = [controls.player, controls.make, controls.stop, controls.shelf]
+    draft.change(desk.follow, draft, shown, trigger_mode="multiple", **queued)

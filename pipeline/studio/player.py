@@ -1,0 +1,205 @@
+"""The player: a draft's status as plain values a script draws, and the component that holds the script.
+
+What a visitor wrote reaches the page only as values, which the script sets as text; none of it is ever in a template.
+"""
+
+import base64
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipeline.drafts.status import DraftState, DraftStatus
+from pipeline.studio.texts import SCRIPT_TEXTS, TEXTS, Language, say, say_duration
+
+PAGE_ASSETS = Path(__file__).resolve().parents[2] / "assets" / "page"
+LONGEST_FILE_STEM = 48
+NEARLY = 0.99  # the bar is full only when the video is there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One chunk in the filmstrip: [start, stop) seconds of the draft, `done`, `making` or `waiting`."""
+
+    start: float
+    stop: float
+    state: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A playable slice."""
+
+    file: str
+    start: float
+    stop: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strip:
+    """The newest moving preview: `frames` pictures from top to bottom, of chunk `chunk`."""
+
+    chunk: int
+    source: str
+    frames: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayerView:
+    """Everything the script draws. The same view gives the same picture, whenever and wherever it is drawn.
+
+    `sentence` is read aloud by screen readers when it changes; `detail` changes too often for that.
+    """
+
+    draft: str
+    over: bool
+    failed: bool
+    title: str
+    sentence: str
+    detail: str
+    settings: str
+    progress: float
+    seconds: float
+    cells: tuple[Cell, ...]
+    pieces: tuple[Piece, ...]
+    preview: Strip | None
+    video: str | None
+    save_as: str
+
+
+def player() -> gr.HTML:
+    """The component; its value is a `PlayerView` as plain values, or None."""
+    return gr.HTML(
+        value=None,
+        html_template=(PAGE_ASSETS / "player.html").read_text(encoding="utf-8"),
+        css_template=(PAGE_ASSETS / "player.css").read_text(encoding="utf-8"),
+        js_on_load=(PAGE_ASSETS / "player.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        elem_id="rushes-player",
+        texts=script_texts(),
+    )
+
+
+def script_texts() -> dict[str, dict[str, str]]:
+    """What scripts say by themselves, by language."""
+    return {language.value: {key: TEXTS[language][key] for key in SCRIPT_TEXTS} for language in Language}
+
+
+def show(status: DraftStatus, language: Language, *, warm: bool) -> dict[str, Any]:
+    """The player's value for a draft. `warm` is whether the engine can start at once."""
+    request, over = status.request, status.state.over
+    prompt = " / ".join(shot["prompt"] for shot in request["shots"])
+    view = PlayerView(
+        draft=status.draft,
+        over=over,
+        failed=status.state == DraftState.FAILED,
+        title=prompt,
+        sentence=_sentence(status, language, warm=warm),
+        detail=_detail(status, language),
+        settings=say(
+            language,
+            "settings",
+            width=request["shape"]["width"],
+            height=request["shape"]["height"],
+            frames=request["frames"],
+            steps=request["steps"],
+            seed=request["seed"],
+        ),
+        progress=_progress(status),
+        seconds=status.seconds,
+        cells=_cells(status, language),
+        pieces=tuple(
+            Piece(
+                file=piece.file,
+                start=piece.first_frame / status.fps,
+                stop=(piece.first_frame + piece.frames) / status.fps,
+            )
+            for piece in status.slices
+        ),
+        preview=None if over else _strip(status),
+        video=status.video if over else None,
+        save_as=_file_name(prompt),
+    )
+    return asdict(view)
+
+
+def _file_name(prompt: str) -> str:
+    stem = re.sub(r"[^a-z0-9]+", "-", prompt.lower())[:LONGEST_FILE_STEM].strip("-")
+    return f"{stem or 'draft'}.mp4"
+
+
+def _strip(status: DraftStatus) -> Strip | None:
+    if status.preview is None:
+        return None
+    source = f"data:image/jpeg;base64,{base64.b64encode(status.preview.jpeg).decode('ascii')}"
+    chunk = status.chunk if status.step else max(0, status.chunks_done - 1)  # until the next chunk has one of its own
+    return Strip(chunk=chunk, source=source, frames=status.preview.frames)
+
+
+def _cells(status: DraftStatus, language: Language) -> tuple[Cell, ...]:
+    cells, start = [], 0.0
+    for index, stop in enumerate(status.chunk_stops_seconds):
+        if index < status.chunks_done:
+            state = "done"
+        elif index == status.chunk and status.state in (DraftState.RUNNING, DraftState.STOPPING):
+            state = "making"
+        else:
+            state = "waiting"
+        cells.append(Cell(start=start, stop=stop, state=state, label=say(language, f"cell_{state}", chunk=index + 1)))
+        start = stop
+    return tuple(cells)
+
+
+def _progress(status: DraftStatus) -> float:
+    if status.state == DraftState.FINISHED:
+        return 1.0
+    step = status.step / status.steps if status.chunk >= status.chunks_done else 0.0
+    return min(NEARLY, (status.chunks_done + step) / status.chunks)
+
+
+def _sentence(status: DraftStatus, language: Language, *, warm: bool) -> str:
+    kept = _kept_seconds(status)
+    match status.state:
+        case DraftState.QUEUED:
+            return _waiting(status, language, warm=warm)
+        case DraftState.RUNNING:
+            return _working(status, language)
+        case DraftState.STOPPING:
+            return say(language, "stopping")
+        case DraftState.FINISHED:
+            return say(language, "finished", seconds=kept)
+        case DraftState.STOPPED:
+            return say(language, "stopped_kept" if kept else "stopped_empty", seconds=kept)
+    return say(language, "failed", message=status.message, hint=status.hint).strip()
+
+
+def _waiting(status: DraftStatus, language: Language, *, warm: bool) -> str:
+    if status.ahead:
+        return say(language, "ahead_one" if status.ahead == 1 else "ahead_many", count=status.ahead)
+    return say(language, "starting" if warm else "warming_up")
+
+
+def _working(status: DraftStatus, language: Language) -> str:
+    if not (status.step or status.chunks_done):
+        return say(language, "reading")
+    if status.chunks_done == status.chunks:
+        return say(language, "joining")
+    return say(language, "making_one" if status.chunks == 1 else "making", chunk=status.chunk + 1, chunks=status.chunks)
+
+
+def _detail(status: DraftStatus, language: Language) -> str:
+    if status.state == DraftState.FINISHED and status.elapsed_seconds is not None:
+        return say(language, "finished_took", duration=say_duration(language, status.elapsed_seconds))
+    if status.state != DraftState.RUNNING:
+        return ""
+    etas = (("eta_first", status.first_slice_eta_seconds), ("eta_all", status.eta_seconds))
+    return " · ".join(say(language, key, duration=say_duration(language, eta)) for key, eta in etas if eta is not None)
+
+
+def _kept_seconds(status: DraftStatus) -> float:
+    """What can be played of a draft that is over."""
+    frames = status.video_frames or max((piece.first_frame + piece.frames for piece in status.slices), default=0)
+    return frames / status.fps

@@ -1,0 +1,266 @@
+"""The page in a real browser, with the real model: a sentence becomes moving pictures that outlive reloads.
+
+Skipped where no Chromium is found on PATH. Drafts are two chunks of few steps; what they show is tested elsewhere.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
+
+START_SECONDS = 60
+PATIENCE_MS = 120_000  # a busy machine; a quiet one needs a tenth of it
+sync_api.expect.set_options(timeout=PATIENCE_MS / 2)
+SENTENCE = "a red ball moves left over snow"
+# Gradio's own: a refused field is a 422 answer, and leaving the page breaks off the stream it listens to.
+EXPECTED_MESSAGES = re.compile(r"status of 422|AbortError|Connection errored out")
+
+
+class Visit:
+    """One page of the studio, what it logged and what it asked for."""
+
+    def __init__(self, page: sync_api.Page, address: str) -> None:
+        self.page, self.address = page, address
+        self.errors: list[str] = []
+        self.elsewhere: list[str] = []
+        page.set_default_timeout(PATIENCE_MS)
+        page.on("console", lambda message: message.type == "error" and self.errors.append(message.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", self._note)
+
+    def _note(self, request: sync_api.Request) -> None:
+        if not request.url.startswith((self.address, "data:", "blob:")):
+            self.elsewhere.append(request.url)
+
+    def open(self) -> None:
+        self.page.goto(self.address)
+        sync_api.expect(self.page.locator("#rushes-forecast .line")).to_contain_text("frames")
+
+    def fill(self, sentence: str = SENTENCE, *, seconds: float = 3.0, steps: int = 6) -> None:
+        page = self.page
+        page.locator("#rushes-prompt textarea").fill(sentence)
+        page.locator("#rushes-more > button").click()
+        page.get_by_label("number input for Length in seconds").fill(str(seconds))
+        page.get_by_label("number input for Steps").fill(str(steps))
+        sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text(
+            f"{round((seconds * 24 - 1) / 8) * 8 + 1}"
+        )
+
+    def make(self) -> None:
+        self.page.keyboard.press("Control+Enter")
+
+    def stage(self, name: str) -> None:
+        """Wait until the stage shows `preview` or `video`."""
+        self.page.locator(f'.player[data-stage="{name}"]').wait_for()
+
+    @property
+    def over(self) -> bool:
+        return self.page.locator(".save").get_attribute("aria-disabled") == "false"
+
+    def wait_until_over(self) -> None:
+        self.page.locator('.save[aria-disabled="false"]').wait_for()
+
+    def seconds(self) -> float:
+        return float(self.page.evaluate("document.querySelector('.stage video').currentTime"))
+
+    def wait_until_playing(self) -> None:
+        self.page.wait_for_function("document.querySelector('.stage video').currentTime > 0.2")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A studio with an empty drafts folder."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    drafts = tmp_path_factory.mktemp("studio") / "drafts"
+    command = [sys.executable, "app.py", "--port", str(port), "--drafts", str(drafts), "--no-browser"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.DEVNULL, env=os.environ | {"HF_HUB_OFFLINE": "1"}
+    ) as app:
+        url = f"http://127.0.0.1:{port}/"
+        try:
+            _wait_for(url, app)
+            yield url
+        finally:
+            app.send_signal(signal.SIGTERM)
+            app.wait(timeout=30)
+
+
+def _wait_for(url: str, app: subprocess.Popen[bytes]) -> None:
+    stop = time.monotonic() + START_SECONDS
+    while time.monotonic() < stop:
+        assert app.poll() is None, f"the studio ended with {app.returncode}"
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("the studio does not answer")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[sync_api.Browser]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: sync_api.Browser, address: str) -> Iterator[Visit]:
+    """A new visitor, whose page logs no error and asks nobody else for anything."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
+    visit = Visit(context.new_page(), address)
+    visit.open()
+    yield visit
+    assert not [error for error in visit.errors if not EXPECTED_MESSAGES.search(error)]
+    assert not visit.elsewhere
+    context.close()
+
+
+CANVAS = "document.querySelector('canvas.preview').toDataURL()"
+
+
+def test_a_sentence_becomes_moving_pictures_before_the_draft_is_finished(visit: Visit) -> None:
+    page = visit.page
+    visit.fill()
+    visit.make()
+    visit.stage("preview")
+    page.wait_for_function(f"(before => {CANVAS} !== before)", arg=page.evaluate(CANVAS))  # it moves
+    visit.stage("video")
+    visit.wait_until_playing()
+    assert not visit.over
+    visit.wait_until_over()
+    sync_api.expect(page.locator(".sentence")).to_have_text("Done: 3.0 seconds of video")
+    assert page.evaluate("document.querySelector('.stage video').loop")
+    assert [cell.is_enabled() for cell in page.locator(".strip button").all()] == [True, True]
+    answer = page.request.get(page.locator(".save").evaluate("link => link.href"))
+    assert (answer.status, answer.headers["content-type"]) == (200, "video/mp4")
+    assert page.request.get(answer.url.replace("draft.mp4", "request.json")).status == 404
+
+
+def test_a_reload_finds_the_draft_and_the_form_again(visit: Visit) -> None:
+    page = visit.page
+    visit.fill("a blue star rises over sea")
+    visit.make()
+    visit.stage("preview")
+    page.reload()
+    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value("a blue star rises over sea")
+    sync_api.expect(page.locator(".player .title")).to_have_text("a blue star rises over sea")
+    sync_api.expect(page.locator("#rushes-stop")).to_be_enabled()
+    visit.wait_until_over()
+    visit.wait_until_playing()
+
+
+def test_stop_keeps_what_was_finished(visit: Visit) -> None:
+    visit.fill(seconds=8, steps=8)
+    visit.make()
+    visit.stage("video")
+    visit.page.keyboard.press("Escape")
+    sync_api.expect(visit.page.locator(".sentence")).to_contain_text("Stopped. The first")
+    visit.wait_until_over()
+    sync_api.expect(visit.page.locator("#rushes-make")).to_be_enabled()
+
+
+def test_a_pause_is_respected_when_more_arrives(visit: Visit) -> None:
+    visit.fill()
+    visit.make()
+    visit.stage("video")
+    visit.page.evaluate("document.querySelector('.stage video').pause()")
+    stood = visit.seconds()
+    visit.wait_until_over()
+    visit.page.wait_for_timeout(500)
+    assert visit.seconds() == stood
+    visit.page.locator(".strip button").last.click()
+    visit.page.wait_for_function(f"document.querySelector('.stage video').currentTime > {stood} + 0.3")
+
+
+def test_nothing_moves_while_a_draft_is_made(visit: Visit) -> None:
+    page = visit.page
+    visit.fill()
+    before = page.locator(".player").bounding_box(), page.locator("#rushes-make").bounding_box()
+    visit.make()
+    visit.stage("preview")
+    assert (page.locator(".player").bounding_box(), page.locator("#rushes-make").bounding_box()) == before
+    visit.stage("video")
+    assert (page.locator(".player").bounding_box(), page.locator("#rushes-make").bounding_box()) == before
+    visit.wait_until_over()
+    assert (page.locator(".player").bounding_box(), page.locator("#rushes-make").bounding_box()) == before
+
+
+@pytest.mark.parametrize(
+    ("sentence", "refusal"),
+    [
+        pytest.param("", "There is no sentence yet.", id="empty"),
+        pytest.param("x" * 10_000, "The sentence has 10,000 characters", id="10,000 characters"),
+        pytest.param("a red\x07 ball", "control characters", id="control character"),
+    ],
+)
+def test_a_wrong_sentence_is_refused_at_its_field_and_kept(visit: Visit, sentence: str, refusal: str) -> None:
+    field = visit.page.locator("#rushes-prompt")
+    field.locator("textarea").fill(sentence)
+    visit.make()
+    sync_api.expect(field).to_contain_text(refusal)
+    sync_api.expect(field.locator("textarea")).to_have_value(sentence)
+
+
+def test_a_wrong_seed_is_refused_at_its_field(visit: Visit) -> None:
+    visit.fill()
+    visit.page.get_by_label("Seed").fill("-3")
+    visit.make()
+    sync_api.expect(visit.page.locator("#rushes-more")).to_contain_text("-3 is no seed")
+    sync_api.expect(visit.page.locator("#rushes-prompt textarea")).to_have_value(SENTENCE)
+
+
+def test_a_wrong_length_is_refused_at_its_field(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#rushes-prompt textarea").fill(SENTENCE)
+    page.get_by_label("number input for Length in seconds").fill("3600")
+    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("3600 seconds cannot be made")
+    visit.make()
+    sync_api.expect(page.locator("#rushes-length")).to_contain_text("Choose a length between")
+
+
+def test_strange_words_get_a_note_and_the_forecast_follows(visit: Visit) -> None:
+    visit.page.locator("#rushes-prompt textarea").fill("a red dragon")
+    sync_api.expect(visit.page.locator(".note")).to_contain_text("“dragon”")
+    visit.page.get_by_label("number input for Length in seconds").fill("1")
+    sync_api.expect(visit.page.locator("#rushes-forecast .line")).to_contain_text("25 frames")
+
+
+def test_markup_in_a_sentence_stays_text(visit: Visit) -> None:
+    page = visit.page
+    sentence = '<img src=x onerror="window.struck=1"> ${window.struck=1} {{window.struck=1}}'
+    visit.fill(sentence, seconds=1, steps=1)
+    visit.make()
+    sync_api.expect(page.locator(".player .title")).to_have_text(sentence)
+    visit.wait_until_over()
+    sync_api.expect(page.locator(".spines .title").first).to_have_text(sentence)
+    assert page.evaluate("window.struck") is None
+
+
+def test_a_draft_on_the_shelf_opens_with_its_settings(visit: Visit) -> None:
+    page = visit.page
+    visit.fill("a pink square grows over sand", seconds=1, steps=2)
+    visit.make()
+    visit.wait_until_over()
+    page.locator("#rushes-prompt textarea").fill("something else")
+    page.locator(".spines button").first.click()
+    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value("a pink square grows over sand")
+    sync_api.expect(page.locator(".player .title").first).to_have_text("a pink square grows over sand")

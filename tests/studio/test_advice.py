@@ -1,0 +1,109 @@
+"""Advice before the button: the forecast follows the form, what does not fit is said, strange words are named."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.plan.catalog import MINIATURE
+from pipeline.plan.device import Device
+from pipeline.plan.presets import load_looks, load_profiles
+from pipeline.studio import advice
+from pipeline.studio.advice import EXAMPLES, Machine, advise, note_unknown_words, read_vocabulary
+from pipeline.studio.forms import form_of
+from pipeline.studio.texts import Language
+
+FORM = form_of(load_looks()["first-light"])
+KNOWN = frozenset(word for example in EXAMPLES for word in example.split())
+
+
+@pytest.fixture
+def machine(make_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Machine]:
+    """A machine with so many GiB free."""
+
+    def make(gib: float) -> Machine:
+        monkeypatch.setattr(advice, "probe_device", lambda **_: make_device(gib))
+        return Machine(load_profiles())
+
+    return make
+
+
+def test_the_forecast_says_frames_memory_time_and_chunks(machine: Callable[..., Machine]) -> None:
+    said = advise(FORM, MINIATURE, machine(8), Language.EN)
+    assert said.fits
+    assert said.line.startswith("97 frames · about ")
+    assert said.line.endswith(" · 3 chunks")
+    assert len(said.reasons) >= 3
+
+
+def test_the_forecast_follows_the_length(machine: Callable[..., Machine]) -> None:
+    said = advise(replace(FORM, seconds=1.0), MINIATURE, machine(8), Language.EN)
+    assert said.line.startswith("25 frames")
+    assert said.line.endswith(" · 1 chunk")
+
+
+@pytest.mark.parametrize("language", Language)
+def test_what_does_not_fit_is_said_before_the_button(machine: Callable[..., Machine], language: Language) -> None:
+    said = advise(FORM, MINIATURE, machine(1.01), language)
+    assert not said.fits
+    assert "GB" in said.line or "GiB" in said.line
+
+
+def test_a_wrong_field_is_said_before_the_button(machine: Callable[..., Machine]) -> None:
+    said = advise(replace(FORM, seed="x"), MINIATURE, machine(8), Language.EN)
+    assert not said.fits
+    assert "seed" in said.line
+
+
+def test_the_driver_is_not_asked_at_every_change(
+    make_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def probe(*, use_card: bool) -> Device:
+        asked.append(use_card)
+        return make_device(8)
+
+    monkeypatch.setattr(advice, "probe_device", probe)
+    machine = Machine(load_profiles())
+    for _ in range(5):
+        advise(FORM, MINIATURE, machine, Language.EN)
+    assert asked == [True]
+
+
+@pytest.mark.parametrize("prompt", ["", *EXAMPLES, "A RED ball, moves left over snow."])
+def test_known_words_need_no_note(prompt: str) -> None:
+    assert note_unknown_words(prompt, KNOWN, Language.EN) == ""
+
+
+@pytest.mark.parametrize("language", Language)
+def test_strange_words_are_named_with_what_is_known(language: Language) -> None:
+    note = note_unknown_words("a red dragon moves over a castle", KNOWN, language)
+    assert "dragon" in note
+    assert "castle" in note
+    assert "triangle" in note
+
+
+def test_many_strange_words_do_not_flood_the_page() -> None:
+    assert len(note_unknown_words(" ".join(f"word{n}" * 20 for n in range(500)), KNOWN, Language.EN)) < 500
+
+
+def test_words_are_read_from_the_miniatures_tokenizer(tmp_path: Path) -> None:
+    file = tmp_path / "tokenizer.json"
+    file.write_text(json.dumps({"model": {"vocab": {"<pad>": 0, "</s>": 1, ",": 2, "red": 3, "ball": 4}}}))
+    assert read_vocabulary(file) == {"red", "ball"}
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"model": 1}'], ids=["empty", "list", "no model", "no words"])
+def test_without_a_readable_tokenizer_there_is_no_note(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "tokenizer.json"
+    file.write_text(content)
+    assert note_unknown_words("a dragon", read_vocabulary(file), Language.EN) == ""
+
+
+def test_the_examples_are_words_the_shipped_miniature_knows() -> None:
+    known = read_vocabulary()
+    assert known
+    assert not [example for example in EXAMPLES if note_unknown_words(example, known, Language.EN)]

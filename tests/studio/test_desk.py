@@ -1,0 +1,162 @@
+"""The desk: a follower shows every change and never touches a draft; a reload finds draft and form again."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import astuple, replace
+from types import SimpleNamespace
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from pipeline.drafts.status import DraftStatus
+from pipeline.errors import DraftError
+from pipeline.plan.catalog import MINIATURE
+from pipeline.plan.device import Device
+from pipeline.plan.draft import DraftPlan
+from pipeline.plan.presets import load_looks, load_profiles
+from pipeline.studio import advice
+from pipeline.studio.advice import Machine
+from pipeline.studio.desk import Desk, Studio
+from pipeline.studio.forms import FIELDS, form_of
+from tests.studio.test_player import FINISHED, QUEUED, RUNNING, SECOND
+
+LOOK = load_looks()["first-light"]
+RIGHT = astuple(replace(form_of(LOOK), prompt="a red ball moves left over snow", seed="7"))
+REQUEST: Any = SimpleNamespace(headers={"accept-language": "en"}, session_hash="page")
+
+
+class Register:
+    """Drafts that change when a test says so; stands where the worker does and makes nothing."""
+
+    ready = True
+
+    def __init__(self, *drafts: DraftStatus) -> None:
+        self.drafts = {status.draft: status for status in drafts}
+        self.submitted: list[DraftPlan] = []
+        self.stopped: list[str] = []
+
+    def submit(self, plan: DraftPlan) -> str:
+        if self.submitted:
+            raise DraftError("1 drafts are waiting already.", "Wait for one to finish.")
+        self.submitted.append(plan)
+        return QUEUED.draft
+
+    def status(self, draft: str) -> DraftStatus | None:
+        return self.drafts.get(draft)
+
+    def stop(self, draft: str) -> None:
+        self.stopped.append(draft)
+
+    def recent(self, limit: int) -> list[DraftStatus]:
+        return list(self.drafts.values())[:limit]
+
+
+@pytest.fixture
+def sit(make_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Desk]:
+    """A desk in front of a register."""
+
+    def make(register: Register, gib: float = 8) -> Desk:
+        monkeypatch.setattr(advice, "probe_device", lambda **_: make_device(gib))
+        worker: Any = register
+        return Desk(Studio(worker=worker, machine=Machine(load_profiles()), spec=MINIATURE, look=LOOK))
+
+    return make
+
+
+def test_a_follower_shows_every_change_until_the_draft_is_over(sit: Callable[..., Desk]) -> None:
+    register = Register(QUEUED)
+
+    async def follow() -> list[str]:
+        coming = [replace(RUNNING, version=1), replace(SECOND, version=2), replace(FINISHED, version=3)]
+        said = []
+        async for view, *_ in sit(register).follow(QUEUED.draft, REQUEST):
+            said.append(view["sentence"])
+            if coming:
+                register.drafts[QUEUED.draft] = coming.pop(0)
+        return said
+
+    assert asyncio.run(follow()) == [
+        "Starting…",
+        "Making chunk 1 of 3",
+        "Making chunk 2 of 3",
+        "Done: 4.0 seconds of video",
+    ]
+    assert not register.stopped
+
+
+def test_a_follower_gives_way_to_a_newer_one_on_the_same_page(sit: Callable[..., Desk]) -> None:
+    desk = sit(Register(RUNNING, replace(SECOND, draft="20260101-120000-fedcba9876543210")))
+
+    async def follow_two() -> int:
+        older = desk.follow(RUNNING.draft, REQUEST)
+        await anext(older)
+        newer = desk.follow("20260101-120000-fedcba9876543210", REQUEST)
+        await anext(newer)
+        left = [_ async for _ in older]
+        await newer.aclose()
+        return len(left)
+
+    assert asyncio.run(follow_two()) == 0
+
+
+def test_leaving_the_page_touches_no_draft(sit: Callable[..., Desk]) -> None:
+    register = Register(RUNNING)
+
+    async def leave() -> None:
+        follower = sit(register).follow(RUNNING.draft, REQUEST)
+        await anext(follower)
+        await follower.aclose()
+
+    asyncio.run(leave())
+    assert not register.stopped
+
+
+def test_an_unknown_draft_leaves_the_page_ready(sit: Callable[..., Desk]) -> None:
+    async def follow() -> list[Any]:
+        return [update async for update in sit(Register()).follow("nothing", REQUEST)]
+
+    ((view, make, stop, _),) = asyncio.run(follow())
+    assert view is None
+    assert (make["interactive"], stop["interactive"]) == (True, False)
+
+
+def test_a_right_form_is_planned_and_submitted(sit: Callable[..., Desk]) -> None:
+    register = Register()
+    assert sit(register).make(REQUEST, *RIGHT) == (QUEUED.draft, QUEUED.draft)
+    assert register.submitted[0].request.prompt == "a red ball moves left over snow"
+
+
+def test_a_full_queue_is_told(sit: Callable[..., Desk]) -> None:
+    desk = sit(Register())
+    desk.make(REQUEST, *RIGHT)
+    with pytest.raises(gr.Error, match="Wait for one to finish"):
+        desk.make(REQUEST, *RIGHT)
+
+
+def test_what_does_not_fit_is_not_submitted(sit: Callable[..., Desk]) -> None:
+    register = Register()
+    with pytest.raises(gr.Error, match="GiB"):
+        sit(register, gib=1.01).make(REQUEST, *RIGHT)
+    assert not register.submitted
+
+
+def test_each_field_gets_a_verdict(sit: Callable[..., Desk]) -> None:
+    values = list(RIGHT)
+    values[FIELDS.index("seed")] = "x"
+    verdicts = dict(zip(FIELDS, sit(Register()).check(REQUEST, *values), strict=True))
+    assert [field for field, verdict in verdicts.items() if not verdict["is_valid"]] == ["seed"]
+
+
+def test_a_reload_finds_draft_and_form(sit: Callable[..., Desk]) -> None:
+    kept = dict(zip(FIELDS, RIGHT, strict=True))
+    draft, *rest = sit(Register(RUNNING)).restore(REQUEST, RUNNING.draft, kept)
+    assert draft == RUNNING.draft
+    assert tuple(rest[:-1]) == RIGHT
+
+
+@pytest.mark.parametrize("kept", [None, 7, "x", {"prompt": "x"}, []], ids=str)
+def test_what_a_browser_kept_wrongly_is_ignored(sit: Callable[..., Desk], kept: object) -> None:
+    draft, *rest = sit(Register()).restore(REQUEST, kept, kept)
+    assert draft is None
+    assert tuple(rest[:-1]) == astuple(form_of(LOOK))

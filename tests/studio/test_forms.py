@@ -1,0 +1,103 @@
+"""The form: a right one becomes its request, a wrong field is refused by name, and a draft's settings come back."""
+
+from dataclasses import asdict, replace
+
+import pytest
+
+from pipeline.errors import InvalidRequest
+from pipeline.plan.catalog import MINIATURE
+from pipeline.plan.presets import load_looks
+from pipeline.studio.forms import Form, form_of, read_form, refusals, restore_form, say_refusal
+from pipeline.studio.texts import Language
+
+DEFAULT = form_of(load_looks()["first-light"])
+RIGHT = replace(DEFAULT, prompt="a red ball moves left over snow", seed="7")
+
+
+def test_the_first_form_is_right_but_for_the_sentence() -> None:
+    assert set(refusals(DEFAULT, DEFAULT, MINIATURE)) == {"prompt"}
+
+
+def test_a_right_form_becomes_its_request() -> None:
+    request = read_form(RIGHT, MINIATURE)
+    assert (request.prompt, request.seed, request.frames) == ("a red ball moves left over snow", 7, 97)
+    assert (request.shape.width, request.shape.height) == (256, 160)
+
+
+def test_an_empty_seed_is_a_new_one_each_time() -> None:
+    assert read_form(replace(RIGHT, seed=""), MINIATURE).seed != read_form(replace(RIGHT, seed=" "), MINIATURE).seed
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        pytest.param("prompt", "", id="no sentence"),
+        pytest.param("prompt", " \n ", id="only space"),
+        pytest.param("prompt", None, id="cleared sentence"),
+        pytest.param("prompt", "x" * 10_000, id="10,000 characters"),
+        pytest.param("prompt", "a red\x00 ball", id="control character"),
+        pytest.param("prompt", "a red \ud800 ball", id="half a surrogate pair"),
+        pytest.param("negative_prompt", "x" * 10_000, id="long negative prompt"),
+        pytest.param("shape", "round", id="unknown shape"),
+        pytest.param("shape", None, id="no shape"),
+        pytest.param("seconds", 0, id="no length"),
+        pytest.param("seconds", -4, id="negative length"),
+        pytest.param("seconds", 3600, id="an hour"),
+        pytest.param("seconds", float("nan"), id="length that is no number"),
+        pytest.param("seconds", None, id="cleared length"),
+        pytest.param("profile", "48gb", id="unknown profile"),
+        pytest.param("profile", None, id="no profile"),
+        pytest.param("seed", "-1", id="negative seed"),
+        pytest.param("seed", str(2**32), id="seed too large"),
+        pytest.param("seed", "9" * 5000, id="endless seed"),
+        pytest.param("seed", "seven", id="seed in words"),
+        pytest.param("seed", "1.5", id="half a seed"),
+        pytest.param("steps", 0, id="no steps"),
+        pytest.param("steps", 2.5, id="half a step"),
+        pytest.param("steps", 1e9, id="endless steps"),
+        pytest.param("steps", None, id="cleared steps"),
+        pytest.param("guidance", float("nan"), id="guidance that is no number"),
+        pytest.param("guidance", float("inf"), id="infinite guidance"),
+        pytest.param("guidance", 0.5, id="guidance below 1"),
+        pytest.param("guidance", None, id="cleared guidance"),
+    ],
+)
+def test_a_wrong_field_is_refused_alone_and_by_name(field: str, value: object) -> None:
+    wrong = refusals(replace(RIGHT, **{field: value}), DEFAULT, MINIATURE)
+    assert set(wrong) == {field}
+    for language in Language:
+        sentence = say_refusal(language, field, wrong[field])
+        assert 10 < len(sentence) < 400
+        assert "{" not in sentence
+
+
+def test_all_wrong_fields_are_told_at_once() -> None:
+    form = replace(RIGHT, prompt="", seed="x", steps=0)
+    assert set(refusals(form, DEFAULT, MINIATURE)) == {"prompt", "seed", "steps"}
+
+
+def test_strange_words_are_not_refused() -> None:
+    prompt = "<img src=x onerror=alert(1)> ${1} {{2}} 红球 🎈"
+    assert read_form(replace(RIGHT, prompt=prompt), MINIATURE).prompt == prompt
+
+
+def test_a_wrong_form_makes_no_request() -> None:
+    with pytest.raises(InvalidRequest):
+        read_form(DEFAULT, MINIATURE)
+
+
+def test_a_drafts_settings_come_back_into_the_form() -> None:
+    form = Form(
+        prompt="a pink star rises at night",
+        shape="tall",
+        seconds=2.7,
+        profile="cpu",
+        seed="11",
+        steps=12,
+        guidance=2.0,
+        negative_prompt="snow",
+    )
+    request = read_form(form, MINIATURE)
+    restored = restore_form(asdict(request), DEFAULT, MINIATURE)
+    assert read_form(restored, MINIATURE) == request
+    assert restored == form

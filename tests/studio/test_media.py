@@ -1,0 +1,68 @@
+"""The media route: slices and videos of a draft, whole and in ranges; nothing else in the drafts folder or outside."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from pipeline.studio.media import media_route
+
+DRAFT = "20260101-120000-0123456789abcdef"
+CONTENT = bytes(range(256)) * 4
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    folder = tmp_path / "drafts" / DRAFT
+    folder.mkdir(parents=True)
+    for name in ("draft.mp4", "slice-000.mp4", "other.mp4", "request.json", "events.jsonl"):
+        (folder / name).write_bytes(CONTENT)
+    (tmp_path / "drafts" / "draft.mp4").write_bytes(CONTENT)
+    (tmp_path / "secret.mp4").write_bytes(b"secret")
+    (folder / "slice-001.mp4").symlink_to(tmp_path / "secret.mp4")
+    (folder / "slice-002.mp4").mkdir()
+    with TestClient(Starlette(routes=[media_route(tmp_path / "drafts")])) as client:
+        yield client
+
+
+@pytest.mark.parametrize("file", ["draft.mp4", "slice-000.mp4"])
+def test_media_of_a_draft_is_served(client: TestClient, file: str) -> None:
+    answer = client.get(f"/media/{DRAFT}/{file}")
+    assert (answer.status_code, answer.content) == (200, CONTENT)
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_range_is_served(client: TestClient) -> None:
+    answer = client.get(f"/media/{DRAFT}/draft.mp4", headers={"Range": "bytes=10-19"})
+    assert (answer.status_code, answer.content) == (206, CONTENT[10:20])
+    assert answer.headers["content-range"] == f"bytes 10-19/{len(CONTENT)}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(f"/media/{DRAFT}/request.json", id="request"),
+        pytest.param(f"/media/{DRAFT}/events.jsonl", id="events"),
+        pytest.param(f"/media/{DRAFT}/other.mp4", id="another name"),
+        pytest.param(f"/media/{DRAFT}/slice-009.mp4", id="not there"),
+        pytest.param(f"/media/{DRAFT}/slice-001.mp4", id="a link out of the folder"),
+        pytest.param(f"/media/{DRAFT}/slice-002.mp4", id="a folder"),
+        pytest.param(f"/media/{DRAFT}/draft.mp4%0A", id="a line's end"),
+        pytest.param(f"/media/{DRAFT}/draft.mp4%00", id="a zero byte"),
+        pytest.param(f"/media/{DRAFT}/", id="no file"),
+        pytest.param("/media/20260101-120000-fedcba9876543210/draft.mp4", id="no draft"),
+        pytest.param("/media/../draft.mp4", id="dots"),
+        pytest.param("/media/%2e%2e/secret.mp4", id="encoded dots"),
+        pytest.param("/media/..%2f..%2f/secret.mp4", id="encoded slashes"),
+        pytest.param(f"/media/{DRAFT}/..%2f..%2f..%2fsecret.mp4", id="encoded way out"),
+        pytest.param("/media/./draft.mp4", id="a dot"),
+    ],
+)
+def test_nothing_else_is_served(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert b"secret" not in answer.content
+    assert CONTENT not in answer.content

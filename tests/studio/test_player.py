@@ -1,0 +1,146 @@
+"""The player's value: what a status says becomes one sentence, a filmstrip and things to play, at any time."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pipeline.drafts.status import DraftState, DraftStatus
+from pipeline.events import Preview, SliceReady
+from pipeline.studio.player import show
+from pipeline.studio.shelf import fill_shelf
+from pipeline.studio.texts import Language
+
+REQUEST = {
+    "shots": [{"prompt": "<b>Red</b> ball: left!", "seconds": 4.0}],
+    "shape": {"width": 256, "height": 160},
+    "frames": 97,
+    "steps": 20,
+    "seed": 7,
+}
+QUEUED = DraftStatus(
+    draft="20260101-120000-0123456789abcdef",
+    version=0,
+    state=DraftState.QUEUED,
+    request=REQUEST,
+    ahead=0,
+    chunks=3,
+    chunk=0,
+    step=0,
+    steps=20,
+    chunks_done=0,
+    chunk_stops_seconds=(2.0, 3.0, 4.0),
+    slices=(),
+    preview=None,
+    fps=24,
+    seconds=97 / 24,
+    eta_seconds=None,
+    first_slice_eta_seconds=None,
+    elapsed_seconds=None,
+    video=None,
+    video_frames=0,
+    message="",
+    hint="",
+)
+SLICE = SliceReady(index=0, chunk=0, file="slice-000.mp4", first_frame=0, frames=33, seconds=0.5)
+RUNNING = replace(
+    QUEUED,
+    state=DraftState.RUNNING,
+    step=5,
+    eta_seconds=12.2,
+    first_slice_eta_seconds=4.0,
+    preview=Preview(jpeg=b"\xff\xd8", frames=25, width=32, height=20),
+)
+SECOND = replace(RUNNING, chunk=1, chunks_done=1, slices=(SLICE,), first_slice_eta_seconds=None)
+FINISHED = replace(
+    QUEUED,
+    state=DraftState.FINISHED,
+    chunk=2,
+    chunks_done=3,
+    slices=(SLICE,),
+    video="draft.mp4",
+    video_frames=97,
+    elapsed_seconds=9.0,
+)
+STOPPED = replace(FINISHED, state=DraftState.STOPPED, chunks_done=1, video_frames=33)
+FAILED = replace(QUEUED, state=DraftState.FAILED, message="The disk is full.", hint="Free some space.")
+ALL = {
+    status.state.value + str(n): status for n, status in enumerate((QUEUED, RUNNING, SECOND, FINISHED, STOPPED, FAILED))
+}
+
+
+def view(status: DraftStatus, *, warm: bool = True) -> dict[str, Any]:
+    return show(status, Language.EN, warm=warm)
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (QUEUED, "Starting…"),
+        (replace(QUEUED, ahead=1), "In line: one draft before this one."),
+        (replace(QUEUED, ahead=2), "In line: 2 drafts before this one."),
+        (replace(RUNNING, step=0), "Reading the sentence…"),
+        (RUNNING, "Making chunk 1 of 3"),
+        (SECOND, "Making chunk 2 of 3"),
+        (replace(SECOND, chunk=2, chunks_done=3, step=0), "Putting the video together…"),
+        (replace(SECOND, state=DraftState.STOPPING), "Stopping after this step. What is finished is kept."),
+        (FINISHED, "Done: 4.0 seconds of video"),
+        (STOPPED, "Stopped. The first 1.4 seconds are kept."),
+        (replace(STOPPED, slices=(), video=None, video_frames=0), "Stopped before the first pictures were ready."),
+        (FAILED, "The disk is full. Free some space."),
+    ],
+)
+def test_a_status_is_one_sentence(status: DraftStatus, sentence: str) -> None:
+    assert view(status)["sentence"] == sentence
+
+
+def test_a_cold_engine_is_said() -> None:
+    assert view(QUEUED, warm=False)["sentence"] == "Warming up the engine…"
+
+
+def test_times_left_are_told_beside_the_sentence() -> None:
+    assert view(RUNNING)["detail"] == "first picture in 4 s · ready in about 10 s"
+    assert view(SECOND)["detail"] == "ready in about 10 s"
+    assert view(FINISHED)["detail"] == "made in 9 s"
+
+
+def test_the_filmstrip_tells_done_making_and_waiting() -> None:
+    assert [cell["state"] for cell in view(SECOND)["cells"]] == ["done", "making", "waiting"]
+    assert [cell["start"] for cell in view(SECOND)["cells"]] == [0.0, 2.0, 3.0]
+
+
+def test_slices_lie_on_the_drafts_timeline() -> None:
+    assert view(SECOND)["pieces"] == ({"file": "slice-000.mp4", "start": 0.0, "stop": 33 / 24},)
+
+
+def test_a_preview_belongs_to_the_chunk_it_shows() -> None:
+    assert view(SECOND)["preview"]["chunk"] == 1
+    assert view(replace(SECOND, step=0))["preview"]["chunk"] == 0  # chunk 1 has no picture of its own yet
+
+
+def test_progress_grows_and_is_full_only_at_the_end() -> None:
+    bar = [view(status)["progress"] for status in (QUEUED, RUNNING, SECOND, replace(SECOND, chunk=2, chunks_done=3))]
+    assert bar == sorted(bar)
+    assert bar[-1] < 1.0
+    assert view(FINISHED)["progress"] == 1.0
+
+
+def test_a_file_name_is_made_of_the_sentence() -> None:
+    assert view(FINISHED)["save_as"] == "b-red-b-ball-left.mp4"
+    chinese = replace(FINISHED, request=REQUEST | {"shots": [{"prompt": "红球", "seconds": 4.0}]})
+    assert view(chinese)["save_as"] == "draft.mp4"
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("status", ALL.values(), ids=ALL)
+def test_every_view_is_plain_json_in_every_language(status: DraftStatus, language: Language) -> None:
+    plain = json.loads(json.dumps(show(status, language, warm=True)))
+    assert plain["sentence"]
+    assert "{" not in plain["sentence"] + plain["detail"] + plain["settings"]
+
+
+def test_the_shelf_leaves_out_what_cannot_be_seen() -> None:
+    spines = fill_shelf([SECOND, FINISHED, STOPPED, FAILED], Language.EN)
+    assert [spine["remark"] for spine in spines] == ["being made", "4.0 s", "1.4 s"]
+    assert [spine["file"] for spine in spines] == ["slice-000.mp4", "draft.mp4", "draft.mp4"]
