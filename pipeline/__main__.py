@@ -19,6 +19,7 @@ from pipeline.errors import DoesNotFit, DraftError, InvalidRequest, WriteFailed
 from pipeline.events import ChunkDenoised, Encoded, Event, Failed, Finished, SliceReady, Started, StepDone, Stopped
 from pipeline.plan.catalog import CATALOG, VideoShape, find_model
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.memory import say_bytes
 from pipeline.plan.request import GenerationRequest, Shot, frames_for
 
 DONE, FAILED, BAD_REQUEST, DOES_NOT_FIT, STOPPED = 0, 1, 2, 3, 130
@@ -103,7 +104,7 @@ def _print_plan(plan: DraftPlan, *, as_json: bool) -> None:
         f"{_seconds(forecast.first_slice_seconds)}"
     )
     for stage, need in memory.stage_bytes.items():
-        print(f"  {stage:8} {need / 2**30:6.2f} GiB of {memory.budget_bytes / 2**30:.1f}")
+        print(f"  {stage:8} {say_bytes(need):>9} of {say_bytes(memory.budget_bytes)}")
     for chunk in plan.chunks:
         print(f"  chunk {chunk.index}: {plan.spec.frames_of(chunk.latents)} frames, seed {chunk.seed}")
     for reason in plan.reasons:

@@ -16,11 +16,13 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel
+from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import ModelUnavailable
 from pipeline.gpu.residency import is_out_of_memory
 from pipeline.plan.catalog import Component, ModelSpec
 
+disable_progress_bar()  # of loading weights, in the middle of Rushes' own
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 CLASSES: dict[str, Any] = {
     "AutoencoderKLLTXVideo": AutoencoderKLLTXVideo,

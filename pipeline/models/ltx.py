@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKLLTXVideo, LTXConditionPipeline
+from diffusers.pipelines.ltx.pipeline_ltx_condition import linear_quadratic_schedule
 from torch import Tensor, nn
 
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
@@ -198,9 +199,10 @@ class LTXModel:
         return LatentMap.load(self.checkpoint.folder / "preview" / "latent_rgb.safetensors")
 
 
-def timesteps(spec: ModelSpec, steps: int) -> list[float] | None:
-    """Timesteps 1000 down to nearly 0; None lets the pipeline use LTX-Video's linear-quadratic schedule."""
+def timesteps(spec: ModelSpec, steps: int) -> list[float]:
+    """Timesteps from 1000 down to above 0, as a list: the scheduler takes a tensor only with a warning."""
     if spec.sigma_schedule is SigmaSchedule.LINEAR_QUADRATIC:
-        return None
+        own: list[float] = (1000 * linear_quadratic_schedule(steps)).tolist()
+        return own
     even = [1 - index / steps for index in range(steps)]
     return [1000 * spec.sigma_shift * sigma / (1 + (spec.sigma_shift - 1) * sigma) for sigma in even]

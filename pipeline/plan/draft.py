@@ -8,7 +8,7 @@ from pipeline.plan.catalog import ModelSpec
 from pipeline.plan.chunks import Chunk, Slice, plan_chunks, plan_slices
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.duration import Forecast, forecast_duration
-from pipeline.plan.memory import MemoryPlan, Stage, plan_memory
+from pipeline.plan.memory import MemoryPlan, Stage, plan_memory, say_bytes
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.request import GenerationRequest
 
@@ -121,7 +121,7 @@ def _reasons(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk
     saved = sum(stages.values()) - memory.peak_bytes
     lines = [
         f"Computed on {memory.device.name} in {memory.dtype}.",
-        f"Text encoder, transformer and VAE are there one at a time: saves {saved / 2**30:.1f} GiB.",
+        f"Text encoder, transformer and VAE are there one at a time: saves {say_bytes(saved)}.",
     ]
     if len(chunks) == 1:
         lines.append(f"{request.frames} frames are within the model's native length: one chunk, no seams.")
@@ -133,6 +133,6 @@ def _reasons(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk
         )
     largest = max(Stage, key=lambda stage: stages[stage])
     lines.append(
-        f"The {largest} stage is the largest: {memory.peak_bytes / 2**30:.2f} of {memory.budget_bytes / 2**30:.1f} GiB."
+        f"The {largest} stage is the largest: {say_bytes(memory.peak_bytes)} of {say_bytes(memory.budget_bytes)}."
     )
     return tuple(lines)

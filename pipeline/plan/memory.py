@@ -32,6 +32,11 @@ COMPONENT_OF = {
 }
 
 
+def say_bytes(count: int) -> str:
+    """For people: `412 MiB`, `9.1 GiB`."""
+    return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryPlan:
     """Where the draft is computed, in which precision, and the proof that it fits.

@@ -5,6 +5,7 @@ Files are named by a hash, so no sentence appears in a file name. A file that ca
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,16 +52,17 @@ class EmbeddingCache:
     def store(self, encoder: str, dtype: str, sentence: str, embeds: PromptEmbeds) -> None:
         """Keep an embedding: real tokens only, the padding is put back by `find`."""
         path = self._path(encoder, dtype, sentence)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(f".{os.getpid()}.tmp")
             real = int(embeds.mask.sum())
             tokens = torch.tensor(embeds.mask.shape[1])
             save_file({"embeds": embeds.embeds[:, :real].contiguous(), "tokens": tokens}, temporary)
             temporary.replace(path)
             self._trim()
-        except OSError:
-            return  # a cache that cannot be written costs time, not the draft
+        except (OSError, SafetensorError):  # a cache that cannot be written costs time, not the draft
+            with suppress(OSError):
+                temporary.unlink()
 
     def _path(self, encoder: str, dtype: str, sentence: str) -> Path:
         key = "\0".join((encoder, dtype, sentence)).encode("utf-8", "surrogatepass")

@@ -4,7 +4,6 @@ What a visitor wrote reaches the page only as values, which the script sets as t
 """
 
 import base64
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.studio.texts import SCRIPT_TEXTS, TEXTS, Language, say, say_duration
 
 PAGE_ASSETS = Path(__file__).resolve().parents[2] / "assets" / "page"
-LONGEST_FILE_STEM = 48
+DATE_CHARACTERS = 15  # of a draft's id: day and time
 NEARLY = 0.99  # the bar is full only when the video is there
 
 
@@ -121,14 +120,9 @@ def show(status: DraftStatus, language: Language, *, warm: bool) -> dict[str, An
         ),
         preview=None if over else _strip(status),
         video=status.video if over else None,
-        save_as=_file_name(prompt),
+        save_as=f"rushes-{status.draft[:DATE_CHARACTERS]}.mp4",  # no word of a person in a file name
     )
     return asdict(view)
-
-
-def _file_name(prompt: str) -> str:
-    stem = re.sub(r"[^a-z0-9]+", "-", prompt.lower())[:LONGEST_FILE_STEM].strip("-")
-    return f"{stem or 'draft'}.mp4"
 
 
 def _strip(status: DraftStatus) -> Strip | None:

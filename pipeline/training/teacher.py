@@ -32,7 +32,7 @@ TOKENS_PER_STEP = 4200
 PIXELS_PER_LATENT = 32
 FRAMES_PER_LATENT = 8
 SMALL_PICTURE = 24  # tokens a latent frame; the first part of training sees only such, many clips to a step
-SMALL_SHARE = 0.5  # of all steps
+SMALL_SHARE = 0.35  # of all steps
 PEAK_LEARNING_RATE = 1.5e-3
 WINDOWS = (4, 5, 6, 7, 7, 7, 7)  # latents in a training window; seven are 49 frames, the native length
 
@@ -106,7 +106,7 @@ def make_batch(shards: Shards, rng: np.random.Generator, *, small: bool) -> tupl
         across); B sentences.
     """
     sizes = sorted(size for size in shards.clips if not small or size[0] * size[1] <= SMALL_PICTURE)
-    weights = np.array([len(shards.clips[size]) for size in sizes], dtype=float)
+    weights = np.array([len(shards.clips[size]) * size[0] * size[1] for size in sizes], dtype=float)
     size = sizes[rng.choice(len(sizes), p=weights / weights.sum())]
     clips = shards.clips[size]
     height, width = size
@@ -170,7 +170,7 @@ def train(work: Path, *, steps: int, device: str, seed: int) -> None:
         ).to(device)
         clean, hold = latents.to(device), given.to(device)[:, None, :, None, None]
         # 1. Sigmas: logit-normal, pushed a little towards noise, where the layout of a clip is decided
-        sigma = torch.sigmoid(torch.randn(len(clean), device=device) + 0.4).view(-1, 1, 1, 1, 1)
+        sigma = torch.sigmoid(torch.randn(len(clean), device=device) + 0.2).view(-1, 1, 1, 1, 1)
         noise = torch.randn_like(clean)
         # 2. What is given is at sigma 0, sometimes a little wrong, as a chunk's own tail will be
         wrong = torch.rand_like(sigma) * 0.12 * (torch.rand_like(sigma) < 0.5)

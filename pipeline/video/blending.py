@@ -33,7 +33,7 @@ class Crossfader:
             [F - hold, H, W, 3] uint8.
         """
         held = 0 if self._held is None else len(self._held)
-        if fade != held or fade + hold > len(frames):
+        if fade != held or max(fade, hold) > len(frames):
             raise ValueError(f"cannot fade {fade} and hold {hold} of {len(frames)} frames with {held} held back")
         if self._held is not None:
             weight = sigmoid_ramp(fade)[:, None, None, None]

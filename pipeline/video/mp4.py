@@ -65,7 +65,10 @@ def join_slices(slices: list[Path], path: Path, *, title: str, settings: dict[st
 
 def _metadata(title: str, settings: dict[str, Any]) -> str:
     """ffmpeg's metadata file. What a person wrote goes in here, never onto a command line that others can list."""
-    values = {"title": " ".join(title.split()), "comment": json.dumps(settings, ensure_ascii=False)}
+    title = " ".join(title.split())
+    if title.endswith("\\"):
+        title += " "  # ffmpeg takes an escaped backslash before a line's end for an escaped line's end
+    values = {"title": title, "comment": json.dumps(settings, ensure_ascii=False)}
     escaped = {key: re.sub(r"([=;#\\\n])", r"\\\1", value) for key, value in values.items()}
     return ";FFMETADATA1\n" + "".join(f"{key}={value}\n" for key, value in escaped.items())
 
@@ -86,8 +89,12 @@ def read_settings(path: Path) -> dict[str, Any] | None:
 
 def read_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
     """Frames [H, W, 3] uint8 RGB of any video file, one at a time."""
-    with VideoFileClip(str(path), audio=False) as clip:
-        yield from clip.iter_frames(dtype="uint8")
+    # moviepy leaves its pipes to the garbage collector
+    with VideoFileClip(str(path), audio=False) as clip, clip.reader.proc.stdout, clip.reader.proc.stderr:
+        yield clip.reader.last_read  # opening reads the first
+        # `iter_frames` goes by a duration in hundredths of a second, cut off, which loses the last frame of 25.
+        for _ in range(round(clip.duration * clip.fps) - 1):
+            yield clip.reader.read_frame()
 
 
 def _ffmpeg(arguments: list[str], path: Path, *, data: bytes | None = None) -> None:

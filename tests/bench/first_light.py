@@ -122,7 +122,8 @@ def _follow(worker: Worker, plan: DraftPlan) -> dict[str, float]:
     draft = worker.submit(plan)
     while True:
         status = worker.wait(draft, version, 60)
-        assert status is not None and not status.message, status
+        assert status is not None
+        assert not status.message, status
         version, now = status.version, time.monotonic() - began
         if status.preview:
             times.setdefault("preview", now)
@@ -198,6 +199,7 @@ def measure_ratio() -> list[str]:
     return [
         f"our loop ÷ bare `LTXConditionPipeline`, 49 frames, 20 steps | {ratio:.3f} | 1.05",
         f"the same latents, bit for bit | {'yes' if same else 'NO'} | yes",
+        f"previews ÷ steps, in time | {run.preview_seconds / run.step_seconds:.1%} | 5 %",
     ]
 
 

@@ -65,7 +65,7 @@ def make_clip(model: LTXModel, sentence: str, seed: int) -> NDArray[np.uint8]:
 def pairs(count: int) -> list[tuple[Words, str, int]]:
     """Held-out words, a sentence for them and a seed; spread over all words, the same every time."""
     rng, words = np.random.default_rng(7), sorted(HELD_OUT, key=astuple)
-    chosen = [words[(index * len(words)) // count] for index in range(count)]
+    chosen = [words[index % len(words)] for index in rng.permutation(len(words) * (1 + count // len(words)))[:count]]
     return [
         (word, canonical(word) if index % 2 else paraphrase(word, rng), 1000 + index)
         for index, word in enumerate(chosen)

@@ -126,10 +126,8 @@ def test_progress_grows_and_is_full_only_at_the_end() -> None:
     assert view(FINISHED)["progress"] == 1.0
 
 
-def test_a_file_name_is_made_of_the_sentence() -> None:
-    assert view(FINISHED)["save_as"] == "b-red-b-ball-left.mp4"
-    chinese = replace(FINISHED, request=REQUEST | {"shots": [{"prompt": "红球", "seconds": 4.0}]})
-    assert view(chinese)["save_as"] == "draft.mp4"
+def test_a_file_name_is_the_drafts_time_and_no_word_of_a_person() -> None:
+    assert view(FINISHED)["save_as"] == f"rushes-{FINISHED.draft[:15]}.mp4"
 
 
 @pytest.mark.parametrize("language", Language)
