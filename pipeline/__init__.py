@@ -85,13 +85,14 @@ def draft(wanted: GenerationRequest | DraftPlan, drafts: Path = Path("drafts")) 
 
     def work() -> None:
         try:
-            Engine(drafts).run(decided, name, events.put)
-        except DraftError as error:
-            failed = Failed(message=error.message, hint=error.hint)
-            with suppress(WriteFailed):  # the disk may be what failed
-                journal.note(failed)
-            events.put(failed)
-        except BaseException as error:
+            try:
+                Engine(drafts).run(decided, name, events.put)
+            except DraftError as error:
+                failed = Failed(message=error.message, hint=error.hint)
+                with suppress(WriteFailed):  # the disk may be what failed
+                    journal.note(failed)
+                events.put(failed)
+        except BaseException as error:  # else the caller would wait for ever
             events.put(error)
 
     thread = threading.Thread(target=work, daemon=True, name="rushes-draft")

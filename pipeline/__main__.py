@@ -20,7 +20,7 @@ from pipeline.events import ChunkDenoised, Encoded, Event, Failed, Finished, Sli
 from pipeline.plan.catalog import CATALOG, VideoShape, find_model
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import say_bytes
-from pipeline.plan.request import GenerationRequest, Shot, frames_for
+from pipeline.plan.request import LONGEST_SECONDS, GenerationRequest, Shot, frames_for
 
 DONE, FAILED, BAD_REQUEST, DOES_NOT_FIT, STOPPED = 0, 1, 2, 3, 130
 
@@ -73,7 +73,7 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
     frames = frames_for(spec, seconds) if options.frames is None else options.frames
     shape = spec.shapes[0]
     return GenerationRequest(
-        shots=(Shot(prompt=options.prompt, seconds=max(frames, 1) / spec.fps),),
+        shots=(Shot(prompt=options.prompt, seconds=min(max(frames, 1) / spec.fps, LONGEST_SECONDS)),),
         model=options.model,
         shape=VideoShape(
             width=shape.width if options.width is None else options.width,

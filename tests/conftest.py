@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is first imported
@@ -12,12 +13,16 @@ import pytest
 
 from pipeline.plan.catalog import MINIATURE, VideoShape
 from pipeline.plan.device import Device, DeviceKind
+from pipeline.plan.draft import DraftPlan, plan_draft
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.request import GenerationRequest, Shot
 
 RequestMaker = Callable[..., GenerationRequest]
 DeviceMaker = Callable[..., Device]
 ProfileMaker = Callable[..., VramProfile]
+PlanMaker = Callable[..., DraftPlan]
+
+SMALL = VideoShape(width=128, height=96)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -81,3 +86,33 @@ def make_profile() -> ProfileMaker:
         return replace(profile, **fields)
 
     return make
+
+
+@pytest.fixture
+def make_plan(make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker) -> PlanMaker:
+    """A plan for one small chunk in two steps on a processor; name what should differ."""
+
+    def make(**fields: Any) -> DraftPlan:
+        standard: dict[str, Any] = {"shape": SMALL, "frames": 25, "steps": 2}
+        return plan_draft(make_request(**(standard | fields)), make_device(gib=64.0), make_profile())
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like `assets/` that holds the tiny checkpoint in the miniature's place."""
+    from tests.tiny import make_tiny_checkpoint  # torch is imported for those who need it
+
+    assets = tmp_path_factory.mktemp("assets")
+    make_tiny_checkpoint(assets / MINIATURE.key)
+    return assets
+
+
+@pytest.fixture
+def tiny(tiny_assets: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Whoever opens the miniature in this process gets the tiny checkpoint; its folder."""
+    from pipeline.gpu import loading
+
+    monkeypatch.setattr(loading, "ASSETS", tiny_assets)
+    return tiny_assets / MINIATURE.key

@@ -1,0 +1,102 @@
+"""A draft that is stopped, or that something goes wrong with, keeps every part that was finished."""
+
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from pipeline import engine as engine_module
+from pipeline.drafts import journal as journal_module
+from pipeline.drafts.journal import Journal
+from pipeline.errors import WriteFailed
+from pipeline.events import ChunkDenoised, Event, Finished, SliceReady, Started, StepDone, Stopped
+from pipeline.models.base import Frames
+from pipeline.models.ltx import LTXModel
+from tests.conftest import PlanMaker
+from tests.tiny import Say, count_frames, kinds, make_draft, of
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+
+def stopping_at(chunk: int, kind: type, step: int = 1) -> Say:
+    def say(event: Event, journal: Journal) -> None:
+        if isinstance(event, kind) and event.chunk == chunk and getattr(event, "step", step) == step:  # type: ignore[attr-defined]
+            journal.request_stop()
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("say", "frames", "chunks", "last"),
+    [
+        (stopping_at(0, StepDone), 0, 0, "StepDone"),
+        (stopping_at(0, StepDone, step=2), 0, 0, "StepDone"),
+        (stopping_at(0, ChunkDenoised), 49, 1, "SliceReady"),
+        (stopping_at(0, SliceReady), 49, 1, "SliceReady"),
+        (stopping_at(1, StepDone), 49, 1, "SliceReady"),
+        (stopping_at(1, StepDone, step=2), 49, 1, "SliceReady"),
+        (stopping_at(1, ChunkDenoised), 73, 2, "SliceReady"),
+    ],
+    ids=["first step", "later step", "denoised", "between chunks", "second chunk", "its later step", "its end"],
+)
+def test_a_stop_keeps_every_finished_chunk_to_its_last_frame(
+    tmp_path: Path, make_plan: PlanMaker, say: Say, frames: int, chunks: int, last: str
+) -> None:
+    events, journal = make_draft(tmp_path, make_plan(frames=97), say)
+    end = events[-1]
+    assert isinstance(end, Stopped)
+    assert (end.frames, end.chunks) == (frames, chunks)
+    assert type(events[-2]).__name__ == last
+    assert sum(piece.frames for piece in of(SliceReady, events)) == frames
+    if frames:
+        assert count_frames(journal.path(str(end.file))) == frames
+    else:
+        assert end.file is None
+        assert not journal.video_path().exists()
+
+
+def test_a_stop_asked_for_before_the_start_makes_nothing(tmp_path: Path, make_plan: PlanMaker) -> None:
+    def say(event: Event, journal: Journal) -> None:
+        if isinstance(event, Started):
+            journal.request_stop()
+
+    events, _ = make_draft(tmp_path, make_plan(), say)
+    assert kinds(events) == ["Started", "Encoded", "Stopped"]
+
+
+# What goes wrong ----------------------------------------------------------------------------------------------------
+def test_a_preview_that_fails_never_fails_the_draft(
+    tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: LTXModel, __: Tensor) -> Frames:
+        raise RuntimeError("no such map")
+
+    monkeypatch.setattr(LTXModel, "preview", refuse)
+    events, _ = make_draft(tmp_path, make_plan())
+    assert isinstance(events[-1], Finished)
+    assert [event.preview for event in of(StepDone, events)] == [None, None]
+
+
+def test_a_preview_that_costs_too_much_is_drawn_rarely(
+    tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "PREVIEW_SHARE", 1e-9)
+    events, _ = make_draft(tmp_path, make_plan(steps=5))
+    assert [event.preview is None for event in of(StepDone, events)] == [False, True, True, True, True]
+
+
+def test_a_full_disk_is_told_and_earlier_slices_stay(
+    tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    def say(event: Event, _: Journal) -> None:
+        if isinstance(event, SliceReady):
+            monkeypatch.setattr(journal_module.os, "fsync", refuse)
+
+    with pytest.raises(WriteFailed, match="No space left on device"):
+        make_draft(tmp_path, make_plan(frames=57), say)
+    (folder,) = (path for path in tmp_path.iterdir() if path.name[0].isdigit())
+    assert count_frames(folder / "slice-000.mp4") == 25
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
