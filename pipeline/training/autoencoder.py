@@ -20,9 +20,10 @@ from torch.nn import functional as F
 from pipeline.training.scenes import FRAMES_PER_SECOND, TRAINED, draw_scene, render
 from pipeline.training.state import State, learning_rate
 
+LATENT_CHANNELS = 64
 CONFIG = {
     # LTX-Video 0.9.5's blocks (residual down- and upsampling), narrow: 32x32x8 pixels a latent.
-    "latent_channels": 64,
+    "latent_channels": LATENT_CHANNELS,
     "block_out_channels": (32, 64, 128, 128),
     "down_block_types": ("LTXVideo095DownBlock3D",) * 3,
     "layers_per_block": (1, 1, 1, 1),

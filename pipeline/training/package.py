@@ -15,7 +15,7 @@ from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.training.autoencoder import CONFIG
+from pipeline.training.autoencoder import CONFIG, LATENT_CHANNELS
 from pipeline.training.scenes import TRAINED, draw_scene, render
 from pipeline.training.sentences import build_tokenizer
 from pipeline.training.teacher import Teacher
@@ -93,7 +93,7 @@ def package_all(work: Path, output: Path, *, half: bool) -> None:
     vae.to(dtype).save_pretrained(output / "vae")
     tokenizer = build_tokenizer()
     tokenizer.save_pretrained(output / "tokenizer")
-    teacher = Teacher(CONFIG["latent_channels"], len(tokenizer))
+    teacher = Teacher(LATENT_CHANNELS, len(tokenizer))
     teacher.load_state_dict(torch.load(work / "teacher.pt", weights_only=True)["average"])
     teacher.text_encoder.to(dtype).save_pretrained(output / "text_encoder")
     teacher.transformer.to(dtype).save_pretrained(output / "transformer")

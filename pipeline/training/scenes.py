@@ -9,7 +9,7 @@ Nothing here knows about latents, models or sentences (see `sentences.py`).
 
 from dataclasses import dataclass
 from itertools import product
-from math import cos, pi, sin
+from math import cos, hypot, pi, sin
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 FRAMES_PER_SECOND = 24
 """The miniature's clock. Twenty-four is what film and LTX-Video use."""
 
-# sRGB, 0 to 255. Chosen so that every object stands out from every background by at least 55 levels in one channel.
+# sRGB, 0 to 255. Chosen so that every object stands out from every background by at least 48 levels in one channel.
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (222, 40, 38),
     "green": (84, 228, 84),
@@ -219,5 +219,4 @@ def _distance_to_star(x: Tensor, y: Tensor, *, points: int, outer: float, inner:
     length = (x * x + y * y).sqrt()
     along, beside = length * folded.cos(), length * folded.sin()
     edge_x, edge_y = inner * cos(sector) - outer, inner * sin(sector)  # from the tip to the notch
-    norm = (edge_x**2 + edge_y**2) ** 0.5
-    return ((along - outer) * edge_y - beside * edge_x) / norm
+    return ((along - outer) * edge_y - beside * edge_x) / hypot(edge_x, edge_y)

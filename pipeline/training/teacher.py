@@ -68,7 +68,7 @@ class Teacher(nn.Module):
     def forward(self, tokens: Tensor, text_ids: Tensor, text_mask: Tensor, timestep: Tensor, coords: Tensor) -> Tensor:
         """Velocity [B, S, C] of latent tokens [B, S, C] at per-token `timestep` [B, S] (0 to 1000)."""
         text = self.text_encoder(input_ids=text_ids, attention_mask=text_mask).last_hidden_state
-        return self.transformer(
+        velocity: Tensor = self.transformer(
             hidden_states=tokens,
             encoder_hidden_states=text,
             timestep=timestep,
@@ -76,6 +76,7 @@ class Teacher(nn.Module):
             video_coords=coords,
             return_dict=False,
         )[0]
+        return velocity
 
 
 class Shards:
