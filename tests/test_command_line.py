@@ -38,7 +38,7 @@ def lines(text: str) -> list[dict[str, object]]:
 def test_a_plan_is_told_with_its_reasons(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "a red ball moves left", "--seconds", "4", "--seed", "7"]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("Miniature, 256x160, 97 frames (4.0 s), 20 steps, seed 7\n")
+    assert out.startswith("Miniature, 256x160, 97 frames (4.0 s), 24 steps, seed 7\n")
     assert "first picture after about" in out
     for stage in ("encode", "denoise", "decode"):
         assert f"  {stage}" in out

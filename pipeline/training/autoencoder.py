@@ -1,7 +1,9 @@
 """Train the miniature's VAE: LTX-Video's own autoencoder class, 32x32x8 compression, on crops of the scenes.
 
-    python -m pipeline.training.autoencoder --work /tmp/miniature --steps 5000
+    python -m pipeline.training.autoencoder --work /tmp/miniature --steps 4800
+    python -m pipeline.training.autoencoder --work /tmp/miniature --steps 1200 --decoder-only   # while latents exist
 
+The second form leaves the encoder, and so every latent that was ever made, as it is, and goes on with the decoder.
 Resumable: the work folder holds the last state; the same command goes on from there. Takes bf16 autocast on the CPU
 (about six times the fp32 matmul rate where the processor has AVX512-BF16) or on a GPU.
 """
@@ -42,6 +44,7 @@ CROPS = ((64, 64, 17, 8), (96, 96, 17, 4), (128, 96, 9, 5), (64, 64, 25, 6))  # 
 SIZES = ((256, 160), (256, 160), (160, 256), (192, 192), (128, 128), (192, 128))
 KL_WEIGHT = 2e-5  # per latent value: keeps latents near unit scale; 5e-4 collapsed to the mean image
 START_LOG_VARIANCE = -5.0  # at 0 the first latents drown in their own sampling noise and nothing is ever learnt
+DECODER_LEARNING_RATE = 8e-4
 PEAK_LEARNING_RATE = 2e-3  # with Muon; AdamW at 1e-3 collapses to the mean image for good
 
 
@@ -85,27 +88,32 @@ def full_frame_psnr(vae: AutoencoderKLLTXVideo, *, clips: int, seed: int) -> flo
     return float(np.mean(values))
 
 
-def train(work: Path, *, steps: int, device: str, seed: int) -> None:
+def train(work: Path, *, steps: int, device: str, seed: int, decoder_only: bool) -> None:
     """Train to `steps` steps, saving state and an averaged copy under `work` every 200."""
     torch.manual_seed(seed)
     vae = AutoencoderKLLTXVideo(**CONFIG)
     with torch.no_grad():
         vae.encoder.conv_out.conv.bias[-1] = START_LOG_VARIANCE
+    name, peak = ("decoder", DECODER_LEARNING_RATE) if decoder_only else ("autoencoder", PEAK_LEARNING_RATE)
+    if decoder_only:
+        vae.load_state_dict(torch.load(work / "autoencoder.pt", weights_only=True)["average"])
+        vae.encoder.requires_grad_(False)
+        seed += 1  # crops that the first training did not see
     vae = vae.to(device, memory_format=torch.channels_last_3d).train()
-    kernels = [parameter for parameter in vae.parameters() if parameter.ndim == 5]
+    kernels = [parameter for parameter in vae.parameters() if parameter.requires_grad and parameter.ndim == 5]
     matrices = [nn.Parameter(as_matrix(kernel.data)) for kernel in kernels]  # views: Muon takes matrices only
-    muon = torch.optim.Muon(matrices, lr=PEAK_LEARNING_RATE, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
-    rest = [parameter for parameter in vae.parameters() if parameter.ndim != 5]
-    adam = torch.optim.AdamW(rest, lr=PEAK_LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0)
-    state = State(work / "autoencoder.pt", vae, muon, adam, decay=0.995)
+    muon = torch.optim.Muon(matrices, lr=peak, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    rest = [parameter for parameter in vae.parameters() if parameter.requires_grad and parameter.ndim != 5]
+    adam = torch.optim.AdamW(rest, lr=peak, betas=(0.9, 0.99), weight_decay=0.0)
+    state = State(work / f"{name}.pt", vae, muon, adam, decay=0.995)
     step = state.load()
-    log = (work / "autoencoder.jsonl").open("a")
+    log = (work / f"{name}.jsonl").open("a")
     began = time.monotonic()
     while step < steps:
         rng = np.random.default_rng((seed, step))
         clip = random_crops(rng, step).to(device)
         for group in muon.param_groups + adam.param_groups:
-            group["lr"] = learning_rate(step, steps, PEAK_LEARNING_RATE, warmup=100)
+            group["lr"] = learning_rate(step, steps, peak, warmup=100)
         with torch.autocast(device, torch.bfloat16):
             posterior = vae.encode(clip).latent_dist
             decoded = vae.decode(posterior.sample()).sample
@@ -142,12 +150,19 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=4800)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--decoder-only", action="store_true")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    train(arguments.work, steps=arguments.steps, device=arguments.device, seed=arguments.seed)
+    train(
+        arguments.work,
+        steps=arguments.steps,
+        device=arguments.device,
+        seed=arguments.seed,
+        decoder_only=arguments.decoder_only,
+    )
 
 
 if __name__ == "__main__":

@@ -77,12 +77,16 @@ def package_vae(work: Path) -> None:
     """Write the averaged VAE, with its statistics, to `work`/miniature/vae."""
     vae = AutoencoderKLLTXVideo(**CONFIG)
     vae.load_state_dict(torch.load(work / "autoencoder.pt", weights_only=True)["average"])
+    if (work / "decoder.pt").exists():
+        vae.load_state_dict(torch.load(work / "decoder.pt", weights_only=True)["average"])
     vae = vae.to(memory_format=torch.contiguous_format).eval()
-    mean, std = measure_statistics(vae)
-    vae.latents_mean.copy_(mean)
-    vae.latents_std.copy_(std)
+    if not (work / "statistics.pt").exists():  # the encoder's, and the teacher learns with them: measured once
+        mean, std = measure_statistics(vae)
+        torch.save({"mean": mean, "std": std}, work / "statistics.pt")
+    statistics = torch.load(work / "statistics.pt", weights_only=True)
+    vae.latents_mean.copy_(statistics["mean"])
+    vae.latents_std.copy_(statistics["std"])
     vae.save_pretrained(work / "miniature" / "vae")
-    torch.save({"mean": mean, "std": std}, work / "statistics.pt")
 
 
 def package_all(work: Path, output: Path, *, half: bool) -> None:
