@@ -103,7 +103,7 @@ def measure_draft() -> list[str]:
         worker.start()
         while not worker.ready:
             time.sleep(0.01)
-        lines.append(f"engine warm after its start | {time.monotonic() - began:.1f} s | |")
+        lines.append(f"engine warm after its start | {time.monotonic() - began:.1f} s | ")
         try:
             for which, sentence in (("first draft", SENTENCE), ("second draft", "a blue star falls over sand")):
                 times = _follow(worker, pipeline.plan(pipeline.request(sentence, seed=1)))
