@@ -215,6 +215,8 @@ def test_nothing_moves_while_a_draft_is_made(visit: Visit) -> None:
 def test_a_wrong_sentence_is_refused_at_its_field_and_kept(visit: Visit, sentence: str, refusal: str) -> None:
     field = visit.page.locator("#rushes-prompt")
     field.locator("textarea").fill(sentence)
+    if sentence:  # the forecast refuses it before the button does
+        sync_api.expect(visit.page.locator("#rushes-forecast .line")).to_contain_text(refusal)
     visit.make()
     sync_api.expect(field).to_contain_text(refusal)
     sync_api.expect(field.locator("textarea")).to_have_value(sentence)

@@ -1,5 +1,6 @@
 """The LTX family with the tiny checkpoint: what is given stays, time goes on, and the numbers are diffusers' own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,7 +164,7 @@ def test_a_stop_passes_through_the_library_s_loop(model: LTXModel, sampling: Sam
 
 
 def test_the_miniature_s_steps_go_from_noise_down_pushed_by_its_shift() -> None:
-    assert timesteps(MINIATURE, 4) == pytest.approx([1000, 1000 * 1.5 / 1.75, 1000 * 1 / 1.5, 1000 * 0.5 / 1.25])
+    assert timesteps(replace(MINIATURE, sigma_shift=2.0), 4) == pytest.approx([1000, 6000 / 7, 2000 / 3, 400])
 
 
 @pytest.mark.parametrize("spec", CATALOG.values(), ids=CATALOG.keys())
