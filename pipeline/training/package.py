@@ -93,6 +93,7 @@ def package_all(work: Path, output: Path, *, half: bool) -> None:
     """Write the whole miniature to `output`, in float16 if `half`."""
     dtype = torch.float16 if half else torch.float32
     vae = AutoencoderKLLTXVideo.from_pretrained(work / "miniature" / "vae")
+    vae.register_to_config(_name_or_path="miniature")  # not where it was trained
     save_file(fit_preview(vae), _folder(output / "preview") / "latent_rgb.safetensors")
     vae.to(dtype).save_pretrained(output / "vae")
     tokenizer = build_tokenizer()
