@@ -9,6 +9,8 @@ from pipeline.errors import DraftError
 from pipeline.studio.desk import Studio
 from pipeline.studio.forms import Form, form_of, read_form
 
+RANDOM_SEED = -1
+
 
 class DraftReport(TypedDict):
     """How a draft stands. `slices` and `video` are served at /media/<draft>/<name>."""
@@ -30,7 +32,10 @@ def add_endpoints(studio: Studio) -> None:
     default = form_of(studio.look)
 
     def make_draft(
-        prompt: str, seconds: float = default.seconds or 4.0, shape: str = default.shape or "wide", seed: str = ""
+        prompt: str,
+        seconds: float = default.seconds or 4.0,
+        shape: str = default.shape or "wide",
+        seed: int = RANDOM_SEED,
     ) -> str:
         """Start a draft and return its id at once.
 
@@ -38,14 +43,14 @@ def add_endpoints(studio: Studio) -> None:
             prompt: what happens, in one sentence.
             seconds: length; the nearest possible frame count is made.
             shape: wide, square or tall.
-            seed: a whole number for a draft that can be made again; empty for a new one each time.
+            seed: a whole number for a draft that can be made again; -1 for a new one each time.
         """
         form = Form(
             prompt=prompt,
             shape=shape,
             seconds=seconds,
             profile=default.profile,
-            seed=seed,
+            seed="" if seed == RANDOM_SEED else str(seed),
             steps=default.steps,
             guidance=default.guidance,
             negative_prompt="",
