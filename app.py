@@ -15,7 +15,6 @@ from pathlib import Path
 from types import FrameType
 
 from pipeline.errors import DraftError
-from pipeline.plan.catalog import find_model
 from pipeline.plan.presets import load_looks, load_profiles
 from pipeline.worker import Worker
 
@@ -68,7 +67,7 @@ def _serve(worker: Worker, address: str, options: argparse.Namespace) -> int:
     from pipeline.studio.theme import studio_theme
 
     look = load_looks()[START_LOOK]
-    studio = Studio(worker=worker, machine=Machine(load_profiles()), spec=find_model(look.model), look=look)
+    studio = Studio(worker=worker, machine=Machine(load_profiles(), worker.drafts), look=look)
     page = build_page(studio).queue(max_size=QUEUE_LENGTH)
     finished = _until_told()
     try:

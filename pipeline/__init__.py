@@ -28,13 +28,16 @@ from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.errors import DraftError, WriteFailed
+from pipeline.drafts.measurements import Measurements
+from pipeline.errors import DraftError, InvalidRequest, WriteFailed
 from pipeline.events import ENDS, Event, Failed
-from pipeline.plan.catalog import VideoShape, find_model
-from pipeline.plan.device import probe_device
-from pipeline.plan.draft import DraftPlan, plan_draft
+from pipeline.plan.alternatives import plan_draft
+from pipeline.plan.catalog import find_model
+from pipeline.plan.device import DeviceKind, probe_device, suppose_card
+from pipeline.plan.draft import DraftPlan
 from pipeline.plan.presets import find_profile
 from pipeline.plan.request import GenerationRequest, Shot, frames_for
+from pipeline.plan.spec import VideoShape
 
 __version__ = "0.1.0"
 __all__ = ["DraftError", "DraftPlan", "Event", "GenerationRequest", "Shot", "VideoShape", "draft", "plan", "request"]
@@ -61,10 +64,24 @@ def request(
     )
 
 
-def plan(wanted: GenerationRequest) -> DraftPlan:
-    """Everything decided about a request on this machine, in milliseconds; raises InvalidRequest or DoesNotFit."""
+def plan(wanted: GenerationRequest, drafts: Path = Path("drafts"), *, suppose: bool = False) -> DraftPlan:
+    """Everything decided about a request on this machine, in milliseconds, with what drafts in `drafts` taught.
+
+    With `suppose`, where there is no card, a limit or a profile for one is planned for a card of that size.
+
+    Raises:
+        InvalidRequest: for what no machine can do, or a limit on a card that is not there.
+        DoesNotFit: with changes that would fit.
+    """
     profile = find_profile(wanted.profile)
-    return plan_draft(wanted, probe_device(use_card=profile.use_card), profile)
+    device = probe_device(use_card=profile.use_card, folder=drafts)
+    if device.kind is not DeviceKind.CUDA and profile.use_card:
+        size = profile.card_gib if wanted.vram_limit_gib is None else wanted.vram_limit_gib
+        if suppose and size is not None:
+            device = suppose_card(size, drafts)
+        elif wanted.vram_limit_gib is not None:
+            raise InvalidRequest("vram_limit", "There is no graphics card here to limit.", "Limit main memory instead.")
+    return plan_draft(wanted, device, profile, Measurements(drafts).experience(wanted, device))
 
 
 def draft(wanted: GenerationRequest | DraftPlan, drafts: Path = Path("drafts")) -> Generator[Event, None, None]:
@@ -78,7 +95,7 @@ def draft(wanted: GenerationRequest | DraftPlan, drafts: Path = Path("drafts")) 
     from pipeline.drafts.journal import Journal, new_draft_id
     from pipeline.engine import Engine
 
-    decided = wanted if isinstance(wanted, DraftPlan) else plan(wanted)
+    decided = wanted if isinstance(wanted, DraftPlan) else plan(wanted, drafts)
     name, events = new_draft_id(), queue.SimpleQueue[Event | BaseException]()
     journal = Journal(drafts, name)
     journal.begin(decided)  # from here on there is a folder in which to ask for a stop

@@ -1,4 +1,4 @@
-"""The command line: `python -m pipeline draft "a red ball moves left over snow"`, `python -m pipeline plan "…"`.
+"""The command line: `python -m pipeline draft "a red ball moves left over snow"`, `… plan "…"`, `… doctor`.
 
 Exit codes: 0 done, 1 failed with finished parts kept, 2 bad request, 3 does not fit, 130 stopped, finished chunks kept.
 """
@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 failed with finished parts kept, 2 bad request, 3 does not
 import argparse
 import json
 import logging
-import math
 import secrets
 import shutil
 import sys
@@ -17,10 +16,11 @@ from pathlib import Path
 import pipeline
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest, WriteFailed
 from pipeline.events import ChunkDenoised, Encoded, Event, Failed, Finished, SliceReady, Started, StepDone, Stopped
-from pipeline.plan.catalog import CATALOG, VideoShape, find_model
+from pipeline.plan.catalog import CATALOG, find_model
 from pipeline.plan.draft import DraftPlan
-from pipeline.plan.memory import say_bytes
-from pipeline.plan.request import LONGEST_SECONDS, GenerationRequest, Shot, frames_for
+from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot, frames_for
+from pipeline.plan.say import changes_as_json, plan_as_json, plan_as_text, say_change
+from pipeline.plan.spec import VideoShape
 
 DONE, FAILED, BAD_REQUEST, DOES_NOT_FIT, STOPPED = 0, 1, 2, 3, 130
 
@@ -30,9 +30,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        decided = pipeline.plan(_request(options))
+        if options.command == "doctor":
+            return _examine(options)
+        decided = pipeline.plan(_request(options), options.drafts, suppose=options.command == "plan")
         if options.command == "plan":
-            _print_plan(decided, as_json=options.json)
+            print(json.dumps(plan_as_json(decided), ensure_ascii=False) if options.json else plan_as_text(decided))
             return DONE
         return _draft(decided, options)
     except DraftError as error:
@@ -61,10 +63,23 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--profile", default="auto", help="a file in presets/vram without .toml")
         command.add_argument("--chunk-frames", type=int, help="longest chunk")
         command.add_argument("--overlap-frames", type=int, help="frames a chunk takes over from the one before")
-        command.add_argument("--drafts", type=Path, default=Path("drafts"), help="folder of all drafts")
+        command.add_argument("--vram-limit", type=float, metavar="GIB", help="use at most so much of the card")
+        command.add_argument("--ram-limit", type=float, metavar="GIB", help="use at most so much main memory")
+        command.add_argument(
+            "--lowest-precision", default="int8", help=f"how coarse weights may become: {', '.join(LOWEST_PRECISIONS)}"
+        )
+        _add_folder(command)
         command.add_argument("--output", type=Path, help="also put the finished mp4 here")
-        command.add_argument("--json", action="store_true", help="for machines: one JSON value, or one a line")
+    text = "say what this machine is, how fast it is, and what fits on it"
+    command = commands.add_parser("doctor", help=text, description=text)
+    command.add_argument("--quick", action="store_true", help="measure nothing")
+    _add_folder(command)
     return parser
+
+
+def _add_folder(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--drafts", type=Path, default=Path("drafts"), help="folder of all drafts")
+    command.add_argument("--json", action="store_true", help="for machines: one JSON value, or one a line")
 
 
 def _request(options: argparse.Namespace) -> GenerationRequest:
@@ -87,39 +102,29 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
         negative_prompt=options.negative_prompt,
         chunk_frames=options.chunk_frames,
         overlap_frames=options.overlap_frames,
+        vram_limit_gib=options.vram_limit,
+        ram_limit_gib=options.ram_limit,
+        lowest_precision=options.lowest_precision,
     )
 
 
-def _print_plan(plan: DraftPlan, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(plan.to_json(), ensure_ascii=False))
-        return
-    request, memory, forecast = plan.request, plan.memory, plan.forecast
-    print(
-        f"{plan.spec.title}, {request.shape.width}x{request.shape.height}, {request.frames} frames "
-        f"({request.seconds:.1f} s), {request.steps} steps, seed {request.seed}"
-    )
-    print(
-        f"  about {_seconds(forecast.low_seconds)} to {_seconds(forecast.high_seconds)}, first picture after about "
-        f"{_seconds(forecast.first_slice_seconds)}"
-    )
-    for stage, need in memory.stage_bytes.items():
-        print(f"  {stage:8} {say_bytes(need):>9} of {say_bytes(memory.budget_bytes)}")
-    for chunk in plan.chunks:
-        print(f"  chunk {chunk.index}: {plan.spec.frames_of(chunk.latents)} frames, seed {chunk.seed}")
-    for reason in plan.reasons:
-        print(f"  - {reason}")
+def _examine(options: argparse.Namespace) -> int:
+    from pipeline.doctor import examine
 
-
-def _seconds(seconds: float) -> str:
-    return f"{math.ceil(seconds)} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    report = examine(options.drafts, measure=not options.quick)
+    print(json.dumps(report.to_json(), ensure_ascii=False) if options.json else report.to_text())
+    return FAILED if report.problems else DONE
 
 
 def _complain(error: DraftError, *, as_json: bool) -> None:
     if as_json:
         field = {"field": error.field} if isinstance(error, InvalidRequest) else {}
-        print(json.dumps({"error": error.message, "hint": error.hint} | field, ensure_ascii=False))
+        changes = {"changes": changes_as_json(error.changes)} if isinstance(error, DoesNotFit) else {}
+        print(json.dumps({"error": error.message, "hint": error.hint} | field | changes, ensure_ascii=False))
     print(f"{error}", file=sys.stderr)
+    if isinstance(error, DoesNotFit):
+        for change in error.changes[1:]:
+            print(f"Or: {say_change(change)}.", file=sys.stderr)
 
 
 def _draft(plan: DraftPlan, options: argparse.Namespace) -> int:

@@ -20,15 +20,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.drafts.journal import Journal
-from pipeline.errors import StopRequested
+from pipeline.drafts.measurements import Measurements
+from pipeline.errors import InvalidRequest, StopRequested
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Preview, SliceReady, Started, StepDone, Stopped
-from pipeline.gpu.residency import peak_bytes
+from pipeline.gpu.residency import check_choice, peak_bytes
 from pipeline.models import open_model
 from pipeline.models.base import Sampling, VideoModel
-from pipeline.plan.catalog import ModelSpec
 from pipeline.plan.chunks import Chunk
-from pipeline.plan.device import Device
+from pipeline.plan.device import Device, DeviceKind, probe_device
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.memory import Stage
+from pipeline.plan.planner import decide_again
+from pipeline.plan.spec import ModelSpec
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
 from pipeline.video.blending import Crossfader
@@ -63,11 +66,12 @@ class Engine:
         return self._model
 
     def run(self, plan: DraftPlan, draft: str, emit: Emit) -> None:
-        """Make a draft. Ends with Finished or Stopped.
+        """Make a draft; planned again where memory has shrunk since it was planned. Ends with Finished or Stopped.
 
         Raises:
             DraftError: with finished slices kept on disk.
         """
+        plan = _as_things_are_now(plan)
         journal = Journal(self.drafts, draft)
         journal.begin(plan)
 
@@ -82,8 +86,23 @@ class Engine:
             for chunk in plan.chunks:
                 run.make_chunk(chunk)
             run.finish()
+            Measurements(self.drafts).record_draft(plan, run.stage_seconds, encoded=run.encoded)
         except StopRequested:
             run.keep()
+
+
+def _as_things_are_now(plan: DraftPlan) -> DraftPlan:
+    """The plan, or another where it no longer fits. Raises DraftError for what cannot be carried out here."""
+    if plan.memory.device.supposed:
+        raise InvalidRequest(
+            "vram_limit", f"There is no such card here: {plan.memory.device.name}.", "It can be planned."
+        )
+    device = probe_device(use_card=plan.memory.device.kind is not DeviceKind.CPU)
+    if device.kind is plan.memory.device.kind:
+        plan = decide_again(plan, device)
+    for choice in plan.memory.choices.values():
+        check_choice(choice, plan.memory.device)
+    return plan
 
 
 class _Run:
@@ -95,6 +114,9 @@ class _Run:
         self.embeds: dict[str, PromptEmbeds] = {}
         self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
         self.fader = Crossfader()
+        self.encoded = False
+        self.tile_pixels = plan.memory.choices[Stage.DECODE].tile_pixels
+        self.stage_seconds = dict.fromkeys(Stage, 0.0)
         self.pieces: list[Path] = []
         self.frames = self.chunks = 0
         self.preview_seconds = self.step_seconds = 0.0
@@ -120,7 +142,8 @@ class _Run:
             tensors |= {f"{index}.embeds": embeds.embeds.contiguous(), f"{index}.mask": embeds.mask}
         with self.journal.writing(self.journal.embeddings_path()) as path:
             save_file(tensors, path)
-        seconds = time.monotonic() - start
+        seconds = self.stage_seconds[Stage.ENCODE] = time.monotonic() - start
+        self.encoded = encoded.cached < len(encoded.embeds)
         logger.info("encode: %.2f s, %d of %d cached", seconds, encoded.cached, len(encoded.embeds))
         self.tell(Encoded(sentences=len(encoded.embeds), cached=encoded.cached, seconds=seconds))
 
@@ -134,6 +157,7 @@ class _Run:
         with self.journal.writing(self.journal.latents_path(chunk.index)) as path:
             save_file({"latents": latents}, path)
         seconds = time.monotonic() - start
+        self.stage_seconds[Stage.DENOISE] += seconds
         self.chunks = chunk.index + 1
         logger.info(
             "denoise chunk %d: %.2f s, peak %.2f GiB",
@@ -145,7 +169,7 @@ class _Run:
         for piece in self.plan.slices:
             if piece.chunk == chunk.index:
                 start = time.monotonic()
-                frames = self.model.decode(self.timeline[:, :, piece.start : piece.stop])
+                frames = self.model.decode(self.timeline[:, :, piece.start : piece.stop], tile_pixels=self.tile_pixels)
                 self._write(self.fader.push(frames[piece.skip :], fade=piece.fade, hold=piece.hold), chunk.index, start)
 
     def _denoise(self, chunk: Chunk) -> Tensor:
@@ -192,6 +216,8 @@ class _Run:
         with self.journal.writing(path) as temporary:
             write_slice(frames, temporary, fps=self.plan.spec.fps)
         self.pieces.append(path)
+        seconds = time.monotonic() - start
+        self.stage_seconds[Stage.DECODE] += seconds
         self.tell(
             SliceReady(
                 index=index,
@@ -199,7 +225,7 @@ class _Run:
                 file=path.name,
                 first_frame=self.frames,
                 frames=len(frames),
-                seconds=time.monotonic() - start,
+                seconds=seconds,
             )
         )
         self.frames += len(frames)

@@ -3,13 +3,20 @@
 * DraftError               shown to the person as written; anything else is a bug
   x InvalidRequest         field                          raised by plan/, before a weight moves
     + PresetError          file                           a TOML file in presets/ that cannot be read
-  x DoesNotFit             stage, need_bytes, budget_bytes
+  x DoesNotFit             stage, need_bytes, budget_bytes, where, changes
   x ModelUnavailable       model                          missing, partial or unreadable weights
   x OutOfMemory            stage                          raised in gpu/residency.py only
   x WriteFailed            path                           drafts folder, mp4, ffmpeg
   x DraftsInUse            path                           another Rushes works on this drafts folder
 * StopRequested            control flow, not an error
 """
+
+import typing
+
+
+def say_bytes(count: int) -> str:
+    """For people: `412 MiB`, `9.1 GiB`."""
+    return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"
 
 
 class DraftError(Exception):
@@ -45,15 +52,28 @@ class PresetError(InvalidRequest):
 
 
 class DoesNotFit(DraftError):
-    """A request that needs more memory than the profile or the machine allows, found before anything is loaded."""
+    """A request that needs more memory or disk than there is or than is allowed, found before anything is loaded.
 
-    def __init__(self, stage: str, need_bytes: int, budget_bytes: int, hint: str) -> None:
+    `where` is what is too small; `changes` are requests that would fit, the one that loses least first.
+    """
+
+    def __init__(
+        self,
+        stage: str,
+        need_bytes: int,
+        budget_bytes: int,
+        hint: str = "",
+        *,
+        where: str = "the card",
+        changes: tuple[typing.Any, ...] = (),
+    ) -> None:
+        who = stage if where == "disk" else f"{stage} stage"
         super().__init__(
-            f"The {stage} stage needs about {need_bytes / 2**30:.1f} GiB and {budget_bytes / 2**30:.1f} GiB are "
-            "allowed.",
+            f"The {who} needs about {say_bytes(need_bytes)} of {where} and {say_bytes(budget_bytes)} are allowed.",
             hint,
         )
         self.stage, self.need_bytes, self.budget_bytes = stage, need_bytes, budget_bytes
+        self.where, self.changes = where, changes
 
 
 class ModelUnavailable(DraftError):

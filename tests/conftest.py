@@ -11,11 +11,13 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import pytest
 
-from pipeline.plan.catalog import MINIATURE, VideoShape
+from pipeline.plan.alternatives import plan_draft
+from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.device import Device, DeviceKind
-from pipeline.plan.draft import DraftPlan, plan_draft
+from pipeline.plan.draft import DraftPlan
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.request import GenerationRequest, Shot
+from pipeline.plan.spec import VideoShape
 
 RequestMaker = Callable[..., GenerationRequest]
 DeviceMaker = Callable[..., Device]
@@ -59,16 +61,20 @@ def make_request() -> RequestMaker:
 
 @pytest.fixture
 def make_device() -> DeviceMaker:
-    """A machine with `gib` free; a processor unless a card is asked for."""
+    """A machine with `gib` free on its card, or in main memory where there is none, which is the standard."""
 
-    def make(gib: float = 8.0, kind: DeviceKind = DeviceKind.CPU, **fields: Any) -> Device:
+    def make(gib: float = 8.0, kind: DeviceKind = DeviceKind.CPU, *, ram_gib: float = 64.0, **fields: Any) -> Device:
+        card = kind is DeviceKind.CUDA
         device = Device(
             kind=kind,
-            name="a test's card" if kind is DeviceKind.CUDA else "a test's processor",
+            name="a test's card" if card else "a test's processor",
             total_bytes=int(gib * 2**30),
             free_bytes=int(gib * 2**30),
+            ram_total_bytes=int((ram_gib if card else gib) * 2**30),
+            ram_free_bytes=int((ram_gib if card else gib) * 2**30),
+            disk_free_bytes=2**40,
             cores=2,
-            compute_capability=(8, 9) if kind is DeviceKind.CUDA else None,
+            compute_capability=(8, 9) if card else None,
         )
         return replace(device, **fields)
 
@@ -81,7 +87,13 @@ def make_profile() -> ProfileMaker:
 
     def make(**fields: Any) -> VramProfile:
         profile = VramProfile(
-            key="test", title="Test", title_zh="测试", use_card=True, reserve_gib=0.0, measured="not yet"
+            key="test",
+            title="Test",
+            title_zh="测试",
+            use_card=True,
+            reserve_gib=0.0,
+            ram_reserve_gib=0.0,
+            measured="not yet",
         )
         return replace(profile, **fields)
 

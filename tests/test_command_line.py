@@ -44,7 +44,7 @@ def test_a_plan_is_told_with_its_reasons(capsys: pytest.CaptureFixture[str]) -> 
         assert f"  {stage}" in out
     assert "of 7.0 GiB" in out  # auto leaves one of eight alone
     assert "chunk 2: " in out
-    assert "  - Computed on a test's processor in float32." in out
+    assert "  - Computed on a test's processor in float32; 8.0 GiB of 8.0 GiB are free there now." in out
     assert err == ""
 
 
@@ -120,7 +120,41 @@ def test_what_does_not_fit_ends_with_3(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["plan", "a red ball", "--model", "ltx-2b"]) == 3
     out, err = capsys.readouterr()
     assert out == ""
-    assert "GiB and 7.0 GiB are allowed" in err
+    assert "18.3 GiB of main memory and 7.0 GiB are allowed. What fits: Miniature" in err
+
+
+def test_a_card_that_is_not_here_can_be_planned_for(capsys: pytest.CaptureFixture[str]) -> None:
+    card = ["--model", "wan-a14b", "--width", "832", "--height", "480", "--frames", "193", "--vram-limit", "12"]
+    assert main(["plan", "a boat", *card, "--ram-limit", "7", "--seed", "1"]) == 3
+    assert "of main memory and 7.0 GiB are allowed" in capsys.readouterr().err
+    assert main(["plan", "a boat", "--model", "ltx-2b", "--vram-limit", "6", "--seed", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "a supposed card with 6 GB" in out
+    assert "main memory" in out
+
+
+def test_a_draft_on_a_card_that_is_not_here_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["draft", "a boat", "--vram-limit", "6"]) == 2
+    assert "no graphics card here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("limit", ["-3", "0", "nan", "1e9"])
+def test_an_absurd_limit_is_refused_with_the_nearest_legal_one(capsys: pytest.CaptureFixture[str], limit: str) -> None:
+    assert main(["plan", "a boat", "--ram-limit", limit]) == 2
+    assert "Nearest: " in capsys.readouterr().err
+
+
+def test_what_does_not_fit_names_the_changes_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "a red ball", "--model", "ltx-2b", "--json"]) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert [change["model"] for change in told["changes"]] == ["miniature"]
+
+
+def test_the_doctor_answers_without_measuring(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["doctor", "--quick", "--drafts", str(tmp_path)]) in (0, 1)
+    assert "What fits here now" in capsys.readouterr().out
+    assert main(["doctor", "--quick", "--json", "--drafts", str(tmp_path)]) in (0, 1)
+    assert json.loads(capsys.readouterr().out)["problems"] is not None
 
 
 def test_a_wrong_option_ends_with_2() -> None:

@@ -25,10 +25,10 @@ from pipeline.events import (
 from pipeline.gpu.loading import find_checkpoint
 from pipeline.models.base import OnStep, Sampling
 from pipeline.models.ltx import LTXModel, timesteps
-from pipeline.plan.catalog import Component, ModelSpec
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
 from pipeline.plan.request import Shot
+from pipeline.plan.spec import Component, ModelSpec
 from pipeline.prompt.cache import PromptEmbeds
 from pipeline.video.mp4 import read_frames, read_settings
 from tests.conftest import SMALL, PlanMaker

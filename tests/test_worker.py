@@ -12,8 +12,8 @@ from pipeline import worker as worker_module
 from pipeline.drafts.journal import Journal, read_events
 from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.errors import DraftError, DraftsInUse, WriteFailed
-from pipeline.plan.catalog import VideoShape
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.spec import VideoShape
 from pipeline.worker import LONGEST_QUEUE, Worker
 from tests.conftest import PlanMaker
 from tests.tiny import count_frames

@@ -1,16 +1,21 @@
-// The line above the button (pipeline/studio/advice.py, Advice). Runs as the body of a function that is given element,
-// props and watch.
+// The bar above the button (pipeline/studio/advice.py, Advice). Runs as the body of a function that is given element,
+// props, watch and trigger.
 const texts = props.texts[navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en"];
 const find = (selector) => element.querySelector(selector);
+const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
 find("summary").textContent = texts.why;
 const draw = () => {
   const advice = props.value;
   find(".line").textContent = advice?.line || "";
   find(".forecast").classList.toggle("over", Boolean(advice) && !advice.fits);
-  find("details").hidden = !advice?.reasons?.length;
-  find("ul").replaceChildren(
-    ...(advice?.reasons || []).map((reason) => Object.assign(document.createElement("li"), { textContent: reason })),
+  find(".meter i").style.width = `${Math.min(100, 100 * (advice?.share || 0))}%`;
+  find(".offers").replaceChildren(
+    ...(advice?.offers || []).map((offer) =>
+      make("button", { type: "button", textContent: offer.label, onclick: () => trigger("click", { form: offer.form }) }),
+    ),
   );
+  find("details").hidden = !advice?.reasons?.length;
+  find("ul").replaceChildren(...(advice?.reasons || []).map((reason) => make("li", { textContent: reason })));
 };
 watch("value", draw);
 draw();

@@ -65,6 +65,7 @@ class DraftStatus:
     eta_seconds: float | None
     first_slice_eta_seconds: float | None
     elapsed_seconds: float | None
+    forecast_seconds: float
     video: str | None
     video_frames: int
     message: str
@@ -157,6 +158,7 @@ class DraftRecord:
             eta_seconds=everything,
             first_slice_eta_seconds=first,
             elapsed_seconds=self._took if self._began is None else self._took or time.monotonic() - self._began,
+            forecast_seconds=self.plan["forecast"]["total_seconds"],
             video=self.video,
             video_frames=self.video_frames,
             message=self.message,

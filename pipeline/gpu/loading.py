@@ -20,7 +20,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import ModelUnavailable
 from pipeline.gpu.residency import is_out_of_memory
-from pipeline.plan.catalog import Component, ModelSpec
+from pipeline.plan.spec import Component, ModelSpec
 
 disable_progress_bar()  # of loading weights, in the middle of Rushes' own
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
@@ -40,10 +40,15 @@ class Checkpoint:
     folder: Path
 
     def load(self, component: Component, dtype: torch.dtype) -> nn.Module:
-        """Open one component on the CPU in `dtype`; modules that must stay in float32 do (`from_pretrained`)."""
+        """Open one component on the CPU in `dtype`; modules that must stay in float32 do (`from_pretrained`).
+
+        Of the VAE only what decodes is kept: Rushes never turns pictures into latents.
+        """
         kind = CLASSES[_class_name(self.model, self.folder, component)]
         with _refusals(self.model, self.folder / component):
             module: nn.Module = kind.from_pretrained(self.folder / component, dtype=dtype, use_safetensors=True)
+        if component is Component.VAE:
+            module.register_module("encoder", None)
         return module
 
     def scheduler(self) -> SchedulerMixin:
@@ -69,20 +74,20 @@ def find_checkpoint(spec: ModelSpec) -> Checkpoint:
         ModelUnavailable: when it is not there, not whole, or not what it should be; before anything big is read.
     """
     if not spec.repository:
-        return check_folder(spec.key, ASSETS / spec.key)
+        return check_folder(spec.key, ASSETS / spec.key, tuple(spec.networks))
     try:
         folder = snapshot_download(spec.repository, local_files_only=True)
     except LocalEntryNotFoundError as error:
         raise ModelUnavailable(
             spec.key, f"{spec.title} is not on this machine.", f"Get it with: hf download {spec.repository}"
         ) from error
-    return check_folder(spec.key, Path(folder))
+    return check_folder(spec.key, Path(folder), tuple(spec.networks))
 
 
 @lru_cache(maxsize=8)
-def check_folder(model: str, folder: Path) -> Checkpoint:
+def check_folder(model: str, folder: Path, components: tuple[Component, ...]) -> Checkpoint:
     """Check a folder in diffusers' layout without reading weights: a few kilobytes a file."""
-    for component in Component:
+    for component in components:
         _class_name(model, folder, component)
         files = sorted((folder / component).glob("*.safetensors"))
         if not files:

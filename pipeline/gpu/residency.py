@@ -11,9 +11,10 @@ import psutil
 import torch
 from torch import nn
 
-from pipeline.errors import OutOfMemory
+from pipeline.errors import ModelUnavailable, OutOfMemory
 from pipeline.plan.device import Device, DeviceKind
-from pipeline.plan.memory import Stage
+from pipeline.plan.memory import Placement, Stage
+from pipeline.plan.placement import Choice
 
 
 def torch_device(device: Device) -> torch.device:
@@ -53,6 +54,16 @@ def on_device(load: Callable[[], nn.Module], stage: Stage, device: Device) -> It
         gc.collect(generation=0)
         if device.kind is DeviceKind.CUDA:
             torch.cuda.empty_cache()
+
+
+def check_choice(choice: Choice, device: Device) -> None:
+    """Refuse a way of running a stage that this version cannot carry out. Raises ModelUnavailable."""
+    if choice.placement is Placement.STREAMED or choice.precision != device.dtype:
+        raise ModelUnavailable(
+            choice.stage,
+            f"The plan runs {choice.name}, which this version only plans.",
+            "Choose a profile with more memory, or a smaller model.",
+        )
 
 
 def peak_bytes(device: Device) -> int:

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from pipeline.plan.catalog import Family, ModelSpec
+from pipeline.errors import ModelUnavailable
 from pipeline.plan.device import Device
+from pipeline.plan.spec import Family, ModelSpec
 
 if TYPE_CHECKING:
     from pipeline.models.base import VideoModel
@@ -16,3 +17,5 @@ def open_model(spec: ModelSpec, device: Device) -> "VideoModel":
             from pipeline.models.ltx import LTXModel
 
             return LTXModel(spec, device)
+        case Family.WAN:
+            raise ModelUnavailable(spec.key, f"{spec.title} can be planned, but this version cannot run it yet.")

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.plan.catalog import ModelSpec, VideoShape
 from pipeline.plan.chunks import Chunk
+from pipeline.plan.spec import ModelSpec, VideoShape
 from pipeline.prompt.cache import PromptEmbeds
 
 Frames = NDArray[np.uint8]
@@ -56,8 +56,11 @@ class VideoModel(Protocol):
         """
         ...
 
-    def decode(self, latents: Tensor) -> Frames:
-        """Frames of a window of normalised latents [1, C, F, h, w]; 8 (F - 1) + 1 of them on LTX's grid."""
+    def decode(self, latents: Tensor, *, tile_pixels: int | None) -> Frames:
+        """Frames of a window of normalised latents [1, C, F, h, w]; 8 (F - 1) + 1 of them on LTX's grid.
+
+        Decoded in tiles of `tile_pixels` a side, where given, which are blended where they meet.
+        """
         ...
 
     def preview(self, latents: Tensor) -> Frames | None:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import on_device, torch_device, torch_dtype
 from pipeline.models.base import Frames, OnStep, Sampling
-from pipeline.plan.catalog import Component, ModelSpec, SigmaSchedule
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
-from pipeline.plan.memory import Stage
+from pipeline.plan.memory import TILE_OVERLAP_PIXELS, Stage
+from pipeline.plan.spec import Component, ModelSpec, SigmaSchedule
 from pipeline.prompt.cache import PromptEmbeds
 from pipeline.video.preview import LatentMap
 
@@ -152,10 +152,15 @@ class LTXModel:
             )[0]
         return latents.float().cpu().contiguous()
 
-    def decode(self, latents: Tensor) -> Frames:
-        """Frames [F, H, W, 3] of one window."""
+    def decode(self, latents: Tensor, *, tile_pixels: int | None) -> Frames:
+        """Frames [F, H, W, 3] of one window, whole or in tiles."""
         with on_device(lambda: self._keep(Component.VAE), Stage.DECODE, self.device) as module, torch.no_grad():
             vae: AutoencoderKLLTXVideo = module
+            if tile_pixels is None:
+                vae.disable_tiling()
+            else:
+                stride = tile_pixels - TILE_OVERLAP_PIXELS
+                vae.enable_tiling(tile_pixels, tile_pixels, None, stride, stride)
             dtype = torch_dtype(self.device)
             normalised = latents.to(torch_device(self.device), torch.float32)
             mean, std = (buffer.view(1, -1, 1, 1, 1).to(normalised) for buffer in (vae.latents_mean, vae.latents_std))
@@ -204,5 +209,9 @@ def timesteps(spec: ModelSpec, steps: int) -> list[float]:
     if spec.sigma_schedule is SigmaSchedule.LINEAR_QUADRATIC:
         own: list[float] = (1000 * linear_quadratic_schedule(steps)).tolist()
         return own
+    if spec.sigma_schedule is SigmaSchedule.LISTED:
+        places = np.linspace(0, len(spec.timesteps) - 1, steps)
+        between: list[float] = np.interp(places, range(len(spec.timesteps)), spec.timesteps).tolist()
+        return between
     even = [1 - index / steps for index in range(steps)]
     return [1000 * spec.sigma_shift * sigma / (1 + (spec.sigma_shift - 1) * sigma) for sigma in even]

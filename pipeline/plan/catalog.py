@@ -1,106 +1,31 @@
-"""What each checkpoint is: facts only, each with its source. Knows nothing about devices or requests."""
+"""Every checkpoint Rushes knows: facts only, each with its source. Sizes and costs are in `components.py`.
+
+Sources: [card] the model card of the repository named; [docs] diffusers' documentation of LTX-Video, 0.42; [wan]
+Wan2.2's wan/configs at 42bf4cf; [ltx] LTX-Video's configs/ at 5260738. Where no commit can be cited, `revision` is
+None: the first download resolves it and records it.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import replace
 from types import MappingProxyType
 
 from pipeline.errors import InvalidRequest
+from pipeline.plan import components
+from pipeline.plan.networks import Network
+from pipeline.plan.spec import Component, Family, FewSteps, ModelSpec, SigmaSchedule, Tail, VideoShape
+
+LTX_DISTILLED_TIMESTEPS = (1000, 993, 987, 981, 975, 909, 725, 0.03)  # [docs], from [ltx] ltxv-13b-0.9.8-distilled.yaml
 
 
-class Family(StrEnum):
-    """Which file in `models/` knows how to run a checkpoint."""
-
-    LTX = "ltx"
-
-
-class Component(StrEnum):
-    """The parts of a checkpoint that are put on the device one at a time."""
-
-    TEXT_ENCODER = "text_encoder"
-    TRANSFORMER = "transformer"
-    VAE = "vae"
+def _networks(*, text: Network, transformer: Network, vae: Network, experts: int = 1) -> Mapping[Component, Network]:
+    second = {Component.TRANSFORMER_2: transformer} if experts == 2 else {}
+    return MappingProxyType(
+        {Component.TEXT_ENCODER: text, Component.TRANSFORMER: transformer} | second | {Component.VAE: vae}
+    )
 
 
-class SigmaSchedule(StrEnum):
-    """How sigmas are spread over the steps.
-
-    - ``SHIFTED``: evenly, then pushed towards noise by `ModelSpec.sigma_shift`.
-    - ``LINEAR_QUADRATIC``: LTX-Video's own, as `LTXConditionPipeline` does without being told.
-    """
-
-    SHIFTED = "shifted"
-    LINEAR_QUADRATIC = "linear-quadratic"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoShape:
-    """A picture size in pixels."""
-
-    width: int
-    height: int
-
-    @property
-    def name(self) -> str:
-        """`wide`, `square` or `tall`."""
-        return "wide" if self.width > self.height else "tall" if self.width < self.height else "square"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSpec:
-    """What a checkpoint is.
-
-    Frame counts of a chunk lie on `frame_stride * k + 1`; sizes on multiples of `pixel_multiple`. `parameters` counts
-    weights per component; `width` and `layers` are the transformer's; activation constants are bytes in bf16:
-    `denoise_bytes_per_token_channel` times tokens times passes times `width`, and `decode_bytes_per_pixel` times the
-    pixels of one decode window.
-    """
-
-    key: str
-    title: str
-    family: Family
-    repository: str
-    licence: str
-    frame_stride: int
-    pixel_multiple: int
-    latent_channels: int
-    fps: int
-    native_frames: int
-    overlap_frames: int
-    longest_overlap_frames: int
-    decode_window_latents: int
-    shapes: tuple[VideoShape, ...]
-    smallest_side_pixels: int
-    largest_side_pixels: int
-    default_seconds: float
-    default_steps: int
-    default_guidance: float
-    sigma_schedule: SigmaSchedule
-    sigma_shift: float
-    text_tokens: int
-    parameters: Mapping[Component, int]
-    layers: int
-    width: int
-    text_width: int
-    denoise_bytes_per_token_channel: float
-    decode_bytes_per_pixel: float
-    decode_flops_per_pixel: float
-
-    def latents_of(self, frames: int) -> int:
-        """Latent frames that hold `frames` frames; `frames` must lie on the grid."""
-        return (frames - 1) // self.frame_stride + 1
-
-    def frames_of(self, latents: int) -> int:
-        """Frames that `latents` latent frames decode to."""
-        return (latents - 1) * self.frame_stride + 1
-
-    def nearest_frames(self, frames: float) -> int:
-        """The legal frame count nearest to `frames`, at least one stride long."""
-        return max(1, round((frames - 1) / self.frame_stride)) * self.frame_stride + 1
-
-    def tokens_of(self, shape: VideoShape, latents: int) -> int:
-        """Transformer tokens of a window."""
-        return latents * (shape.width // self.pixel_multiple) * (shape.height // self.pixel_multiple)
+def _shapes(*sizes: tuple[int, int]) -> tuple[VideoShape, ...]:
+    return tuple(VideoShape(width=width, height=height) for width, height in sizes)
 
 
 MINIATURE = ModelSpec(
@@ -108,20 +33,25 @@ MINIATURE = ModelSpec(
     title="Miniature",
     family=Family.LTX,
     repository="",  # ships in assets/miniature
+    revision=None,
     licence="Apache-2.0",
+    networks=_networks(
+        text=components.MINIATURE_TEXT_ENCODER,
+        transformer=components.MINIATURE_TRANSFORMER,
+        vae=components.MINIATURE_VAE,
+    ),
     frame_stride=8,
     pixel_multiple=32,
     latent_channels=64,
+    latent_pixels=32,
     fps=24,
     native_frames=49,  # trained on windows of 4 to 7 latents: pipeline/training/teacher.py
+    tail=Tail.LATENTS,
     overlap_frames=17,
     longest_overlap_frames=17,  # trained on 1 to 3 leading latents
     decode_window_latents=8,
-    shapes=(
-        VideoShape(width=256, height=160),
-        VideoShape(width=192, height=192),
-        VideoShape(width=160, height=256),
-    ),
+    causal_decoder=False,
+    shapes=_shapes((256, 160), (192, 192), (160, 256)),
     smallest_side_pixels=96,
     largest_side_pixels=320,  # trained on 96 to 256
     default_seconds=4.0,
@@ -129,59 +59,144 @@ MINIATURE = ModelSpec(
     default_guidance=4.0,  # between two settings tried, see the card in assets/miniature
     sigma_schedule=SigmaSchedule.SHIFTED,
     sigma_shift=3.0,
+    batched_guidance=True,
     text_tokens=32,
-    # Counted on the meta device from the training's own configurations (tests/plan/test_catalog.py)
-    parameters=MappingProxyType(
-        {Component.TEXT_ENCODER: 345_472, Component.TRANSFORMER: 8_040_000, Component.VAE: 7_533_689}
-    ),
-    layers=7,
-    width=256,
-    text_width=128,
-    denoise_bytes_per_token_channel=32.0,
-    decode_bytes_per_pixel=100.0,  # as LTX 2B, whose decoder is far wider: a safe upper bound
-    decode_flops_per_pixel=2.713e4,  # a window of eight latents at 256 x 160, FlopCounterMode on meta
 )
 
 LTX_2B = ModelSpec(
     key="ltx-2b",
     title="LTX-Video 2B 0.9.5",
     family=Family.LTX,
-    repository="Lightricks/LTX-Video-0.9.5",  # diffusers folder format
+    repository="Lightricks/LTX-Video-0.9.5",
+    revision=None,
     licence="LTX-Video Open Weights License 0.X",
-    frame_stride=8,  # model card: frames 8k + 1, sizes in multiples of 32
+    networks=_networks(text=components.T5_XXL, transformer=components.LTX_2B_TRANSFORMER, vae=components.LTX_VAE),
+    frame_stride=8,  # [card]: frames 8k + 1, sizes in multiples of 32
     pixel_multiple=32,
     latent_channels=128,
+    latent_pixels=32,
     fps=24,
-    native_frames=121,  # the size LTX-Video's own pipelines default to; the card allows up to 257
+    native_frames=121,  # what LTX-Video's own pipelines default to; the card allows up to 257
+    tail=Tail.LATENTS,
     overlap_frames=17,
     longest_overlap_frames=57,
     decode_window_latents=8,
-    shapes=(
-        VideoShape(width=704, height=480),
-        VideoShape(width=576, height=576),
-        VideoShape(width=480, height=704),
-    ),
+    causal_decoder=False,
+    shapes=_shapes((704, 480), (576, 576), (480, 704)),
     smallest_side_pixels=256,
-    largest_side_pixels=1280,  # the card advises less than 720 x 1280
+    largest_side_pixels=1280,  # [card] advises less than 720 x 1280
     default_seconds=5.0,
-    default_steps=40,  # model card's example
-    default_guidance=3.0,  # model card: 3 to 3.5
+    default_steps=40,  # [card], example
+    default_guidance=3.0,  # [card]: 3 to 3.5
     sigma_schedule=SigmaSchedule.LINEAR_QUADRATIC,
-    sigma_shift=1.0,
-    text_tokens=256,
-    # Counted on the meta device, diffusers 0.42.1 (tests/plan/test_catalog.py)
-    parameters=MappingProxyType(
-        {Component.TEXT_ENCODER: 4_762_310_656, Component.TRANSFORMER: 1_923_385_472, Component.VAE: 1_246_913_522}
-    ),
-    layers=28,
-    width=2048,
-    text_width=4096,
-    denoise_bytes_per_token_channel=32.0,  # live-storage tracker on meta, one block of LTX 2B
-    decode_bytes_per_pixel=100.0,  # 4.09e9 bytes for 704 x 480 x 121, bf16, live-storage tracker on meta
-    decode_flops_per_pixel=1.264e6,  # 51.7 TFLOP for 704 x 480 x 121, FlopCounterMode on meta
+    batched_guidance=True,  # LTXConditionPipeline: one batch of two
+    text_tokens=256,  # LTXConditionPipeline's default
 )
 
-CATALOG: Mapping[str, ModelSpec] = MappingProxyType({spec.key: spec for spec in (MINIATURE, LTX_2B)})
+LTX_2B_DISTILLED = replace(
+    LTX_2B,
+    key="ltx-2b-distilled",
+    title="LTX-Video 2B 0.9.8, distilled",
+    # No folder in diffusers' layout is published: transformer and VAE of one file, everything else of 0.9.5's folder.
+    transformer_file=("Lightricks/LTX-Video", "ltxv-2b-0.9.8-distilled.safetensors"),
+    default_steps=8,
+    default_guidance=1.0,  # [docs]: distilled for guidance, too
+    sigma_schedule=SigmaSchedule.LISTED,
+    timesteps=LTX_DISTILLED_TIMESTEPS,
+)
+
+LTX_13B = replace(
+    LTX_2B,
+    key="ltx-13b",
+    title="LTX-Video 13B 0.9.7",
+    repository="Lightricks/LTX-Video-0.9.7-dev",
+    networks=_networks(text=components.T5_XXL, transformer=components.LTX_13B_TRANSFORMER, vae=components.LTX_VAE),
+    shapes=_shapes((768, 512), (608, 608), (512, 768)),
+    default_steps=30,  # [docs], example
+    default_guidance=5.0,  # [docs], example
+)
+
+LTX_13B_DISTILLED = replace(
+    LTX_13B,
+    key="ltx-13b-distilled",
+    title="LTX-Video 13B 0.9.8, distilled",
+    repository="Lightricks/LTX-Video-0.9.8-13B-distilled",
+    default_steps=8,
+    default_guidance=1.0,
+    sigma_schedule=SigmaSchedule.LISTED,
+    timesteps=LTX_DISTILLED_TIMESTEPS,
+)
+
+WAN_5B = ModelSpec(
+    key="wan-5b",
+    title="Wan2.2 TI2V-5B",
+    family=Family.WAN,
+    repository="Wan-AI/Wan2.2-TI2V-5B-Diffusers",
+    revision=None,
+    licence="Apache-2.0",
+    networks=_networks(text=components.UMT5_XXL, transformer=components.WAN_5B_TRANSFORMER, vae=components.WAN_22_VAE),
+    frame_stride=4,  # [card]: frames 4k + 1
+    pixel_multiple=32,  # VAE 16, patches of 2
+    latent_channels=48,
+    latent_pixels=16,
+    fps=24,  # [wan] wan_ti2v_5B.py
+    native_frames=121,
+    tail=Tail.LATENTS,  # trained on a first latent at per-token timestep 0
+    overlap_frames=9,
+    longest_overlap_frames=33,
+    decode_window_latents=6,  # a second of video
+    causal_decoder=True,
+    shapes=_shapes((1280, 704), (960, 960), (704, 1280)),
+    smallest_side_pixels=256,
+    largest_side_pixels=1280,
+    default_seconds=5.0,
+    default_steps=50,  # [wan]
+    default_guidance=5.0,
+    sigma_schedule=SigmaSchedule.SHIFTED,
+    sigma_shift=5.0,
+    batched_guidance=False,  # WanPipeline: two passes of one
+    text_tokens=512,  # [wan] text_len
+)
+
+WAN_A14B = ModelSpec(
+    key="wan-a14b",
+    title="Wan2.2 T2V-A14B",
+    family=Family.WAN,
+    repository="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+    revision=None,
+    licence="Apache-2.0",
+    networks=_networks(
+        text=components.UMT5_XXL, transformer=components.WAN_A14B_TRANSFORMER, vae=components.WAN_21_VAE, experts=2
+    ),
+    frame_stride=4,
+    pixel_multiple=16,  # VAE 8, patches of 2
+    latent_channels=16,
+    latent_pixels=8,
+    fps=16,  # [wan] wan_t2v_A14B.py
+    native_frames=81,
+    tail=Tail.REPAINT,  # a text-to-video model has no place for given latents
+    overlap_frames=9,
+    longest_overlap_frames=33,
+    decode_window_latents=4,  # a second of video
+    causal_decoder=True,
+    shapes=_shapes((832, 480), (624, 624), (480, 832)),
+    smallest_side_pixels=256,
+    largest_side_pixels=1280,
+    default_seconds=5.0,
+    default_steps=40,  # [wan]
+    default_guidance=4.0,  # [wan]: 4 while noise is high, 3 for the second expert
+    second_guidance=3.0,
+    few_steps=FewSteps(steps=4, guidance=1.0, weights="lightx2v/Wan2.2-Lightning"),
+    sigma_schedule=SigmaSchedule.SHIFTED,
+    sigma_shift=12.0,
+    expert_boundary=0.875,
+    batched_guidance=False,
+    text_tokens=512,
+)
+
+CATALOG: Mapping[str, ModelSpec] = MappingProxyType(
+    {spec.key: spec for spec in (MINIATURE, LTX_2B, LTX_2B_DISTILLED, LTX_13B, LTX_13B_DISTILLED, WAN_5B, WAN_A14B)}
+)
 
 
 def find_model(key: str) -> ModelSpec:

@@ -99,28 +99,31 @@ def plan_chunks(
     return tuple(chunks)
 
 
-def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int) -> tuple[Slice, ...]:
+def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: bool = False) -> tuple[Slice, ...]:
     """The decode windows of a draft, each as early as the chunks allow and at most `window` latents long.
 
     Args:
         chunks: from `plan_chunks`.
         window: most latents decoded at once; more than `SHARED_LATENTS` unless it holds the whole draft.
         stride: frames a latent stands for (the first one stands for a single frame).
+        causal: whether the decoder remembers the window before, so that windows share nothing.
 
     Returns:
         Slices in order; their frames cover the draft exactly once.
     """
     last = chunks[-1].stop
-    assert window > SHARED_LATENTS or window >= last, "such a window never reaches the end"
+    shared = 0 if causal else SHARED_LATENTS
+    faded = max(0, shared - 1) * stride
+    assert window > shared or window >= last, "such a window never reaches the end"
     slices: list[Slice] = []
     start = done = 0  # next window's start; frames already final
     for chunk in chunks:
-        while start == 0 or start + SHARED_LATENTS < chunk.stop:
+        while start == 0 or start + shared < chunk.stop:
             stop = min(start + window, chunk.stop)
-            if stop < last and stop - start <= SHARED_LATENTS:
+            if stop < last and stop - start <= shared:
                 break  # too little for a window of its own: leave it to the next chunk
-            hold = 0 if stop == last else (SHARED_LATENTS - 1) * stride
-            fade = (SHARED_LATENTS - 1) * stride if slices else 0
+            hold = 0 if stop == last else faded
+            fade = faded if slices else 0
             frames = (stop - 1) * stride + 1 - hold - done
             slices.append(
                 Slice(
@@ -128,7 +131,7 @@ def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int) -> tuple
                     chunk=chunk.index,
                     start=start,
                     stop=stop,
-                    skip=1 if slices else 0,
+                    skip=1 if slices and shared else 0,
                     fade=fade,
                     hold=hold,
                     first_frame=done,
@@ -138,5 +141,5 @@ def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int) -> tuple
             done += frames
             if stop == last:
                 return tuple(slices)
-            start = stop - SHARED_LATENTS
+            start = stop - shared
     return tuple(slices)

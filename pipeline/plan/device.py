@@ -1,4 +1,4 @@
-"""What this machine is: graphics card, its memory, main memory. Asks the driver, never imports torch.
+"""What this machine is: graphics card, its memory, main memory, disk. Asks the driver, never imports torch.
 
 Probing costs a few milliseconds without an NVIDIA driver and about a tenth of a second with one.
 """
@@ -9,10 +9,12 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import psutil
 
 DRIVER_TIMEOUT_SECONDS = 5
+LARGEST_CARD_BYTES = 2**42  # 4 TiB: a driver that says more is not believed
 
 
 class DeviceKind(StrEnum):
@@ -25,14 +27,22 @@ class DeviceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """A place to compute. On the CPU `total_bytes` and `free_bytes` are main memory's."""
+    """A place to compute. On the CPU `total_bytes` and `free_bytes` are main memory's, as `ram_*` always are.
+
+    `supposed` tells that there is no such card here: it was asked what a draft would need on one.
+    """
 
     kind: DeviceKind
     name: str
     total_bytes: int
     free_bytes: int
+    ram_total_bytes: int
+    ram_free_bytes: int
+    disk_free_bytes: int
     cores: int
     compute_capability: tuple[int, int] | None = None
+    driver: str = ""
+    supposed: bool = False
 
     @property
     def dtype(self) -> str:
@@ -48,35 +58,64 @@ class Device:
         return 4 if self.dtype == "float32" else 2
 
 
-def probe_device(*, use_card: bool = True) -> Device:
-    """The first NVIDIA card, Apple's graphics on an M-series Mac, or the processor; without `use_card` the latter."""
-    return (_probe_cuda() if use_card else None) or _probe_host(use_card=use_card)
+def probe_device(*, use_card: bool = True, folder: Path = Path()) -> Device:
+    """The first NVIDIA card, Apple's graphics on an M-series Mac, or the processor; without `use_card` the latter.
+
+    `folder` names the disk that drafts go to; it need not exist.
+    """
+    return (_probe_cuda(folder) if use_card else None) or _probe_host(folder, use_card=use_card)
 
 
-def _probe_cuda() -> Device | None:
+def suppose_card(gibibytes: float, folder: Path = Path()) -> Device:
+    """A card that is not here, to ask what a draft would need on one: all of it free, in this machine's main memory."""
+    memory = psutil.virtual_memory()
+    return Device(
+        kind=DeviceKind.CUDA,
+        name=f"a supposed card with {gibibytes:g} GB",
+        total_bytes=int(gibibytes * 2**30),
+        free_bytes=int(gibibytes * 2**30),
+        ram_total_bytes=memory.total,
+        ram_free_bytes=memory.available,
+        disk_free_bytes=_free_disk(folder),
+        cores=os.cpu_count() or 1,
+        compute_capability=(8, 6),  # of a GeForce RTX 3060, the commonest card with 12 GB
+        supposed=True,
+    )
+
+
+def _probe_cuda(folder: Path) -> Device | None:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible in ("", "-1") or not (command := shutil.which("nvidia-smi")):
         return None
-    query = [command, "--query-gpu=name,memory.total,memory.free,compute_cap", "--format=csv,noheader,nounits"]
+    fields = "name,memory.total,memory.free,compute_cap,driver_version"
+    query = [command, f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
     if visible:
         query.append(f"--id={visible.split(',')[0]}")  # CUDA's first card is the first of these
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=DRIVER_TIMEOUT_SECONDS, check=True)
-        name, total, free, capability = (part.strip() for part in answer.stdout.splitlines()[0].split(","))
+        name, total, free, capability, driver = (part.strip() for part in answer.stdout.splitlines()[0].split(","))
         major, minor = capability.split(".")
+        total_bytes, free_bytes = int(total) * 2**20, int(free) * 2**20
+        if not 0 <= free_bytes <= total_bytes <= LARGEST_CARD_BYTES or not total_bytes:
+            return None
+        memory = psutil.virtual_memory()
         return Device(
             kind=DeviceKind.CUDA,
             name=name,
-            total_bytes=int(total) * 2**20,
-            free_bytes=int(free) * 2**20,
+            total_bytes=total_bytes,
+            free_bytes=free_bytes,
+            ram_total_bytes=memory.total,
+            ram_free_bytes=memory.available,
+            disk_free_bytes=_free_disk(folder),
             cores=os.cpu_count() or 1,
             compute_capability=(int(major), int(minor)),
+            driver=driver,
         )
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None  # a driver that does not answer, or answers nonsense, is no card
 
 
-def _probe_host(*, use_card: bool) -> Device:
+def _probe_host(folder: Path, *, use_card: bool) -> Device:
     memory = psutil.virtual_memory()
     apple = use_card and platform.system() == "Darwin" and platform.machine() == "arm64"
     return Device(
@@ -84,5 +123,16 @@ def _probe_host(*, use_card: bool) -> Device:
         name="Apple graphics" if apple else f"CPU, {os.cpu_count()} cores",
         total_bytes=memory.total,
         free_bytes=memory.available,
+        ram_total_bytes=memory.total,
+        ram_free_bytes=memory.available,
+        disk_free_bytes=_free_disk(folder),
         cores=os.cpu_count() or 1,
     )
+
+
+def _free_disk(folder: Path) -> int:
+    """Free bytes on the disk of a folder that may not exist yet."""
+    there = folder.resolve()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    return shutil.disk_usage(there).free

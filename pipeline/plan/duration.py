@@ -1,30 +1,78 @@
-"""How long a draft takes: floating-point operations over a rate. A wide band until this machine was measured."""
+"""How long a draft takes: operations over a rate, or bytes over a bus, whichever is longer; then what drafts taught.
 
-from dataclasses import dataclass
+Formula x experience. A wide band until this machine was measured.
+"""
 
-from pipeline.plan.catalog import Component, ModelSpec, VideoShape
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
 from pipeline.plan.chunks import Chunk, Slice
 from pipeline.plan.device import Device, DeviceKind
+from pipeline.plan.memory import Placement, Precision, Stage, Workload, weight_bytes
+from pipeline.plan.placement import Choice
+from pipeline.plan.rates import Rates
 
-# Achieved operations a second, by device. CUDA: 0.4 of the dense bf16 peak is what diffusers reaches on a 4090
-# (165 TFLOP/s peak); other cards differ, hence the band. CPU: fp32 through this miniature on one core of a server.
-CUDA_FLOPS = 66e12
-MPS_FLOPS = 5e12
-CORE_FLOPS = 4e10
-BAND = 2.0
-"""Between a half of the estimate and twice it; `Forecast` says so until a draft was measured here."""
-START_SECONDS = 0.5  # opening the components of the miniature, which are in the page cache
-DISK_BYTES_PER_SECOND = 1.0e9
+# Share of a large matrix product's rate that a whole pass reaches.
+CARD_EFFICIENCY = 0.45  # of the data sheet's peak: diffusers on an H100, compiled; 0.35 to 0.45 eager
+HOST_EFFICIENCY = 0.5  # the miniature on two cores: tests/bench/forecast.py
+DECODE_EFFICIENCY = 0.9  # of a pass's: convolutions; assumed on a card, measured on two cores
+PASS_SECONDS = 0.02  # of a pass, whatever its size: the scheduler, the loop, starting kernels; measured on two cores
+OPEN_SECONDS = 0.35  # finding and opening a component's files
+FRAME_SECONDS_PER_MEGAPIXEL = 0.025  # H.264 on two cores: 121 frames of 704 x 480 in 1.0 s
+
+
+class Closeness(StrEnum):
+    """What a forecast rests on, the best last; the band narrows with it."""
+
+    GUESSED = "guessed"
+    RATES = "rates"
+    MODEL = "model"
+    SHAPE = "shape"
+
+    @property
+    def basis(self) -> str:
+        """For people."""
+        return {
+            Closeness.GUESSED: "guessed from the device's name; `doctor` measures it",
+            Closeness.RATES: "from this device's measured rates",
+            Closeness.MODEL: "from drafts this model made here",
+            Closeness.SHAPE: "from drafts like this one made here",
+        }[self]
+
+
+BANDS: Mapping[Closeness, float] = {
+    Closeness.GUESSED: 2.5,  # a card nobody measured
+    Closeness.RATES: 1.7,
+    Closeness.MODEL: 1.35,
+    Closeness.SHAPE: 1.15,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experience:
+    """What finished drafts on this device taught: how many times longer than the formula each stage took."""
+
+    rates: Rates
+    factors: Mapping[Stage, float]
+    closeness: Closeness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """Seconds from the button to the first playable slice and to the whole draft, with a band."""
+    """Seconds from the button to the first playable slice and to the whole draft, with a band.
+
+    `stage_seconds` add up to the whole; `formula_seconds` are the same before experience corrected them, for the next
+    draft to learn from. `load_seconds` are within ENCODE and DENOISE.
+    """
 
     first_slice_seconds: float
     total_seconds: float
+    stage_seconds: Mapping[Stage, float]
+    formula_seconds: Mapping[Stage, float]
+    load_seconds: float
     band: float
-    measured: bool
+    closeness: Closeness
 
     @property
     def low_seconds(self) -> float:
@@ -36,51 +84,98 @@ class Forecast:
         """Upper end of the band for the whole draft."""
         return self.total_seconds * self.band
 
+    @property
+    def measured(self) -> bool:
+        """Whether drafts on this device were taken into account."""
+        return self.closeness in (Closeness.MODEL, Closeness.SHAPE)
+
+
+def stage_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, *, steps: int) -> float:
+    """One chunk through a stage with one choice, loading included; for DECODE one window."""
+    spec = load.spec
+    computing = rates.operations_per_second * (
+        CARD_EFFICIENCY if device.kind is not DeviceKind.CPU else HOST_EFFICIENCY
+    )
+    stored = Precision(device.dtype)  # quantized weights are made from these, unless made before
+    match choice.stage:
+        case Stage.ENCODE:
+            reading = weight_bytes(spec.text_encoder, stored) / rates.disk_bytes_per_second
+            sentences = 2 if load.guided else 1
+            return OPEN_SECONDS + reading + sentences * choice.slowdown * spec.text_encoder.operations / computing
+        case Stage.DENOISE:
+            operations = spec.transformer.operations(spec.tokens_of(load.shape, load.chunk_latents))
+            passes = 2 if load.guided else 1
+            together = passes if spec.batched_guidance else 1  # passes that share one trip of the weights
+            trip = max(
+                together * operations * choice.slowdown / computing, choice.moved_bytes / rates.bus_bytes_per_second
+            )
+            return steps * passes / together * (PASS_SECONDS + trip)
+        case Stage.DECODE:
+            pixels = load.decode_pixels
+            operations = load.tiles * spec.vae.operations(pixels, load.window_latents)
+            frames = spec.frames_of(load.window_latents)
+            writing = FRAME_SECONDS_PER_MEGAPIXEL * frames * load.shape.pixels / 1e6
+            return operations / (computing * DECODE_EFFICIENCY) + writing
+
+
+def visit_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, *, first: bool) -> float:
+    """Bringing a stage's weights to where they compute: from the disk the first time, from main memory where parked."""
+    spec = load.spec
+    network = spec.transformer if choice.stage is Stage.DENOISE else spec.vae
+    count = spec.experts if choice.stage is Stage.DENOISE else 1
+    size = count * weight_bytes(network, choice.precision)
+    stored = count * weight_bytes(network, Precision(device.dtype))
+    reading = stored / rates.disk_bytes_per_second if first or not choice.parked else 0.0
+    moving = size / rates.bus_bytes_per_second if _moves(choice, device) else 0.0
+    return (OPEN_SECONDS if first else 0.0) + reading + moving
+
+
+def _moves(choice: Choice, device: Device) -> bool:
+    return device.kind is DeviceKind.CUDA and choice.placement is not Placement.STREAMED
+
 
 def forecast_duration(
-    spec: ModelSpec,
-    shape: VideoShape,
+    chosen: Mapping[Stage, Choice],
+    load: Workload,
     *,
     chunks: tuple[Chunk, ...],
     slices: tuple[Slice, ...],
     steps: int,
-    guided: bool,
     device: Device,
+    experience: Experience,
 ) -> Forecast:
-    """Add up load, encode, denoise and decode for every chunk."""
-    rate = _rate(device)
-    weights = sum(spec.parameters.values()) * device.bytes_per_weight
-    start = START_SECONDS + weights / DISK_BYTES_PER_SECOND
-    start += 2 * spec.parameters[Component.TEXT_ENCODER] * spec.text_tokens * (2 if guided else 1) / rate
-    denoise = [
-        steps * (2 if guided else 1) * denoise_flops(spec, spec.tokens_of(shape, chunk.latents)) / rate
-        for chunk in chunks
-    ]
-    decode = [decode_flops(spec, shape, piece.stop - piece.start) / rate for piece in slices]
-    until_first = slices[0].chunk + 1
+    """Add up encode, denoise and decode for every chunk and slice."""
+    rates, encode, denoise, decode = experience.rates, *(chosen[stage] for stage in Stage)
+    first_slice = total = load_seconds = 0.0
+    formula = dict.fromkeys(Stage, 0.0)
+    formula[Stage.ENCODE] = stage_seconds(encode, load, rates, device, steps=steps)
+    for chunk in chunks:
+        visits = visit_seconds(denoise, load, rates, device, first=chunk.index == 0)
+        part = replace(load, chunk_latents=chunk.latents)
+        formula[Stage.DENOISE] += visits + stage_seconds(denoise, part, rates, device, steps=steps)
+        load_seconds += visits
+        pieces = [piece for piece in slices if piece.chunk == chunk.index]
+        if pieces:
+            formula[Stage.DECODE] += visit_seconds(decode, load, rates, device, first=chunk.index == 0)
+        for piece in pieces:
+            part = replace(load, window_latents=piece.stop - piece.start, tile_pixels=decode.tile_pixels)
+            formula[Stage.DECODE] += stage_seconds(decode, part, rates, device, steps=steps)
+            if piece.index == 0:
+                first_slice = sum(experience.factors[stage] * seconds for stage, seconds in formula.items())
+    corrected = {stage: experience.factors[stage] * seconds for stage, seconds in formula.items()}
+    total = sum(corrected.values())
     return Forecast(
-        first_slice_seconds=start + sum(denoise[:until_first]) + decode[0],
-        total_seconds=start + sum(denoise) + sum(decode),
-        band=BAND,
-        measured=False,
+        first_slice_seconds=first_slice,
+        total_seconds=total,
+        stage_seconds=corrected,
+        formula_seconds=formula,
+        load_seconds=load_seconds,
+        band=BANDS[experience.closeness],
+        closeness=experience.closeness,
     )
 
 
-def denoise_flops(spec: ModelSpec, tokens: int) -> float:
-    """Floating-point operations of one transformer pass: linear layers, then self-attention."""
-    return 2.0 * spec.parameters[Component.TRANSFORMER] * tokens + 4.0 * spec.layers * tokens**2 * spec.width
-
-
-def decode_flops(spec: ModelSpec, shape: VideoShape, latents: int) -> float:
-    """Floating-point operations of decoding one window."""
-    return spec.decode_flops_per_pixel * shape.width * shape.height * spec.frames_of(latents)
-
-
-def _rate(device: Device) -> float:
-    match device.kind:
-        case DeviceKind.CUDA:
-            return CUDA_FLOPS
-        case DeviceKind.MPS:
-            return MPS_FLOPS
-        case DeviceKind.CPU:
-            return CORE_FLOPS * device.cores
+def no_experience(rates: Rates) -> Experience:
+    """Rates only: no draft was finished here yet."""
+    closeness = Closeness.RATES if rates.measured else Closeness.GUESSED
+    return Experience(rates=rates, factors=dict.fromkeys(Stage, 1.0), closeness=closeness)

@@ -1,20 +1,23 @@
-"""How much memory a request needs, stage by stage, and whether it fits. Arithmetic only.
+"""How many bytes things take: weights by precision and placement, what is live while they compute. Arithmetic only.
 
-The three stages never overlap (gpu/residency.py), so the need of a draft is the largest of them, not their sum.
+The stages never overlap (gpu/residency.py), so the need of a draft is the largest of them, not their sum.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.errors import DoesNotFit
-from pipeline.plan.catalog import Component, ModelSpec, VideoShape
 from pipeline.plan.device import Device, DeviceKind
-from pipeline.plan.presets import VramProfile
+from pipeline.plan.networks import Autoencoder, Network
+from pipeline.plan.spec import ModelSpec, VideoShape
 
-CUDA_CONTEXT_BYTES = 2**29  # kernels and driver state of one process: about 0.5 GiB
-ALLOCATOR_SLACK = 1.10  # a caching allocator keeps about a tenth more than is live
-BF16_BYTES = 2
+CARD_CONTEXT_BYTES = 2**29  # kernels and driver state of one CUDA process: about 0.5 GiB, assumed until measured
+CARD_HOST_BYTES = 3 * 2**29  # main memory of a process with CUDA: about 1.5 GiB, assumed until measured
+HOST_BYTES = 470 * 2**20  # main memory of the engine's process besides weights and tensors, CPU build of torch 2.13:
+# 366 MiB once imported, the rest is touched while it works (tests/bench/forecast.py)
+ALLOCATOR_SLACK = 1.10  # a caching allocator keeps about a tenth more than is live; on a card only
+INT4_GROUP = 128  # weights that share a scale and a shift, quanto's qint4
+STREAM_BUFFERS = 2  # blocks on the card while the others wait in main memory: one computes, one arrives
+TILE_OVERLAP_PIXELS = 64
 
 
 class Stage(StrEnum):
@@ -25,92 +28,138 @@ class Stage(StrEnum):
     DECODE = "decode"
 
 
-COMPONENT_OF = {
-    Stage.ENCODE: Component.TEXT_ENCODER,
-    Stage.DENOISE: Component.TRANSFORMER,
-    Stage.DECODE: Component.VAE,
-}
+class Precision(StrEnum):
+    """How weights are stored; all but FLOAT32 compute in 16 bits."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+    FP8 = "fp8"
+    INT8 = "int8"
+    INT4 = "int4"
 
 
-def say_bytes(count: int) -> str:
-    """For people: `412 MiB`, `9.1 GiB`."""
-    return f"{count / 2**20:.0f} MiB" if count < 2**30 else f"{count / 2**30:.1f} GiB"
+class Placement(StrEnum):
+    """Where weights are while they compute.
+
+    - ``KEPT``: on the device for the whole draft, so that the next sentence starts at once.
+    - ``VISITING``: on the device while their stage lasts.
+    - ``STREAMED``: two blocks on the device, the others arriving from main memory; of a text encoder, from disk.
+    """
+
+    KEPT = "kept"
+    VISITING = "visiting"
+    STREAMED = "streamed"
+
+
+def weight_bytes(network: Network, precision: Precision) -> int:
+    """All weights of a network that are loaded, scales included; of an autoencoder, the decoder's."""
+    parameters = network.decoder_parameters if isinstance(network, Autoencoder) else network.parameters
+    other = parameters - network.quantizable - network.float32
+    if precision is Precision.FLOAT32:
+        return 4 * parameters
+    return _linear_bytes(network.quantizable, network.quantizable_rows, precision) + 2 * other + 4 * network.float32
+
+
+def block_bytes(network: Network, precision: Precision) -> int:
+    """One of a network's equal blocks."""
+    linear, rows = network.quantizable // network.blocks, network.quantizable_rows // network.blocks
+    if precision is Precision.FLOAT32:
+        return 4 * network.block_parameters
+    return _linear_bytes(linear, rows, precision) + 2 * (network.block_parameters - linear)
+
+
+def _linear_bytes(weights: int, rows: int, precision: Precision) -> int:
+    match precision:
+        case Precision.FP8:
+            return weights
+        case Precision.INT8:
+            return weights + 2 * rows  # a 16-bit scale a row
+        case Precision.INT4:
+            return weights // 2 + 4 * weights // INT4_GROUP  # a 16-bit scale and shift a group
+        case _:
+            return 2 * weights
+
+
+def placed_bytes(network: Network, precision: Precision, placement: Placement) -> int:
+    """Weights on the device while the network computes."""
+    whole = weight_bytes(network, precision)
+    if placement is not Placement.STREAMED:
+        return whole
+    block = block_bytes(network, precision)
+    return whole - (network.blocks - STREAM_BUFFERS) * block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemoryPlan:
-    """Where the draft is computed, in which precision, and the proof that it fits.
+class Workload:
+    """What one stage has to hold besides weights: the sizes that memory depends on."""
 
-    `stage_bytes` is what each stage needs on the device, `budget_bytes` what it may use.
-    """
+    spec: ModelSpec
+    shape: VideoShape
+    chunk_latents: int
+    guided: bool
+    continued: bool
+    window_latents: int
+    tile_pixels: int | None = None
 
-    device: Device
-    profile: str
-    dtype: str
-    stage_bytes: Mapping[Stage, int]
-    budget_bytes: int
+    def live_bytes(self, stage: Stage, device: Device) -> int:
+        """Most that is live at once in `stage` besides weights, in the device's precision."""
+        spec = self.spec
+        match stage:
+            case Stage.ENCODE:
+                network: Network = spec.text_encoder
+                live = spec.text_encoder.live_bytes
+            case Stage.DENOISE:
+                network = spec.transformer
+                batch = 2 if self.guided and spec.batched_guidance else 1
+                live = spec.transformer.live_bytes(
+                    spec.tokens_of(self.shape, self.chunk_latents), batch=batch, given=self.given
+                )
+            case Stage.DECODE:
+                network = spec.vae
+                live = spec.vae.live_bytes(self.decode_pixels, self.window_latents)
+        return round(live * (network.float32_scale if device.dtype == "float32" else 1)) + self._frames_bytes(
+            stage, device
+        )
 
     @property
-    def peak_bytes(self) -> int:
-        """The largest stage."""
-        return max(self.stage_bytes.values())
+    def given(self) -> bool:
+        """Whether some chunk begins with latents at their own timestep."""
+        return self.continued and self.spec.tail == "latents"
+
+    @property
+    def decode_pixels(self) -> int:
+        """Of what the VAE decodes at once: a tile, or the whole picture."""
+        if self.tile_pixels is None:
+            return self.shape.pixels
+        return min(self.tile_pixels, self.shape.width) * min(self.tile_pixels, self.shape.height)
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles a picture is decoded in."""
+        if self.tile_pixels is None:
+            return 1
+        stride = self.tile_pixels - TILE_OVERLAP_PIXELS
+        across, down = (
+            1 + max(0, -(-(side - self.tile_pixels) // stride)) for side in (self.shape.width, self.shape.height)
+        )
+        return across * down
+
+    def _frames_bytes(self, stage: Stage, device: Device) -> int:
+        """Decoded frames: in 16 bits, as tiles and joined, till the picture is whole; in 8 bits, twice, on the host."""
+        if stage is not Stage.DECODE:
+            return 0
+        frames = self.spec.frame_stride if self.spec.causal_decoder else self.spec.frames_of(self.window_latents)
+        values = 3 * self.shape.pixels * frames
+        tiles = 4 * values if self.tile_pixels is not None else 0
+        return tiles if device.kind is DeviceKind.CUDA else tiles + 2 * values
 
 
-def plan_memory(
-    spec: ModelSpec, shape: VideoShape, *, chunk_latents: int, guided: bool, device: Device, profile: VramProfile
-) -> MemoryPlan:
-    """Place a request on a device.
-
-    Args:
-        chunk_latents: latents of the longest chunk.
-        guided: whether each step runs the transformer for the sentence and for its absence, as one batch of two.
-
-    Raises:
-        DoesNotFit: with the stage, its need and the budget.
-    """
-    memory = MemoryPlan(
-        device=device,
-        profile=profile.key,
-        dtype=device.dtype,
-        stage_bytes={
-            stage: _stage_bytes(stage, spec, shape, chunk_latents=chunk_latents, guided=guided, device=device)
-            for stage in Stage
-        },
-        budget_bytes=budget_bytes(device, profile),
-    )
-    for stage, need in memory.stage_bytes.items():
-        if need > memory.budget_bytes:
-            raise DoesNotFit(stage, need, memory.budget_bytes, _nearest_that_fits(spec, shape, stage))
-    return memory
+def host_bytes(device: Device) -> int:
+    """Main memory of the engine's process before it holds a weight."""
+    return CARD_HOST_BYTES if device.kind is DeviceKind.CUDA else HOST_BYTES
 
 
-def budget_bytes(device: Device, profile: VramProfile) -> int:
-    """What may be used: what is free now less the reserve, and never more than the profile allows."""
-    limit = profile.card_gib if device.kind is DeviceKind.CUDA else profile.ram_gib
-    free = device.free_bytes - int(profile.reserve_gib * 2**30)
-    return max(0, min(free, int(limit * 2**30)) if limit is not None else free)
-
-
-def _stage_bytes(
-    stage: Stage, spec: ModelSpec, shape: VideoShape, *, chunk_latents: int, guided: bool, device: Device
-) -> int:
-    scale = device.bytes_per_weight / BF16_BYTES  # the catalog's activation constants are in bf16
-    weights = spec.parameters[COMPONENT_OF[stage]] * device.bytes_per_weight
-    passes = 2 if guided else 1
-    match stage:
-        case Stage.ENCODE:
-            activations = 32.0 * passes * spec.text_tokens * spec.text_width * scale
-        case Stage.DENOISE:
-            tokens = spec.tokens_of(shape, chunk_latents)
-            activations = spec.denoise_bytes_per_token_channel * passes * tokens * spec.width * scale
-        case Stage.DECODE:
-            frames = spec.frames_of(min(chunk_latents, spec.decode_window_latents))
-            activations = spec.decode_bytes_per_pixel * frames * shape.width * shape.height * scale
-    context = CUDA_CONTEXT_BYTES if device.kind is DeviceKind.CUDA else 0
-    return int((weights + activations) * ALLOCATOR_SLACK) + context
-
-
-def _nearest_that_fits(spec: ModelSpec, shape: VideoShape, stage: Stage) -> str:
-    if stage is Stage.DECODE and shape.width * shape.height > spec.smallest_side_pixels**2:
-        return "A smaller picture needs less."
-    return "Choose a profile with more memory, close other programs, or use the miniature."
+def on_card(device: Device, count: int) -> int:
+    """What `count` live bytes take on the device: a card's context and its allocator's slack are added."""
+    return int(count * ALLOCATOR_SLACK) + CARD_CONTEXT_BYTES if device.kind is DeviceKind.CUDA else count

@@ -12,8 +12,9 @@ from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
 from pipeline.errors import InvalidRequest, PresetError
-from pipeline.plan.catalog import VideoShape, find_model
+from pipeline.plan.catalog import find_model
 from pipeline.plan.request import GenerationRequest, Shot, frames_for
+from pipeline.plan.spec import VideoShape
 
 PRESETS = Path(__file__).resolve().parents[2] / "presets"
 SCHEMA = 1
@@ -24,8 +25,8 @@ class VramProfile:
     """How much of a card may be used.
 
     `card_gib` is the budget on the graphics card, None for all that is free; `reserve_gib` stays free for the desktop
-    and the driver; `ram_gib` is the budget in main memory, None for all that is available; `use_card` False keeps
-    everything on the processor. `measured` says on what it was measured, or "not yet".
+    and the driver; `ram_gib` and `ram_reserve_gib` are the same for main memory; `use_card` False keeps everything on
+    the processor. `measured` says on what it was measured, or "not yet".
     """
 
     key: str
@@ -35,10 +36,11 @@ class VramProfile:
     card_gib: float | None = None
     reserve_gib: float
     ram_gib: float | None = None
+    ram_reserve_gib: float
     measured: str
 
     def __post_init__(self) -> None:
-        for name in ("card_gib", "reserve_gib", "ram_gib"):
+        for name in ("card_gib", "reserve_gib", "ram_gib", "ram_reserve_gib"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 4096:
                 raise PresetError(f"{self.key}.toml", name, f"{value:g} GiB is not a budget.")

@@ -8,13 +8,17 @@ import unicodedata
 from dataclasses import dataclass
 
 from pipeline.errors import InvalidRequest
-from pipeline.plan.catalog import ModelSpec, VideoShape, find_model
+from pipeline.plan.catalog import find_model
+from pipeline.plan.spec import ModelSpec, VideoShape
 
 LONGEST_PROMPT = 2000  # characters; LTX reads 256 tokens of it, the miniature 32
 LONGEST_SECONDS = 60.0  # what LTX-Video's makers show of 0.9.8; longer is a film, not a draft
 MOST_STEPS = 100
 MOST_GUIDANCE = 20.0
 MOST_SHOTS = 32
+MOST_GIB = 4096.0  # no budget is larger
+LEAST_GIB = 0.5  # a card's driver alone takes as much
+LOWEST_PRECISIONS = ("bfloat16", "int8", "int4")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,8 @@ class GenerationRequest:
     """What a person asked for.
 
     `frames` is the whole draft's length on the model's grid (see `frames_for`). `chunk_frames` and `overlap_frames`
-    are None unless set by hand. Raises InvalidRequest.
+    are None unless set by hand. `vram_limit_gib` and `ram_limit_gib` override the profile's; `lowest_precision` is how
+    coarse weights may become so that they fit. Raises InvalidRequest.
     """
 
     shots: tuple[Shot, ...]
@@ -44,6 +49,9 @@ class GenerationRequest:
     negative_prompt: str = ""
     chunk_frames: int | None = None
     overlap_frames: int | None = None
+    vram_limit_gib: float | None = None
+    ram_limit_gib: float | None = None
+    lowest_precision: str = "int8"
 
     def __post_init__(self) -> None:
         spec = find_model(self.model)
@@ -52,6 +60,7 @@ class GenerationRequest:
         _check_frames(spec, self.frames)
         _check_sampling(self)
         _check_chunking(spec, self)
+        _check_limits(self)
 
     @property
     def spec(self) -> ModelSpec:
@@ -176,4 +185,21 @@ def _check_window(spec: ModelSpec, field: str, frames: int, *, least: int, most:
             field,
             f"{spec.title} cannot use {field.replace('_', ' ')} of {frames}: {stride} k + 1, {least} to {most}.",
             f"Nearest: {nearest}.",
+        )
+
+
+def _check_limits(request: GenerationRequest) -> None:
+    for field, limit in (("vram_limit", request.vram_limit_gib), ("ram_limit", request.ram_limit_gib)):
+        if limit is not None and not LEAST_GIB <= limit <= MOST_GIB:  # NaN is neither
+            nearest = min(max(limit, LEAST_GIB), MOST_GIB) if limit == limit else LEAST_GIB
+            raise InvalidRequest(
+                field,
+                f"A limit of {limit:g} GiB is not possible: {LEAST_GIB:g} to {MOST_GIB:g}.",
+                f"Nearest: {nearest:g}.",
+            )
+    if request.lowest_precision not in LOWEST_PRECISIONS:
+        raise InvalidRequest(
+            "lowest_precision",
+            f"{request.lowest_precision!r} is no precision.",
+            f"Choose one of {', '.join(LOWEST_PRECISIONS)}.",
         )

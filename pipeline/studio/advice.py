@@ -11,18 +11,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipeline.drafts.measurements import Measurements
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest
-from pipeline.plan.catalog import ModelSpec
-from pipeline.plan.device import Device, probe_device
-from pipeline.plan.draft import DraftPlan, plan_draft
+from pipeline.plan.alternatives import Change, offer_faster, plan_draft
+from pipeline.plan.device import Device, DeviceKind, probe_device
+from pipeline.plan.draft import DraftPlan
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.request import GenerationRequest
-from pipeline.studio.forms import Form, read_form, say_misfit, say_refusal
+from pipeline.studio.forms import Form, form_with, read_form, say_misfit, say_refusal
 from pipeline.studio.texts import Language, join_words, say, say_duration
 
 VOCABULARY = Path(__file__).resolve().parents[2] / "assets" / "miniature" / "tokenizer" / "tokenizer.json"
 PROBE_LASTS_SECONDS = 2.0  # a driver takes a tenth of a second to answer; a slider moves faster
 MOST_WORDS_NAMED = 4
+FIELD_OF = {
+    "frames": "seconds",
+    "width": "shape",
+    "height": "shape",
+    "vram_limit": "limit_gib",
+    "ram_limit": "limit_gib",
+}
 WORDS = re.compile(r"\w+", re.UNICODE)  # the miniature's tokenizer splits at white space and punctuation
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "pink")
 SHAPES = ("ball", "square", "triangle", "star")
@@ -37,46 +45,74 @@ EXAMPLES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A change one click away: what its button says, and the form after it."""
+
+    label: str
+    form: Form
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """The line above the button. `fits` False draws it in red; `reasons` unfold under it."""
+    """The line above the button. `fits` False draws it in red; `share` of the allowed memory fills the bar; `offers`
+    are buttons under it, `reasons` unfold."""
 
     line: str
     fits: bool
+    share: float = 0.0
+    offers: tuple[Offer, ...] = ()
     reasons: tuple[str, ...] = ()
 
 
 class Machine:
-    """The device, asked again when the last answer is older than a moment; and the profiles there are."""
+    """The device, asked again when the last answer is older than a moment; the profiles; what drafts here taught."""
 
-    def __init__(self, profiles: Mapping[str, VramProfile]) -> None:
-        self.profiles = profiles
+    def __init__(self, profiles: Mapping[str, VramProfile], drafts: Path) -> None:
+        self.profiles, self.drafts = profiles, drafts
+        self.measurements = Measurements(drafts)
         self._answers: dict[bool, tuple[float, Device]] = {}
 
     def device(self, profile: VramProfile) -> Device:
         """Where a draft with this profile is computed, with the memory that is free now."""
         asked, device = self._answers.get(profile.use_card, (-PROBE_LASTS_SECONDS, None))
         if device is None or time.monotonic() - asked >= PROBE_LASTS_SECONDS:
-            device = probe_device(use_card=profile.use_card)
+            device = probe_device(use_card=profile.use_card, folder=self.drafts)
             self._answers[profile.use_card] = (time.monotonic(), device)
         return device
+
+    def has_card(self, profile: str | None) -> bool:
+        """Whether a memory limit is a card's with this profile."""
+        known = self.profiles.get(profile or "")
+        return known is not None and self.device(known).kind is DeviceKind.CUDA
+
+    def read(self, form: Form) -> GenerationRequest:
+        """The request in a form. Raises InvalidRequest."""
+        return read_form(form, card=self.has_card(form.profile))
 
     def plan(self, request: GenerationRequest) -> DraftPlan:
         """Everything decided. Raises DoesNotFit, InvalidRequest."""
         if request.profile not in self.profiles:
             raise InvalidRequest("profile", f"There is no profile {request.profile!r}.")
         profile = self.profiles[request.profile]
-        return plan_draft(request, self.device(profile), profile)
+        device = self.device(profile)
+        return plan_draft(request, device, profile, self.measurements.experience(request, device))
+
+    def faster(self, plan: DraftPlan) -> tuple[Change, ...]:
+        """What would make a slow plan a good deal faster."""
+        experience = self.measurements.experience(plan.request, plan.memory.device)
+        return offer_faster(plan, self.profiles[plan.request.profile], experience)
 
 
-def advise(form: Form, spec: ModelSpec, machine: Machine, language: Language) -> Advice:
+def advise(form: Form, machine: Machine, language: Language) -> Advice:
     """The forecast for what stands in the form; before there is a sentence, for any sentence."""
     try:
-        plan = machine.plan(read_form(form if (form.prompt or "").strip() else replace(form, prompt="a ball"), spec))
+        plan = machine.plan(machine.read(form if (form.prompt or "").strip() else replace(form, prompt="a ball")))
     except InvalidRequest as error:
-        key = "seconds" if error.field == "frames" else error.field
-        return Advice(line=say_refusal(language, key, error), fits=False)
+        return Advice(line=say_refusal(language, FIELD_OF.get(error.field, error.field), error), fits=False)
     except DoesNotFit as error:
-        return Advice(line=say_misfit(language, error), fits=False)
+        offers = _offers(form, error.changes, language)
+        share = error.need_bytes / max(1, error.budget_bytes)
+        return Advice(line=say_misfit(language, error), fits=False, share=share, offers=offers)
     except DraftError as error:
         return Advice(line=str(error), fits=False)
     forecast, chunks = plan.forecast, len(plan.chunks)
@@ -86,18 +122,43 @@ def advise(form: Form, spec: ModelSpec, machine: Machine, language: Language) ->
         "forecast",
         frames=plan.request.frames,
         need=f"{peak:.1f}" if peak >= 0.1 else say(language, "need_small"),
-        budget=f"{plan.memory.budget_bytes / 2**30:.0f}",
+        budget=f"{plan.memory.budget_bytes / 2**30:.1f}",
         duration=say_duration(language, forecast.total_seconds),
+        first=say_duration(language, forecast.first_slice_seconds),
         chunks=say(language, "one_chunk") if chunks == 1 else say(language, "many_chunks", count=chunks),
     )
     band = say(
         language,
         "forecast_band",
-        first=say_duration(language, forecast.first_slice_seconds),
         low=say_duration(language, forecast.low_seconds),
         high=say_duration(language, forecast.high_seconds),
+        basis=say(language, f"basis_{forecast.closeness}"),
     )
-    return Advice(line=line, fits=True, reasons=(band, *plan.reasons))
+    return Advice(
+        line=line,
+        fits=True,
+        share=plan.memory.peak_bytes / max(1, plan.memory.budget_bytes),
+        offers=_offers(form, machine.faster(plan), language),
+        reasons=(band, *plan.reasons),
+    )
+
+
+def _offers(form: Form, changes: tuple[Change, ...], language: Language) -> tuple[Offer, ...]:
+    return tuple(
+        Offer(
+            label=say(
+                language,
+                f"change_{change.kind}",
+                seconds=change.request.seconds,
+                width=change.request.shape.width,
+                height=change.request.shape.height,
+                model=change.request.spec.title,
+                duration=say_duration(language, change.plan.forecast.total_seconds),
+            ),
+            form=form_with(form, change.request),
+        )
+        for change in changes
+    )
 
 
 def read_vocabulary(path: Path = VOCABULARY) -> frozenset[str]:

@@ -6,17 +6,29 @@ A draft belongs to the worker. A reload, a second tab or a lost connection ends 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import gradio as gr
 
 from pipeline.drafts.status import DraftStatus
 from pipeline.errors import DoesNotFit, DraftError
-from pipeline.plan.catalog import MINIATURE, ModelSpec
+from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.presets import Look
+from pipeline.plan.spec import ModelSpec
 from pipeline.studio.advice import Machine, advise, note_unknown_words, read_vocabulary
-from pipeline.studio.forms import FIELDS, Form, form_of, read_form, refusals, restore_form, say_misfit, say_refusal
+from pipeline.studio.forms import (
+    FIELDS,
+    Form,
+    form_for,
+    form_of,
+    refusals,
+    restore_form,
+    say_misfit,
+    say_refusal,
+    size_of,
+    spec_of,
+)
 from pipeline.studio.player import show
 from pipeline.studio.shelf import SHELF_LENGTH, fill_shelf
 from pipeline.studio.texts import Language, choose_language
@@ -24,16 +36,16 @@ from pipeline.worker import Worker
 
 logger = logging.getLogger(__name__)
 
+MODEL_FIELDS = ("shape", "seconds", "steps", "guidance")  # what a model has its own settings for
 FOLLOW_SECONDS = 0.05  # how often a follower looks; about as long as a step of the miniature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Studio:
-    """What the page works with: who makes the drafts, for which model, on what, from which settings."""
+    """What the page works with: who makes the drafts, on what, from which settings."""
 
     worker: Worker
     machine: Machine
-    spec: ModelSpec
     look: Look
 
 
@@ -43,13 +55,13 @@ class Desk:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self.default = form_of(studio.look)
-        self._words = read_vocabulary() if studio.spec is MINIATURE else frozenset()
+        self._words = read_vocabulary()
         self._followers: dict[str, object] = {}
 
     def check(self, request: gr.Request, *values: Any) -> list[dict[str, Any]]:
         """A verdict for each field."""
-        wrong = refusals(_form(values), self.default, self.studio.spec)
-        language = _language(request)
+        form, language = _form(values), _language(request)
+        wrong = refusals(form, card=self.studio.machine.has_card(form.profile))
         return [
             gr.validate(field not in wrong, say_refusal(language, field, wrong[field]) if field in wrong else "")
             for field in FIELDS
@@ -58,7 +70,8 @@ class Desk:
     def make(self, request: gr.Request, *values: Any) -> tuple[str, str]:
         """The id of a new draft, for the page and for the browser to remember."""
         try:
-            draft = self.studio.worker.submit(self.studio.machine.plan(read_form(_form(values), self.studio.spec)))
+            machine = self.studio.machine
+            draft = self.studio.worker.submit(machine.plan(machine.read(_form(values))))
         except DoesNotFit as error:
             raise gr.Error(say_misfit(_language(request), error), print_exception=False) from error
         except DraftError as error:
@@ -68,8 +81,9 @@ class Desk:
     def advise(self, request: gr.Request, *values: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """The note under the sentence, the forecast, and the form for the browser to remember."""
         form, language = _form(values), _language(request)
-        note = note_unknown_words(form.prompt or "", self._words, language)
-        forecast = advise(form, self.studio.spec, self.studio.machine, language)
+        known = self._words if form.model == MINIATURE.key else frozenset()
+        note = note_unknown_words(form.prompt or "", known, language)
+        forecast = advise(form, self.studio.machine, language)
         return note, asdict(forecast), asdict(form)
 
     def stop_draft(self, draft: str | None) -> None:
@@ -82,7 +96,21 @@ class Desk:
         known = isinstance(kept_draft, str) and self.studio.worker.status(kept_draft) is not None
         whole = isinstance(kept_form, dict) and set(kept_form) == set(FIELDS)
         form = Form(**kept_form) if whole else self.default
-        return [kept_draft if known else None, *astuple(form), self._shelf(_language(request))]
+        return [kept_draft if known else None, *fill(form), self._shelf(_language(request))]
+
+    def choose_model(self, model: str | None) -> list[Any]:
+        """A model's own shape, length, steps and guidance, in the order of `MODEL_FIELDS`."""
+        spec = CATALOG.get(model or "")
+        chosen = form_for(spec) if spec else self.default
+        updates = dict(zip(FIELDS, fill(chosen), strict=True))
+        return [updates[field] for field in MODEL_FIELDS]
+
+    def take_offer(self, event: gr.EventData) -> list[Any]:
+        """The form after the change whose button was pressed."""
+        form = event._data.get("form")
+        if not isinstance(form, dict) or set(form) != set(FIELDS):
+            return [gr.skip()] * len(FIELDS)
+        return fill(Form(**form))
 
     def reopen(self, event: gr.EventData) -> list[Any]:
         """A draft from the shelf: its id, for page and browser, and the settings it was made with."""
@@ -90,7 +118,7 @@ class Desk:
         status = self.studio.worker.status(draft)
         if status is None:
             return [gr.skip()] * (2 + len(FIELDS))
-        return [draft, draft, *astuple(restore_form(status.request, self.default, self.studio.spec))]
+        return [draft, draft, *fill(restore_form(status.request, self.default))]
 
     async def follow(self, draft: str | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """The player, both buttons and the shelf, at every change, until the draft is over.
@@ -125,6 +153,23 @@ class Desk:
 
     def _shelf(self, language: Language) -> list[dict[str, Any]]:
         return fill_shelf(self.studio.worker.recent(SHELF_LENGTH), language)
+
+
+def fill(form: Form) -> list[Any]:
+    """Updates that put a form on the page; the shape's choices are those of its model, and its own."""
+    values: dict[str, Any] = asdict(form)
+    values["shape"] = gr.update(choices=shape_choices(spec_of(form), form.shape), value=form.shape)
+    return list(values.values())
+
+
+def shape_choices(spec: ModelSpec, own: str | None) -> list[tuple[Any, str]]:
+    """A model's shapes as the page offers them, and the form's own size where that is another."""
+    choices: list[tuple[Any, str]] = [
+        (gr.I18n()(f"shape_{spec.key}_{shape.name}"), size_of(shape)) for shape in spec.shapes
+    ]
+    if own and own not in [size for _, size in choices]:
+        choices.append((own.replace("x", "\u00d7"), own))
+    return choices
 
 
 def _form(values: tuple[Any, ...]) -> Form:

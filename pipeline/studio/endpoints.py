@@ -1,5 +1,6 @@
 """What other programs can call: make a draft, ask how it stands, stop it. Shown under "Use via API" in the footer."""
 
+from dataclasses import replace
 from typing import TypedDict
 
 import gradio as gr
@@ -7,7 +8,7 @@ from gradio.events import api as add_endpoint
 
 from pipeline.errors import DraftError
 from pipeline.studio.desk import Studio
-from pipeline.studio.forms import Form, form_of, read_form
+from pipeline.studio.forms import form_of
 
 RANDOM_SEED = -1
 
@@ -34,7 +35,7 @@ def add_endpoints(studio: Studio) -> None:
     def make_draft(
         prompt: str,
         seconds: float = default.seconds or 4.0,
-        shape: str = default.shape or "wide",
+        shape: str = "wide",
         seed: int = RANDOM_SEED,
     ) -> str:
         """Start a draft and return its id at once.
@@ -42,21 +43,13 @@ def add_endpoints(studio: Studio) -> None:
         Args:
             prompt: what happens, in one sentence.
             seconds: length; the nearest possible frame count is made.
-            shape: wide, square or tall.
+            shape: wide, square or tall, or a size such as 256x160.
             seed: a whole number for a draft that can be made again; -1 for a new one each time.
         """
-        form = Form(
-            prompt=prompt,
-            shape=shape,
-            seconds=seconds,
-            profile=default.profile,
-            seed="" if seed == RANDOM_SEED else str(seed),
-            steps=default.steps,
-            guidance=default.guidance,
-            negative_prompt="",
-        )
+        chosen = "" if seed == RANDOM_SEED else str(seed)
+        form = replace(default, prompt=prompt, shape=shape, seconds=seconds, seed=chosen)
         try:
-            return studio.worker.submit(studio.machine.plan(read_form(form, studio.spec)))
+            return studio.worker.submit(studio.machine.plan(studio.machine.read(form)))
         except DraftError as error:
             raise gr.Error(str(error), print_exception=False) from error
 

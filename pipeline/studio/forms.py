@@ -9,9 +9,10 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest
-from pipeline.plan.catalog import ModelSpec, VideoShape
+from pipeline.plan.catalog import CATALOG, find_model
 from pipeline.plan.presets import Look, find_profile
 from pipeline.plan.request import (
+    LEAST_GIB,
     LONGEST_PROMPT,
     LONGEST_SECONDS,
     MOST_GUIDANCE,
@@ -20,23 +21,31 @@ from pipeline.plan.request import (
     Shot,
     frames_for,
 )
+from pipeline.plan.spec import ModelSpec, VideoShape
 from pipeline.studio.texts import Language, say
 
 SEED_BITS = 32
 SEED_TEXT = re.compile(r"[+-]?[0-9]{1,12}")
+SIZE_TEXT = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
-    """The fields as they stand on the page, right or wrong; None is a field that was cleared."""
+    """The fields as they stand on the page, right or wrong; None is a field that was cleared.
+
+    `shape` is a name (wide, square, tall) or a size (`256x160`); a `limit_gib` of 0 is none.
+    """
 
     prompt: str | None
+    model: str | None
     shape: str | None
     seconds: float | None
     profile: str | None
+    limit_gib: float | None
     seed: str | None
     steps: float | None
     guidance: float | None
+    lowest_precision: str | None
     negative_prompt: str | None
 
 
@@ -45,62 +54,110 @@ FIELDS = tuple(field.name for field in fields(Form))
 
 def form_of(look: Look) -> Form:
     """The form a visitor finds: the look's settings, no sentence yet."""
-    return Form(
-        prompt="",
-        shape=VideoShape(width=look.width, height=look.height).name,
+    return replace(
+        form_for(find_model(look.model)),
+        shape=size_of(VideoShape(width=look.width, height=look.height)),
         seconds=look.seconds,
-        profile="auto",
-        seed="",
         steps=look.steps,
         guidance=look.guidance,
+    )
+
+
+def form_for(spec: ModelSpec) -> Form:
+    """A model's own settings, no sentence yet."""
+    return Form(
+        prompt="",
+        model=spec.key,
+        shape=size_of(spec.shapes[0]),
+        seconds=spec.default_seconds,
+        profile="auto",
+        limit_gib=0.0,
+        seed="",
+        steps=spec.default_steps,
+        guidance=spec.default_guidance,
+        lowest_precision="int8",
         negative_prompt="",
     )
 
 
-def restore_form(request: Mapping[str, Any], default: Form, spec: ModelSpec) -> Form:
-    """The form that made a stored request; settings this page has no control for stay at `default`."""
-    width, height = request["shape"]["width"], request["shape"]["height"]
-    shapes = {(shape.width, shape.height): shape.name for shape in spec.shapes}
+def size_of(shape: VideoShape) -> str:
+    """`256x160`."""
+    return f"{shape.width}x{shape.height}"
+
+
+def spec_of(form: Form) -> ModelSpec:
+    """The model a form names; the first of the catalog where it names none there is."""
+    return CATALOG.get(form.model or "", next(iter(CATALOG.values())))
+
+
+def restore_form(request: Mapping[str, Any], default: Form) -> Form:
+    """The form that made a stored request; what a request of an older version does not say stays at `default`."""
+    spec = find_model(request["model"])
     return Form(
         prompt=" / ".join(shot["prompt"] for shot in request["shots"]),
-        shape=shapes.get((width, height), default.shape),
+        model=spec.key,
+        shape=size_of(VideoShape(**request["shape"])),
         seconds=round(request["frames"] / spec.fps, 1),
         profile=request["profile"],
+        limit_gib=request.get("vram_limit_gib") or request.get("ram_limit_gib") or 0.0,
         seed=str(request["seed"]),
         steps=request["steps"],
         guidance=request["guidance"],
+        lowest_precision=request.get("lowest_precision", default.lowest_precision),
         negative_prompt=request["negative_prompt"],
     )
 
 
-def read_form(form: Form, spec: ModelSpec) -> GenerationRequest:
-    """The request; an empty seed becomes a new one. Raises InvalidRequest."""
+def read_form(form: Form, *, card: bool) -> GenerationRequest:
+    """The request; an empty seed becomes a new one. `card` tells whether a limit is the card's or main memory's.
+
+    Raises:
+        InvalidRequest: naming the field.
+    """
+    spec = find_model(form.model or "")
     seconds = _number("seconds", form.seconds)
     profile = find_profile(form.profile or "")
     prompt = (form.prompt or "").strip()
+    limit = _limit(form.limit_gib)
     return GenerationRequest(
         shots=(Shot(prompt=prompt, seconds=seconds),),
         model=spec.key,
-        shape=_shape(form.shape, spec),
+        shape=_shape(form.shape or "", spec),
         frames=frames_for(spec, seconds),
         steps=_whole("steps", form.steps),
         guidance=_number("guidance", form.guidance),
         seed=_seed(form.seed or ""),
         profile=profile.key,
         negative_prompt=(form.negative_prompt or "").strip(),
+        vram_limit_gib=limit if card else None,
+        ram_limit_gib=None if card else limit,
+        lowest_precision=form.lowest_precision or "",
     )
 
 
-def refusals(form: Form, default: Form, spec: ModelSpec) -> dict[str, InvalidRequest]:
+def refusals(form: Form, *, card: bool) -> dict[str, InvalidRequest]:
     """What is wrong, by field. Each field is tried alone in an otherwise right form, so that all are told at once."""
-    right = replace(default, prompt="a ball")
+    right = replace(form_for(spec_of(form)), prompt="a ball")
     wrong = {}
     for field in FIELDS:
         try:
-            read_form(replace(right, **{field: getattr(form, field)}), spec)
+            read_form(replace(right, **{field: getattr(form, field)}), card=card)
         except InvalidRequest as error:
             wrong[field] = error
     return wrong
+
+
+def form_with(form: Form, request: GenerationRequest) -> Form:
+    """The form as it stands, but with what a change touches."""
+    return replace(
+        form,
+        model=request.model,
+        shape=size_of(request.shape),
+        seconds=round(request.seconds, 2),
+        steps=request.steps,
+        guidance=request.guidance,
+        lowest_precision=request.lowest_precision,
+    )
 
 
 def say_refusal(language: Language, field: str, error: DraftError) -> str:
@@ -114,22 +171,30 @@ def say_refusal(language: Language, field: str, error: DraftError) -> str:
         seed=2**SEED_BITS - 1,
         steps=MOST_STEPS,
         guidance=MOST_GUIDANCE,
+        least=LEAST_GIB,
     )
 
 
 def say_misfit(language: Language, error: DoesNotFit) -> str:
     """Why a right request cannot be made here."""
     need, budget = error.need_bytes / 2**30, error.budget_bytes / 2**30
-    return say(language, "does_not_fit", message=str(error), need=need, budget=budget)
+    return say(language, "does_not_fit", message=error.message, need=need, budget=budget)
 
 
-def _shape(name: str | None, spec: ModelSpec) -> VideoShape:
+def _shape(text: str, spec: ModelSpec) -> VideoShape:
+    size = SIZE_TEXT.fullmatch(text)
+    if size:
+        return VideoShape(width=int(size[1]), height=int(size[2]))
     for shape in spec.shapes:
-        if shape.name == name:
+        if shape.name == text:
             return shape
     raise InvalidRequest(
-        "shape", f"{name!r} is no shape.", f"Shapes: {', '.join(shape.name for shape in spec.shapes)}."
+        "shape", f"{text!r} is no shape.", f"Shapes: {', '.join(shape.name for shape in spec.shapes)}."
     )
+
+
+def _limit(gibibytes: float | None) -> float | None:
+    return float(gibibytes) if gibibytes else None
 
 
 def _number(field: str, value: float | None) -> float:

@@ -1,15 +1,17 @@
 """The page: what stands where, and which event calls which method of the desk. Building it starts nothing."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from pipeline.plan.catalog import MINIATURE
-from pipeline.plan.request import LONGEST_SECONDS, MOST_GUIDANCE, MOST_STEPS
+from pipeline.plan.catalog import CATALOG
+from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, MOST_GUIDANCE, MOST_STEPS
 from pipeline.studio.advice import EXAMPLES
-from pipeline.studio.desk import Desk, Studio
+from pipeline.studio.desk import MODEL_FIELDS, Desk, Studio, shape_choices
 from pipeline.studio.endpoints import add_endpoints
+from pipeline.studio.forms import FIELDS, spec_of
 from pipeline.studio.player import PAGE_ASSETS, player, script_texts
 from pipeline.studio.shelf import shelf
 from pipeline.studio.texts import LABELS, Language, say
@@ -43,8 +45,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                 fields, note, forecast, make, stop = _lay_out_form(studio, desk)
             with gr.Column(scale=7, min_width=320, elem_id="rushes-stage"):
                 screen = player()
-                if studio.spec is MINIATURE:
-                    gr.Markdown(_label("miniature_note"), elem_classes="rushes-quiet")
+                gr.Markdown(_label("miniature_note"), elem_classes="rushes-quiet")
         with gr.Column(elem_id="rushes-drafts"):
             gr.Markdown(_label("shelf"), elem_classes="rushes-heading")
             row = shelf()
@@ -62,8 +63,10 @@ def labels(studio: Studio) -> gr.I18n:
     """All fixed labels in all languages; the browser chooses."""
     tables = {language: {key: say(language, key) for key in LABELS} for language in Language}
     for language, table in tables.items():
-        for shape in studio.spec.shapes:
-            table[f"shape_{shape.name}"] = say(language, f"shape_{shape.name}", width=shape.width, height=shape.height)
+        for spec in CATALOG.values():
+            for shape in spec.shapes:
+                size = {"width": shape.width, "height": shape.height}
+                table[f"shape_{spec.key}_{shape.name}"] = say(language, f"shape_{shape.name}", **size)
         for key, profile in studio.machine.profiles.items():
             title = profile.title_zh if language is Language.ZH else profile.title
             device = studio.machine.device(profile)
@@ -92,7 +95,7 @@ def _lay_out_top() -> None:
 
 
 def _lay_out_form(studio: Studio, desk: Desk) -> tuple[tuple[Any, ...], gr.HTML, gr.HTML, gr.Button, gr.Button]:
-    default, spec = desk.default, studio.spec
+    default = desk.default
     prompt = gr.Textbox(
         default.prompt,
         label=_label("prompt"),
@@ -103,14 +106,20 @@ def _lay_out_form(studio: Studio, desk: Desk) -> tuple[tuple[Any, ...], gr.HTML,
         autofocus=True,
         elem_id="rushes-prompt",
     )
-    if spec is MINIATURE:
-        with gr.Row(elem_id="rushes-examples"):
-            for example in EXAMPLES:
-                chip = gr.Button(example, size="sm", min_width=0, elem_classes="rushes-chip")
-                chip.click(None, None, prompt, js=f"() => {example!r}", api_visibility="private")
+    with gr.Row(elem_id="rushes-examples"):
+        for example in EXAMPLES:
+            chip = gr.Button(example, size="sm", min_width=0, elem_classes="rushes-chip")
+            chip.click(None, None, prompt, js=f"() => {example!r}", api_visibility="private")
     note = _advice("note")
+    model = gr.Dropdown(
+        [(spec.title, spec.key) for spec in CATALOG.values()],
+        value=default.model,
+        label=_label("model"),
+        filterable=False,
+        elem_id="rushes-model",
+    )
     shape = gr.Radio(
-        [(_label(f"shape_{shape.name}"), shape.name) for shape in spec.shapes],
+        shape_choices(spec_of(default), default.shape),
         value=default.shape,
         label=_label("shape"),
         elem_id="rushes-shape",
@@ -130,6 +139,16 @@ def _lay_out_form(studio: Studio, desk: Desk) -> tuple[tuple[Any, ...], gr.HTML,
         label=_label("memory"),
         filterable=False,
     )
+    limit = gr.Slider(
+        0,
+        _most_gib(studio),
+        default.limit_gib,
+        step=0.25,
+        label=_label("limit"),
+        info=_label("limit_help"),
+        buttons=[],
+        elem_id="rushes-limit",
+    )
     with gr.Accordion(_label("more"), open=False, elem_id="rushes-more"):
         seed = gr.Textbox(
             default.seed, label=_label("seed"), info=_label("seed_help"), placeholder=_label("seed_placeholder")
@@ -146,13 +165,26 @@ def _lay_out_form(studio: Studio, desk: Desk) -> tuple[tuple[Any, ...], gr.HTML,
             info=_label("guidance_help"),
             buttons=[],
         )
+        precision = gr.Radio(
+            [(_label(f"precision_{name}"), name) for name in LOWEST_PRECISIONS],
+            value=default.lowest_precision,
+            label=_label("precision"),
+            info=_label("precision_help"),
+        )
         negative = gr.Textbox(default.negative_prompt, label=_label("negative"), info=_label("negative_help"))
     forecast = _advice("forecast")
     with gr.Row(elem_id="rushes-buttons"):
         make = gr.Button(_label("make"), variant="primary", elem_id="rushes-make", scale=3, min_width=120)
         stop = gr.Button(_label("stop"), elem_id="rushes-stop", interactive=False, scale=2, min_width=120)
     gr.Markdown(_label("keys"), elem_classes="rushes-quiet")
-    return (prompt, shape, seconds, profile, seed, steps, guidance, negative), note, forecast, make, stop
+    fields = (prompt, model, shape, seconds, profile, limit, seed, steps, guidance, precision, negative)
+    return fields, note, forecast, make, stop
+
+
+def _most_gib(studio: Studio) -> int:
+    """The end of the limit's slider: all memory of the device drafts are made on."""
+    device = studio.machine.device(studio.machine.profiles["auto"])
+    return math.ceil(device.total_bytes / 2**30)
 
 
 def _advice(name: str) -> gr.HTML:
@@ -186,6 +218,9 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     )
     changes = [field.change for field in fields]
     gr.on(changes, desk.advise, fields, advice, queue=False, trigger_mode="always_last", **quiet, **raw)
+    model, chosen = fields[FIELDS.index("model")], [fields[FIELDS.index(name)] for name in MODEL_FIELDS]
+    model.input(desk.choose_model, model, chosen, queue=False, **quiet)
+    controls.forecast.click(desk.take_offer, None, fields, queue=False, **quiet)
     controls.make.click(desk.make, fields, [draft, kept_draft], validator=desk.check, **queued, **raw)
     controls.stop.click(desk.stop_draft, draft, None, queue=False, **quiet)
     controls.shelf.click(desk.reopen, None, [draft, kept_draft, *fields], **queued)

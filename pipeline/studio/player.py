@@ -186,7 +186,8 @@ def _working(status: DraftStatus, language: Language) -> str:
 
 def _detail(status: DraftStatus, language: Language) -> str:
     if status.state == DraftState.FINISHED and status.elapsed_seconds is not None:
-        return say(language, "finished_took", duration=say_duration(language, status.elapsed_seconds))
+        forecast, took = (say_duration(language, s) for s in (status.forecast_seconds, status.elapsed_seconds))
+        return say(language, "finished_took", forecast=forecast, duration=took)
     if status.state != DraftState.RUNNING:
         return ""
     etas = (("eta_first", status.first_slice_eta_seconds), ("eta_all", status.eta_seconds))

@@ -1,6 +1,7 @@
 """Train the miniature's text encoder and transformer together, by flow matching on cached latents.
 
     python -m pipeline.training.teacher --work /tmp/miniature --steps 6000
+    python -m pipeline.training.teacher --work /tmp/miniature --steps 4000 --start assets/miniature   # go on from there
 
 The classes are the real ones (`T5EncoderModel`, `LTXVideoTransformer3DModel`), the objective is LTX-Video's: at sigma
 s a latent is (1 - s) x + s noise and the model predicts noise - x. Leading latents are given clean, at per-token
@@ -34,6 +35,7 @@ FRAMES_PER_LATENT = 8
 SMALL_PICTURE = 24  # tokens a latent frame; the first part of training sees only such, many clips to a step
 SMALL_SHARE = 0.35  # of all steps
 PEAK_LEARNING_RATE = 1.5e-3
+RESTART_LEARNING_RATE = 8e-4  # peak when going on from trained weights: 1.5e-3 sets them back to a loss of 0.115
 WINDOWS = (4, 5, 6, 7, 7, 7, 7)  # latents in a training window; seven are 49 frames, the native length
 
 TRANSFORMER = {
@@ -143,13 +145,22 @@ def to_tokens(latents: Tensor) -> Tensor:
     return latents.flatten(2).transpose(1, 2)
 
 
-def train(work: Path, *, steps: int, device: str, seed: int) -> None:
-    """Train to `steps` steps on the shards under `work`, saving state every 100."""
+def train(work: Path, *, steps: int, device: str, seed: int, start: Path | None) -> None:
+    """Train to `steps` steps on the shards under `work`, saving state every 100.
+
+    With `start`, a folder in diffusers' layout, the weights begin as they are there, the learning rate peaks lower and
+    no step sees small pictures only.
+    """
     torch.manual_seed(seed)
     statistics = torch.load(work / "statistics.pt", weights_only=True)
     shards = Shards(work / "latents", statistics["mean"].view(1, -1, 1, 1, 1), statistics["std"].view(1, -1, 1, 1, 1))
     tokenizer = build_tokenizer()
-    teacher = Teacher(len(statistics["mean"]), len(tokenizer)).to(device).train()
+    teacher = Teacher(len(statistics["mean"]), len(tokenizer))
+    if start:
+        for part, kind in (("text_encoder", T5EncoderModel), ("transformer", LTXVideoTransformer3DModel)):
+            getattr(teacher, part).load_state_dict(kind.from_pretrained(start / part).float().state_dict())
+    teacher = teacher.to(device).train()
+    peak = RESTART_LEARNING_RATE if start else PEAK_LEARNING_RATE
 
     blocks = teacher.transformer.transformer_blocks.named_parameters()
     matrices = [p for name, p in blocks if p.ndim == 2 and "scale_shift_table" not in name]
@@ -165,7 +176,7 @@ def train(work: Path, *, steps: int, device: str, seed: int) -> None:
         if step % 50 == 0:
             clips = shards.refresh()
         rng = np.random.default_rng((seed, 1, step))
-        latents, given, coords, sentences = make_batch(shards, rng, small=step < SMALL_SHARE * steps)
+        latents, given, coords, sentences = make_batch(shards, rng, small=not start and step < SMALL_SHARE * steps)
         text = tokenizer(
             sentences, padding="max_length", max_length=TEXT_TOKENS, truncation=True, return_tensors="pt"
         ).to(device)
@@ -180,7 +191,7 @@ def train(work: Path, *, steps: int, device: str, seed: int) -> None:
         if not hold.any():
             timestep = timestep[:, :1]  # one for all tokens: far fewer modulations to compute
         for group in muon.param_groups + adam.param_groups:
-            group["lr"] = learning_rate(step, steps, PEAK_LEARNING_RATE, warmup=150)
+            group["lr"] = learning_rate(step, steps, peak, warmup=150)
         # Attention by plain products: on the CPU the backward of the fused kernel takes twice the whole step
         with sdpa_kernel(SDPBackend.MATH), torch.autocast(device, torch.bfloat16):
             velocity = teacher(to_tokens(noisy), text.input_ids, text.attention_mask, timestep, coords.to(device))
@@ -210,8 +221,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=Path, help="a folder in diffusers' layout whose weights to begin with")
     arguments = parser.parse_args()
-    train(arguments.work, steps=arguments.steps, device=arguments.device, seed=arguments.seed)
+    train(arguments.work, steps=arguments.steps, device=arguments.device, seed=arguments.seed, start=arguments.start)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def measure_ratio() -> list[str]:
     from pipeline.engine import Engine, _Run
     from pipeline.models.base import Sampling
     from pipeline.models.ltx import LTXModel, timesteps
-    from pipeline.plan.catalog import Component
+    from pipeline.plan.spec import Component
 
     wanted = replace(pipeline.request(SENTENCE, seed=5), frames=49)
     plan = pipeline.plan(wanted)

@@ -22,8 +22,9 @@ import pipeline
 from pipeline.gpu import loading
 from pipeline.models.base import Sampling
 from pipeline.models.ltx import LTXModel
-from pipeline.plan.catalog import MINIATURE, Component
+from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.device import probe_device
+from pipeline.plan.spec import Component
 from pipeline.training.autoencoder import psnr
 from pipeline.training.scenes import HELD_OUT, Words, draw_scene, render
 from pipeline.training.sentences import canonical, paraphrase

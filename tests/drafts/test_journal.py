@@ -18,7 +18,8 @@ from pipeline.drafts.journal import (
 )
 from pipeline.errors import WriteFailed
 from pipeline.events import Encoded, Failed, Preview, SliceReady, Started, StepDone
-from pipeline.plan.draft import DraftPlan, plan_draft
+from pipeline.plan.alternatives import plan_draft
+from pipeline.plan.draft import DraftPlan
 from tests.conftest import DeviceMaker, ProfileMaker, RequestMaker
 
 ENCODED = Encoded(sentences=1, cached=0, seconds=0.5)

@@ -16,10 +16,13 @@ from transformers import T5EncoderModel
 from pipeline.errors import ModelUnavailable
 from pipeline.gpu import loading
 from pipeline.gpu.loading import ASSETS, check_folder, find_checkpoint
-from pipeline.plan.catalog import LTX_2B, MINIATURE, Component
+from pipeline.plan.catalog import LTX_2B, MINIATURE
+from pipeline.plan.spec import Component
 
 WEIGHTS = {"transformer": "diffusion_pytorch_model.safetensors", "vae": "diffusion_pytorch_model.safetensors"}
 Damage = Callable[[Path], object]
+
+PARTS = tuple(MINIATURE.networks)
 
 
 @pytest.fixture
@@ -48,16 +51,22 @@ def name_a_missing_shard(folder: Path) -> None:
 
 
 def test_every_component_opens_in_the_precision_asked_for(tiny: Path) -> None:
-    checkpoint = check_folder("miniature", tiny)
-    for component in Component:
+    checkpoint = check_folder("miniature", tiny, PARTS)
+    for component in PARTS:
         module = checkpoint.load(component, torch.bfloat16)
         assert type(module).__name__ == json.loads((tiny / "model_index.json").read_text())[component][1]
         assert {p.dtype for p in module.parameters()} <= {torch.bfloat16, torch.float32}
         assert torch.bfloat16 in {p.dtype for p in module.parameters()}
 
 
+def test_of_the_vae_only_what_decodes_is_kept(tiny: Path) -> None:
+    vae = check_folder("miniature", tiny, PARTS).load(Component.VAE, torch.float32)
+    assert not [name for name, _ in vae.named_parameters() if name.startswith("encoder.")]
+    assert [name for name, _ in vae.named_parameters() if name.startswith("decoder.")]
+
+
 def test_tokenizer_and_scheduler_are_the_checkpoint_s_own(tiny: Path) -> None:
-    checkpoint = check_folder("miniature", tiny)
+    checkpoint = check_folder("miniature", tiny, PARTS)
     assert checkpoint.tokenizer()("a red star").input_ids == [3, 4, 7, 1]
     assert checkpoint.scheduler().config.shift == 1.0
 
@@ -90,7 +99,7 @@ def test_the_shipped_miniature_is_whole() -> None:
 def test_a_folder_that_is_not_whole_is_refused_by_name(folder: Path, damage: Damage, named: str) -> None:
     damage(folder)
     with pytest.raises(ModelUnavailable) as refusal:
-        check_folder("miniature", folder)
+        check_folder("miniature", folder, PARTS)
     assert named in refusal.value.message
     assert refusal.value.model == "miniature"
 
@@ -103,7 +112,7 @@ def test_a_pickle_is_refused_unread(folder: Path, tmp_path: Path) -> None:
     weights(folder, "text_encoder").unlink()
     (folder / "text_encoder" / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(ModelUnavailable, match="holds no safetensors file"):
-        check_folder("miniature", folder)
+        check_folder("miniature", folder, PARTS)
     assert not (tmp_path / "opened").exists()
 
 
@@ -117,7 +126,7 @@ def test_a_pickle_is_refused_unread(folder: Path, tmp_path: Path) -> None:
     ],
 )
 def test_what_breaks_after_the_check_is_told_as_well(folder: Path, damage: Damage, component: Component) -> None:
-    checkpoint = check_folder("miniature", folder)
+    checkpoint = check_folder("miniature", folder, PARTS)
     damage(folder)
     with pytest.raises(ModelUnavailable, match=component):
         checkpoint.load(component, torch.float32)
@@ -127,7 +136,7 @@ def test_what_breaks_after_the_check_is_told_as_well(folder: Path, damage: Damag
 def test_an_empty_tokenizer_or_scheduler_folder_is_told(folder: Path, part: str) -> None:
     for file in (folder / part).iterdir():
         file.unlink()
-    checkpoint = check_folder("miniature", folder)
+    checkpoint = check_folder("miniature", folder, PARTS)
     with pytest.raises(ModelUnavailable, match=part):
         getattr(checkpoint, part)()
 
@@ -138,11 +147,11 @@ def test_running_out_of_memory_is_not_taken_for_a_damaged_file(tiny: Path, monke
 
     monkeypatch.setattr(T5EncoderModel, "from_pretrained", refuse)
     with pytest.raises(RuntimeError, match="can't allocate memory"):
-        check_folder("miniature", tiny).load(Component.TEXT_ENCODER, torch.float32)
+        check_folder("miniature", tiny, PARTS).load(Component.TEXT_ENCODER, torch.float32)
 
 
 def test_a_fingerprint_changes_with_the_files_and_with_nothing_else(folder: Path) -> None:
-    checkpoint = check_folder("miniature", folder)
+    checkpoint = check_folder("miniature", folder, PARTS)
     names = {component: checkpoint.fingerprint(component) for component in Component}
     assert len(set(names.values())) == len(names)
     file = weights(folder, "text_encoder")

@@ -14,9 +14,10 @@ from pipeline.models import ltx as ltx_module
 from pipeline.models import open_model
 from pipeline.models.base import Sampling
 from pipeline.models.ltx import DECODE_NOISE_SCALE, DECODE_TIMESTEP, LTXModel, timesteps
-from pipeline.plan.catalog import CATALOG, LTX_2B, MINIATURE, Component, ModelSpec
+from pipeline.plan.catalog import CATALOG, LTX_2B, MINIATURE
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import DeviceKind
+from pipeline.plan.spec import Component, ModelSpec
 from tests.conftest import SMALL, DeviceMaker
 from tests.tiny import CHANNELS, make_tiny_checkpoint
 
@@ -189,7 +190,7 @@ def test_ltx_2b_s_schedule_runs_through_the_same_code(sampling: Sampling, make_d
 # Frames -------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("latents", [1, 2, 5])
 def test_a_window_decodes_to_one_frame_and_eight_for_each_further_latent(model: LTXModel, latents: int) -> None:
-    frames = model.decode(torch.zeros(1, CHANNELS, latents, ROWS, COLUMNS))
+    frames = model.decode(torch.zeros(1, CHANNELS, latents, ROWS, COLUMNS), tile_pixels=None)
     assert frames.shape == (8 * (latents - 1) + 1, SMALL.height, SMALL.width, 3)
     assert frames.dtype.name == "uint8"
     assert frames.flags.c_contiguous
@@ -201,7 +202,7 @@ def test_frames_are_what_the_vae_makes_of_the_latents_it_normalised(model: LTXMo
     mean, std = (getattr(vae, name).view(1, -1, 1, 1, 1) for name in ("latents_mean", "latents_std"))
     with torch.no_grad():
         expected = (vae.decode(raw).sample[0].clamp(-1, 1) + 1) * 127.5
-    made = torch.from_numpy(model.decode((raw - mean) / std)).permute(3, 0, 1, 2)
+    made = torch.from_numpy(model.decode((raw - mean) / std, tile_pixels=None)).permute(3, 0, 1, 2)
     assert (made - expected).abs().max() < 0.51
 
 
@@ -227,7 +228,7 @@ def test_a_decoder_that_takes_a_timestep_gets_it_with_its_noise(conditioned: LTX
     vae = conditioned._kept[Component.VAE]
     vae.decoder.register_forward_pre_hook(lambda _, given_now: given.append(given_now))  # type: ignore[union-attr]
     latents = torch.zeros(1, CHANNELS, 2, ROWS, COLUMNS)
-    one, again = conditioned.decode(latents), conditioned.decode(latents)
+    one, again = conditioned.decode(latents, tile_pixels=None), conditioned.decode(latents, tile_pixels=None)
     assert one.shape[0] == 9
     assert (one == again).all()
     values, timestep = given[0][:2]
@@ -263,7 +264,7 @@ def test_half_precision_runs_and_keeps_the_tail_exactly(
     assert made.dtype == torch.float32
     assert made.isfinite().all()
     assert torch.equal(made[:, :, :2], TAIL)
-    assert model.decode(made).shape[0] == 25
+    assert model.decode(made, tile_pixels=None).shape[0] == 25
 
 
 @pytest.mark.gpu
@@ -275,7 +276,7 @@ def test_a_card_computes_in_bfloat16_and_keeps_no_weights(make_device: DeviceMak
     made = model.denoise(chunk(start=6, overlap=2), sampling, tail=TAIL, on_step=ignore)
     assert made.dtype == torch.float32
     assert torch.equal(made[:, :, :2], TAIL)
-    assert model.decode(made).shape[0] == 25
+    assert model.decode(made, tile_pixels=None).shape[0] == 25
     assert {p.device.type for module in model._kept.values() for p in module.parameters()} == {"cpu"}
 
 

@@ -149,6 +149,33 @@ def test_slices_come_as_early_as_the_chunks_allow() -> None:
             assert reached == chunk.stop or (chunk.stop <= SHARED_LATENTS and reached == 0), (latents, window)
 
 
+def causal_slices() -> list[tuple[int, int, tuple[Chunk, ...], tuple[Slice, ...]]]:
+    return [
+        (latents, window, chunks, plan_slices(chunks, window=window, stride=4, causal=True))
+        for latents, longest, overlap in TIMELINES + LONG_TIMELINES
+        for chunks in (cut(latents, longest, overlap),)
+        for window in {1, 4, 6, latents}
+    ]
+
+
+def test_a_decoder_that_remembers_covers_the_draft_once_and_shares_no_latent() -> None:
+    for latents, window, chunks, slices in causal_slices():
+        assert [n for piece in slices for n in range(piece.start, piece.stop)] == list(range(latents))
+        frames = [n for piece in slices for n in range(piece.first_frame, piece.first_frame + piece.frames)]
+        assert frames == list(range((latents - 1) * 4 + 1)), (latents, window)
+        for piece in slices:
+            assert (piece.skip, piece.fade, piece.hold) == (0, 0, 0)
+            assert 1 <= piece.stop - piece.start <= window
+            assert piece.stop <= chunks[piece.chunk].stop
+
+
+def test_a_decoder_that_remembers_shows_everything_a_chunk_has_made() -> None:
+    for *_, chunks, slices in causal_slices():
+        for chunk in chunks:
+            assert max(piece.stop for piece in slices if piece.chunk <= chunk.index) == chunk.stop
+        assert [piece.index for piece in slices] == list(range(len(slices)))
+
+
 def test_a_window_that_could_never_reach_the_end_is_our_own_mistake() -> None:
     with pytest.raises(AssertionError):
         plan_slices(cut(10, 7, 3), window=SHARED_LATENTS, stride=STRIDE)

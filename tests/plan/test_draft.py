@@ -2,19 +2,21 @@
 
 import json
 import pickle
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
 
-from pipeline.errors import DoesNotFit
-from pipeline.plan.catalog import CATALOG, LTX_2B, Component, ModelSpec, VideoShape
+from pipeline.plan.alternatives import plan_draft
+from pipeline.plan.catalog import CATALOG, LTX_2B
+from pipeline.plan.chunks import SHARED_LATENTS
 from pipeline.plan.device import DeviceKind
-from pipeline.plan.draft import DraftPlan, plan_draft
+from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
 from pipeline.plan.request import Shot
-from tests.conftest import DeviceMaker, ProfileMaker, RequestMaker
+from pipeline.plan.spec import ModelSpec, VideoShape
+from tests.conftest import DeviceMaker, PlanMaker, ProfileMaker, RequestMaker
 
-GIB = 2**30
 LARGE: dict[str, Any] = {"model": LTX_2B.key, "shape": VideoShape(width=1280, height=1280), "frames": 241}
 
 
@@ -41,37 +43,45 @@ def test_json_gives_back_every_value_of_a_plan(
 ) -> None:
     for frames in (9, 97, 241):
         request = make_request(model=spec.key, shape=spec.shapes[0], frames=frames, prompt='a "red" 球\nfalls')
-        plan = plan_draft(request, make_device(64, kind), make_profile())
-        written = json.dumps(plan.to_json(), allow_nan=False)
-        assert json.loads(written) == as_lists(plan.to_json())
-        assert json.loads(written)["peak_bytes"] == plan.memory.peak_bytes
-        assert len(json.loads(written)["chunks"]) == len(plan.chunks)
+        plan = plan_draft(request, make_device(256, kind), make_profile())
+        read = json.loads(json.dumps(plan.to_json(), allow_nan=False))
+        assert read == as_lists(plan.to_json())
+        assert read["peak_bytes"] == plan.memory.peak_bytes
+        assert read["memory"]["ram_bytes"] == plan.memory.ram_bytes
+        assert read["memory"]["stage_bytes"] == {str(stage): need for stage, need in plan.memory.stage_bytes.items()}
+        assert len(read["chunks"]) == len(plan.chunks)
+        assert set(read["forecast"]["stage_seconds"]) == {str(stage) for stage in Stage}
 
 
 def test_a_plan_survives_the_way_to_another_process(plan: DraftPlan) -> None:
     assert pickle.loads(pickle.dumps(plan)) == plan
 
 
-def test_the_same_request_gives_the_same_plan(
-    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
-) -> None:
-    plans = [plan_draft(make_request(), make_device(), make_profile()) for _ in range(3)]
-    assert plans[0] == plans[1] == plans[2]
+def test_a_plan_cannot_be_changed(plan: DraftPlan) -> None:
+    with pytest.raises(FrozenInstanceError):
+        plan.chunks = ()  # type: ignore[misc]
 
 
+def test_the_same_request_gives_the_same_plan(make_plan: PlanMaker) -> None:
+    assert make_plan(frames=97) == make_plan(frames=97)
+    assert make_plan(frames=97) != make_plan(frames=105)
+
+
+@pytest.mark.parametrize("spec", CATALOG.values(), ids=CATALOG)
 def test_the_plan_makes_exactly_the_frames_that_were_asked_for(
-    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+    spec: ModelSpec, make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
 ) -> None:
-    for frames in range(9, 1442, 8):
-        plan = plan_draft(make_request(frames=frames), make_device(), make_profile())
-        assert plan.spec.frames_of(plan.latents) == frames
-        assert sum(piece.frames for piece in plan.slices) == frames
+    card, profile = make_device(96, DeviceKind.CUDA, ram_gib=256.0), make_profile()
+    for latents in range(2, spec.latents_of(spec.nearest_frames(60 * spec.fps)) + 1):
+        request = make_request(model=spec.key, shape=spec.shapes[0], frames=spec.frames_of(latents))
+        plan = plan_draft(request, card, profile)
+        assert plan.latents == latents
+        assert sum(chunk.new_latents for chunk in plan.chunks) == latents
+        assert sum(piece.frames for piece in plan.slices) == request.frames
 
 
-def test_a_draft_within_the_native_length_is_one_chunk_and_says_so(
-    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
-) -> None:
-    plan = plan_draft(make_request(frames=49), make_device(), make_profile())
+def test_a_draft_within_the_native_length_is_one_chunk_and_says_so(make_plan: PlanMaker) -> None:
+    plan = make_plan(frames=49)
     assert len(plan.chunks) == 1
     assert any("no seams" in reason for reason in plan.reasons)
 
@@ -87,29 +97,34 @@ def test_reasons_are_sentences_that_name_device_precision_and_largest_stage(plan
     largest = max(Stage, key=lambda stage: plan.memory.stage_bytes[stage])
     for word in (plan.memory.device.name, plan.memory.dtype, f"The {largest} stage is the largest"):
         assert word in text
+    for choice in plan.memory.choices.values():
+        assert choice.name.lower() in text.lower()
 
 
 def test_a_small_budget_gives_shorter_chunks_and_the_reason(
     make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
 ) -> None:
-    """A byte less than decoding a whole window of a large picture needs: shorter chunks make shorter windows."""
     request = make_request(**LARGE)
-    ample = plan_draft(request, make_device(200, DeviceKind.CUDA), make_profile())
-    decode = ample.memory.stage_bytes[Stage.DECODE]
-    tight = plan_draft(request, make_device(kind=DeviceKind.CUDA, free_bytes=decode - 1), make_profile())
+    ample = plan_draft(request, make_device(80, DeviceKind.CUDA), make_profile())
+    tight = plan_draft(request, make_device(4, DeviceKind.CUDA), make_profile())
     assert len(tight.chunks) > len(ample.chunks)
-    assert max(c.latents for c in tight.chunks) < max(c.latents for c in ample.chunks)
-    assert tight.memory.peak_bytes < decode
-    assert any("instead of more" in reason and "decode stage" in reason for reason in tight.reasons)
+    longest = max(c.latents for c in tight.chunks)
+    assert longest < max(c.latents for c in ample.chunks)
+    assert any("instead of more" in reason and "denoise stage" in reason for reason in tight.reasons)
+    assert not any("instead of more" in reason for reason in ample.reasons)
 
 
-def test_what_fits_in_no_way_is_refused_with_stage_and_numbers(
+def test_what_would_have_been_faster_says_why_it_was_not_taken(
     make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
 ) -> None:
-    with pytest.raises(DoesNotFit) as refusal:
-        plan_draft(make_request(**LARGE), make_device(4, DeviceKind.CUDA), make_profile())
-    assert refusal.value.stage == Stage.ENCODE
-    assert refusal.value.budget_bytes == 4 * GIB < refusal.value.need_bytes
+    plan = plan_draft(
+        make_request(**LARGE | {"frames": 25}), make_device(6, DeviceKind.CUDA), make_profile(card_gib=5.5)
+    )
+    missed = [reason for reason in plan.reasons if reason.startswith("Not ")]
+    assert any("text encoder in bfloat16 on the device" in reason for reason in missed)
+    assert all("5.5 GiB are allowed" in reason for reason in missed if "on the card," in reason)
+    ample = plan_draft(make_request(**LARGE | {"frames": 25}), make_device(80, DeviceKind.CUDA), make_profile())
+    assert not any(reason.startswith("Not ") for reason in ample.reasons)
 
 
 def test_a_short_draft_is_not_charged_for_a_long_chunk(
@@ -122,7 +137,8 @@ def test_a_short_draft_is_not_charged_for_a_long_chunk(
         assert short.memory.stage_bytes[stage] < long.memory.stage_bytes[stage]
 
 
-@pytest.mark.parametrize(("chunk", "overlap"), [(25, None), (49, 1), (33, 9), (9, 1), (None, 17)])
+# (17, 1) and (9, 1) fail until `planner._workload` makes a decode window longer than the latents neighbours share.
+@pytest.mark.parametrize(("chunk", "overlap"), [(25, None), (49, 1), (33, 9), (17, 1), (9, 1), (None, 17)])
 def test_chunks_set_by_hand_are_kept(
     chunk: int | None,
     overlap: int | None,
@@ -135,6 +151,8 @@ def test_chunks_set_by_hand_are_kept(
     spec = plan.spec
     assert max(c.latents for c in plan.chunks) <= spec.latents_of(chunk or spec.native_frames)
     assert {c.overlap for c in plan.chunks[1:]} == {spec.latents_of(overlap or spec.overlap_frames)}
+    # A decode window reaches back into the chunk before, so the shortest chunks are decoded, too.
+    assert max(piece.stop - piece.start for piece in plan.slices) > SHARED_LATENTS
 
 
 def test_shots_share_the_timeline_by_their_seconds(
@@ -147,46 +165,20 @@ def test_shots_share_the_timeline_by_their_seconds(
     assert first[-1].stop / plan.latents == pytest.approx(0.25, abs=0.15)
 
 
-def test_more_steps_and_guidance_take_longer(
-    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
-) -> None:
-    def seconds(**fields: Any) -> float:
-        return plan_draft(make_request(**fields), make_device(), make_profile()).forecast.total_seconds
-
-    assert seconds(steps=10) < seconds(steps=20)
-    assert seconds(guidance=1.0) < seconds(guidance=3.0)
-    assert seconds(frames=97) < seconds(frames=193)
+def test_guidance_of_one_runs_each_step_once(make_plan: PlanMaker) -> None:
+    assert not make_plan(guidance=1.0).guided
+    assert make_plan(guidance=1.5).guided
 
 
-def test_the_first_slice_is_forecast_before_the_whole_draft(plan: DraftPlan) -> None:
-    forecast = plan.forecast
-    assert 0 < forecast.first_slice_seconds < forecast.total_seconds
-    assert forecast.low_seconds < forecast.total_seconds < forecast.high_seconds
-    assert not forecast.measured
+def test_the_need_is_the_largest_stage_and_not_the_sum(plan: DraftPlan) -> None:
+    memory = plan.memory
+    assert set(memory.stage_bytes) == set(Stage)
+    assert memory.peak_bytes == max(memory.stage_bytes.values()) < sum(memory.stage_bytes.values())
+    assert memory.ram_bytes == max(choice.ram_bytes for choice in memory.choices.values())
+    assert memory.budget_bytes == memory.budget.card_bytes
 
 
-def test_guidance_of_one_runs_each_step_once(
-    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
-) -> None:
-    assert not plan_draft(make_request(guidance=1.0), make_device(), make_profile()).guided
-    assert plan_draft(make_request(guidance=1.5), make_device(), make_profile()).guided
-
-
-def test_a_profile_without_a_card_is_never_planned_on_one(
-    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
-) -> None:
-    with pytest.raises(ValueError, match="processor"):
-        plan_draft(make_request(), make_device(kind=DeviceKind.CUDA), make_profile(use_card=False))
-
-
-def test_the_encoder_alone_decides_whether_a_large_model_fits_a_small_card(
-    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
-) -> None:
-    """What one residency at a time buys: 12 GiB hold a model of 15 GiB of weights."""
-    spec = LTX_2B
-    weights = 2 * sum(spec.parameters.values())
-    request = make_request(model=spec.key, shape=spec.shapes[0], frames=121)
-    plan = plan_draft(request, make_device(12, DeviceKind.CUDA), make_profile())
-    assert plan.memory.peak_bytes < 12 * GIB < weights
-    assert plan.memory.peak_bytes == plan.memory.stage_bytes[Stage.ENCODE]
-    assert plan.memory.peak_bytes > 2 * spec.parameters[Component.TEXT_ENCODER]
+def test_longer_drafts_and_larger_pictures_take_more_of_the_disk(make_plan: PlanMaker) -> None:
+    small = make_plan().memory.disk_bytes
+    assert small < make_plan(frames=97).memory.disk_bytes
+    assert small < make_plan(shape=VideoShape(width=256, height=160)).memory.disk_bytes

@@ -14,6 +14,7 @@ title_zh = "我的"
 use_card = true
 card_gib = 10
 reserve_gib = 0.5
+ram_reserve_gib = 2
 measured = "not yet"
 """
 LOOK = """schema = 1
@@ -41,7 +42,23 @@ def test_every_shipped_file_loads_under_its_own_name() -> None:
 
 
 def test_profiles_are_listed_from_auto_by_budget_to_no_card() -> None:
-    assert list(load_profiles()) == ["auto", "8gb", "12gb", "16gb", "24gb", "cpu"]
+    assert list(load_profiles()) == [
+        "auto",
+        *("4gb", "6gb", "8gb", "12gb", "16gb", "24gb", "48gb", "80gb"),
+        "cpu",
+    ]
+
+
+def test_a_profile_is_named_after_its_budget_and_leaves_something_free() -> None:
+    for key, profile in load_profiles().items():
+        if key.endswith("gb"):
+            assert f"{profile.card_gib:g}gb" == key
+            assert (profile.ram_gib or 0) >= 1.5 * (profile.card_gib or 0) > 0
+        else:
+            assert profile.card_gib is None is profile.ram_gib
+        assert profile.use_card == (key != "cpu")
+        assert profile.reserve_gib > 0
+        assert profile.ram_reserve_gib > 0
 
 
 def test_every_shipped_look_is_a_request_of_its_own_length() -> None:
@@ -56,14 +73,15 @@ def test_no_profile_claims_a_measurement_nobody_made() -> None:
 
 
 def test_every_title_is_given_in_both_languages() -> None:
-    for preset in (*load_profiles().values(), *load_looks().values()):
-        assert preset.title.strip()
-        assert preset.title_zh.strip()
+    titles = [(profile.title, profile.title_zh) for profile in load_profiles().values()]
+    titles += [(look.title, look.title_zh) for look in load_looks().values()]
+    assert all(title.strip() for pair in titles for title in pair)
 
 
 def test_a_copied_profile_is_read_as_written(tmp_path: Path) -> None:
     profile = load_profiles(write(tmp_path, PROFILE))["mine"]
     assert (profile.card_gib, profile.ram_gib, profile.reserve_gib, profile.use_card) == (10.0, None, 0.5, True)
+    assert profile.ram_reserve_gib == 2.0
     assert isinstance(profile.card_gib, float)
 
 
@@ -79,7 +97,11 @@ MISTAKES = [
     pytest.param("card_gib = 10", "card_gib = -1", "card_gib", "not a budget", id="negative budget"),
     pytest.param("card_gib = 10", "card_gib = nan", "card_gib", "not a budget", id="NaN budget"),
     pytest.param("card_gib = 10", "card_gib = inf", "card_gib", "not a budget", id="infinite budget"),
-    pytest.param("reserve_gib = 0.5\n", "", "reserve_gib", "is missing", id="missing key"),
+    pytest.param("\nreserve_gib = 0.5", "", "reserve_gib", "is missing", id="missing key"),
+    pytest.param("ram_reserve_gib = 2\n", "", "ram_reserve_gib", "is missing", id="missing reserve of memory"),
+    pytest.param("ram_reserve_gib = 2", "ram_reserve_gib = -2", "ram_reserve_gib", "not a budget", id="negative"),
+    pytest.param("ram_reserve_gib = 2", "ram_reserve_gib = nan", "ram_reserve_gib", "not a budget", id="NaN reserve"),
+    pytest.param("ram_reserve_gib = 2", "ram_reserve_gib = 1e9", "ram_reserve_gib", "not a budget", id="absurd"),
     pytest.param("schema = 1\n", "", "schema", "must be 1", id="no schema"),
     pytest.param("schema = 1", "schema = 2", "schema", "must be 1", id="schema of another version"),
     pytest.param("schema = 1", "schema = true", "schema", "must be 1", id="schema of another type"),
@@ -131,6 +153,6 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_profile_is_refused_with_the_list_of_profiles() -> None:
-    with pytest.raises(InvalidRequest, match="auto, 8gb, 12gb, 16gb, 24gb, cpu") as refusal:
-        find_profile("80gb")
+    with pytest.raises(InvalidRequest, match="auto, 4gb, 6gb, 8gb, 12gb, 16gb, 24gb, 48gb, 80gb, cpu") as refusal:
+        find_profile("7gb")
     assert refusal.value.field == "profile"

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from pipeline.errors import InvalidRequest
-from pipeline.plan.catalog import CATALOG, LTX_2B, MINIATURE, ModelSpec, VideoShape
-from pipeline.plan.request import LONGEST_PROMPT, LONGEST_SECONDS, MOST_SHOTS, Shot, frames_for
+from pipeline.plan.catalog import CATALOG, LTX_2B, MINIATURE
+from pipeline.plan.request import LONGEST_PROMPT, LONGEST_SECONDS, LOWEST_PRECISIONS, MOST_SHOTS, Shot, frames_for
+from pipeline.plan.spec import ModelSpec, VideoShape
 from tests.conftest import RequestMaker
 
 HUGE = 10**400  # larger than any float
@@ -40,8 +41,8 @@ REFUSED = [
     pytest.param(shots("a ball", seconds=math.nan), "seconds", "up to 60", id="shot of NaN seconds"),
     pytest.param(shots("a ball", seconds=3600.0), "seconds", "up to 60", id="shot of an hour"),
     pytest.param(shots("a ball", seconds=1e308), "seconds", "up to 60", id="shot of an age"),
-    pytest.param({"model": "sora"}, "model", "miniature, ltx-2b", id="unknown model"),
-    pytest.param({"model": ""}, "model", "miniature, ltx-2b", id="no model"),
+    pytest.param({"model": "sora"}, "model", ", ".join(CATALOG), id="unknown model"),
+    pytest.param({"model": ""}, "model", ", ".join(CATALOG), id="no model"),
     pytest.param(size(250, 160), "width", "Nearest: 256", id="width off the grid"),
     pytest.param(size(256, 150), "height", "Nearest: 160", id="height off the grid"),
     pytest.param(size(0, 160), "width", "Nearest: 96", id="no width"),
@@ -77,6 +78,17 @@ REFUSED = [
     pytest.param(
         {"chunk_frames": 17, "overlap_frames": 17}, "overlap_frames", "Nearest: 9.", id="overlap as long as the chunk"
     ),
+    pytest.param({"vram_limit_gib": math.nan}, "vram_limit", "Nearest: 0.5.", id="NaN limit"),
+    pytest.param({"vram_limit_gib": -8.0}, "vram_limit", "Nearest: 0.5.", id="negative limit"),
+    pytest.param({"vram_limit_gib": 0.0}, "vram_limit", "Nearest: 0.5.", id="no card at all"),
+    pytest.param({"vram_limit_gib": 1e9}, "vram_limit", "Nearest: 4096.", id="absurd limit"),
+    pytest.param({"ram_limit_gib": math.nan}, "ram_limit", "Nearest: 0.5.", id="NaN limit of memory"),
+    pytest.param({"ram_limit_gib": -math.inf}, "ram_limit", "Nearest: 0.5.", id="limit below everything"),
+    pytest.param({"ram_limit_gib": math.inf}, "ram_limit", "Nearest: 4096.", id="no limit, said wrongly"),
+    pytest.param({"ram_limit_gib": 1e9}, "ram_limit", "Nearest: 4096.", id="absurd limit of memory"),
+    pytest.param({"lowest_precision": "int2"}, "lowest_precision", "bfloat16, int8, int4", id="unknown precision"),
+    pytest.param({"lowest_precision": "fp8"}, "lowest_precision", "bfloat16, int8, int4", id="not offered by name"),
+    pytest.param({"lowest_precision": ""}, "lowest_precision", "bfloat16, int8, int4", id="no precision"),
 ]
 
 
@@ -98,6 +110,8 @@ NEAREST = [
     pytest.param({"guidance": 0.0}, {"guidance": 1.0}, id="guidance"),
     pytest.param({"chunk_frames": 30}, {"chunk_frames": 33}, id="chunk"),
     pytest.param({"overlap_frames": 3}, {"overlap_frames": 1}, id="overlap"),
+    pytest.param({"vram_limit_gib": 0.1}, {"vram_limit_gib": 0.5}, id="limit"),
+    pytest.param({"ram_limit_gib": 1e9}, {"ram_limit_gib": 4096.0}, id="limit of memory"),
 ]
 
 
@@ -129,6 +143,8 @@ ACCEPTED = [
     pytest.param({"chunk_frames": 25}, id="the shortest chunk for the usual overlap"),
     pytest.param({"chunk_frames": 9, "overlap_frames": 1}, id="the shortest chunk of all"),
     pytest.param({"overlap_frames": 17}, id="the longest overlap"),
+    pytest.param({"vram_limit_gib": 0.5, "ram_limit_gib": 4096.0}, id="the least and the most gibibytes"),
+    *(pytest.param({"lowest_precision": p}, id=p) for p in LOWEST_PRECISIONS),
     pytest.param(size(96, 320), id="the smallest and the largest side"),
 ]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.device import Device
 from pipeline.plan.presets import load_looks, load_profiles
 from pipeline.studio import advice
@@ -20,56 +19,84 @@ KNOWN = frozenset(word for example in EXAMPLES for word in example.split())
 
 
 @pytest.fixture
-def machine(make_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Machine]:
+def machine(
+    make_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Machine]:
     """A machine with so many GiB free."""
 
     def make(gib: float) -> Machine:
         monkeypatch.setattr(advice, "probe_device", lambda **_: make_device(gib))
-        return Machine(load_profiles())
+        return Machine(load_profiles(), tmp_path)
 
     return make
 
 
 def test_the_forecast_says_frames_memory_time_and_chunks(machine: Callable[..., Machine]) -> None:
-    said = advise(FORM, MINIATURE, machine(8), Language.EN)
+    said = advise(FORM, machine(8), Language.EN)
     assert said.fits
     assert said.line.startswith("97 frames · about ")
+    assert " · first picture in " in said.line
     assert said.line.endswith(" · 3 chunks")
+    assert 0 < said.share < 1
+    assert not said.offers
     assert len(said.reasons) >= 3
 
 
 def test_the_forecast_follows_the_length(machine: Callable[..., Machine]) -> None:
-    said = advise(replace(FORM, seconds=1.0), MINIATURE, machine(8), Language.EN)
+    said = advise(replace(FORM, seconds=1.0), machine(8), Language.EN)
     assert said.line.startswith("25 frames")
     assert said.line.endswith(" · 1 chunk")
 
 
 @pytest.mark.parametrize("language", Language)
 def test_what_does_not_fit_is_said_before_the_button(machine: Callable[..., Machine], language: Language) -> None:
-    said = advise(FORM, MINIATURE, machine(1.01), language)
+    said = advise(FORM, machine(1.01), language)
     assert not said.fits
-    assert "GB" in said.line or "GiB" in said.line
+    assert "MiB" in said.line or "GB" in said.line
+    assert said.share > 1
+
+
+def test_what_does_not_fit_offers_changes_that_do(machine: Callable[..., Machine]) -> None:
+    studio = machine(1.54)  # of which auto leaves one alone
+    said = advise(FORM, studio, Language.EN)
+    assert not said.fits
+    assert said.offers
+    for offer in said.offers:
+        assert advise(offer.form, studio, Language.EN).fits
+        assert "about" in offer.label
+
+
+def test_a_slow_draft_offers_faster_ones(machine: Callable[..., Machine]) -> None:
+    said = advise(replace(FORM, seconds=60.0, steps=100), machine(8), Language.EN)
+    assert said.fits
+    assert [offer.label.split()[0] for offer in said.offers][:2] == ["Make", "Make"]  # it shorter, it smaller
+
+
+def test_a_limit_is_the_budget(machine: Callable[..., Machine]) -> None:
+    said = advise(replace(FORM, limit_gib=3.0), machine(8), Language.EN)
+    assert " of 3.0 GB" in said.line
 
 
 def test_a_wrong_field_is_said_before_the_button(machine: Callable[..., Machine]) -> None:
-    said = advise(replace(FORM, seed="x"), MINIATURE, machine(8), Language.EN)
+    said = advise(replace(FORM, seed="x"), machine(8), Language.EN)
     assert not said.fits
     assert "seed" in said.line
 
 
 def test_the_driver_is_not_asked_at_every_change(
-    make_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch
+    make_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     asked: list[bool] = []
 
-    def probe(*, use_card: bool) -> Device:
+    def probe(*, use_card: bool, folder: Path) -> Device:
+        assert folder == tmp_path
         asked.append(use_card)
         return make_device(8)
 
     monkeypatch.setattr(advice, "probe_device", probe)
-    machine = Machine(load_profiles())
+    machine = Machine(load_profiles(), tmp_path)
     for _ in range(5):
-        advise(FORM, MINIATURE, machine, Language.EN)
+        advise(FORM, machine, Language.EN)
     assert asked == [True]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import astuple, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,6 @@ import pytest
 
 from pipeline.drafts.status import DraftStatus
 from pipeline.errors import DraftError
-from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.presets import load_looks, load_profiles
@@ -53,13 +53,13 @@ class Register:
 
 
 @pytest.fixture
-def sit(make_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Desk]:
+def sit(make_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Desk]:
     """A desk in front of a register."""
 
     def make(register: Register, gib: float = 8) -> Desk:
         monkeypatch.setattr(advice, "probe_device", lambda **_: make_device(gib))
         worker: Any = register
-        return Desk(Studio(worker=worker, machine=Machine(load_profiles()), spec=MINIATURE, look=LOOK))
+        return Desk(Studio(worker=worker, machine=Machine(load_profiles(), tmp_path), look=LOOK))
 
     return make
 
@@ -136,7 +136,7 @@ def test_a_full_queue_is_told(sit: Callable[..., Desk]) -> None:
 
 def test_what_does_not_fit_is_not_submitted(sit: Callable[..., Desk]) -> None:
     register = Register()
-    with pytest.raises(gr.Error, match="GiB"):
+    with pytest.raises(gr.Error, match="MiB are allowed"):
         sit(register, gib=1.01).make(REQUEST, *RIGHT)
     assert not register.submitted
 
@@ -148,15 +148,48 @@ def test_each_field_gets_a_verdict(sit: Callable[..., Desk]) -> None:
     assert [field for field, verdict in verdicts.items() if not verdict["is_valid"]] == ["seed"]
 
 
+def values_of(updates: list[Any]) -> tuple[Any, ...]:
+    """What stands in the fields after some updates."""
+    return tuple(update["value"] if isinstance(update, dict) else update for update in updates)
+
+
+def choices_of(update: dict[str, Any]) -> list[str]:
+    return [size for _, size in update["choices"]]
+
+
+def test_a_model_brings_its_own_shapes_length_steps_and_guidance(sit: Callable[..., Desk]) -> None:
+    shape, seconds, steps, guidance = sit(Register()).choose_model("wan-5b")
+    assert choices_of(shape) == ["1280x704", "960x960", "704x1280"]
+    assert (shape["value"], seconds, steps, guidance) == ("1280x704", 5.0, 50, 5.0)
+
+
+@pytest.mark.parametrize("model", ["sora", "", None])
+def test_a_model_there_is_none_of_leaves_the_first_form(sit: Callable[..., Desk], model: str | None) -> None:
+    assert values_of(sit(Register()).choose_model(model)) == ("256x160", 4.0, LOOK.steps, LOOK.guidance)
+
+
+def test_an_offer_that_was_pressed_fills_the_form(sit: Callable[..., Desk]) -> None:
+    offered = dict(zip(FIELDS, RIGHT, strict=True)) | {"shape": "192x128"}
+    filled = sit(Register()).take_offer(SimpleNamespace(_data={"form": offered}))  # type: ignore[arg-type]
+    assert dict(zip(FIELDS, values_of(filled), strict=True)) == offered
+    assert "192x128" in choices_of(filled[FIELDS.index("shape")])  # a size of its own is one more choice
+
+
+@pytest.mark.parametrize("form", [None, 7, {"prompt": "x"}, []], ids=str)
+def test_an_offer_that_is_none_changes_nothing(sit: Callable[..., Desk], form: object) -> None:
+    filled = sit(Register()).take_offer(SimpleNamespace(_data={"form": form}))  # type: ignore[arg-type]
+    assert filled == [gr.skip()] * len(FIELDS)
+
+
 def test_a_reload_finds_draft_and_form(sit: Callable[..., Desk]) -> None:
     kept = dict(zip(FIELDS, RIGHT, strict=True))
     draft, *rest = sit(Register(RUNNING)).restore(REQUEST, RUNNING.draft, kept)
     assert draft == RUNNING.draft
-    assert tuple(rest[:-1]) == RIGHT
+    assert values_of(rest[:-1]) == RIGHT
 
 
 @pytest.mark.parametrize("kept", [None, 7, "x", {"prompt": "x"}, []], ids=str)
 def test_what_a_browser_kept_wrongly_is_ignored(sit: Callable[..., Desk], kept: object) -> None:
     draft, *rest = sit(Register()).restore(REQUEST, kept, kept)
     assert draft is None
-    assert tuple(rest[:-1]) == astuple(form_of(LOOK))
+    assert values_of(rest[:-1]) == astuple(form_of(LOOK))

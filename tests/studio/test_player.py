@@ -38,6 +38,7 @@ QUEUED = DraftStatus(
     eta_seconds=None,
     first_slice_eta_seconds=None,
     elapsed_seconds=None,
+    forecast_seconds=41.0,
     video=None,
     video_frames=0,
     message="",
@@ -102,7 +103,7 @@ def test_a_cold_engine_is_said() -> None:
 def test_times_left_are_told_beside_the_sentence() -> None:
     assert view(RUNNING)["detail"] == "first picture in 4 s · ready in about 10 s"
     assert view(SECOND)["detail"] == "ready in about 10 s"
-    assert view(FINISHED)["detail"] == "made in 9 s"
+    assert view(FINISHED)["detail"] == "forecast 40 s, took 9 s"
 
 
 def test_the_filmstrip_tells_done_making_and_waiting() -> None:

@@ -1,0 +1,195 @@
+"""The plan, and what to change where there is none or it is slow: the change that loses least first, each really tried.
+
+In order of loss: length, resolution, precision, model.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from pipeline.errors import DoesNotFit, InvalidRequest
+from pipeline.plan.catalog import CATALOG
+from pipeline.plan.device import Device
+from pipeline.plan.draft import DraftPlan
+from pipeline.plan.duration import Experience, no_experience
+from pipeline.plan.memory import Precision
+from pipeline.plan.planner import decide
+from pipeline.plan.presets import VramProfile
+from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, frames_for
+from pipeline.plan.spec import ModelSpec, VideoShape
+
+SLOW_SECONDS = 300.0  # of waiting for a draft, beyond which changes are offered although it fits
+WORTHWHILE = 0.7  # of the time: a change that saves less is not offered for being faster
+MOST_CHANGES = 3
+LENGTHS = (0.75, 0.5, 0.33)
+SCALES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+
+
+class ChangeKind(StrEnum):
+    """What a change touches, the least loss first."""
+
+    LENGTH = "length"
+    RESOLUTION = "resolution"
+    PRECISION = "precision"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A request that fits, one change away, with its plan."""
+
+    kind: ChangeKind
+    plan: DraftPlan
+
+    @property
+    def request(self) -> GenerationRequest:
+        """What would be asked for."""
+        return self.plan.request
+
+    @property
+    def name(self) -> str:
+        """For people: `704 x 480 pixels instead of …` without the instead."""
+        request = self.request
+        match self.kind:
+            case ChangeKind.LENGTH:
+                return f"{request.seconds:.1f} seconds"
+            case ChangeKind.RESOLUTION:
+                return f"{request.shape.width} x {request.shape.height} pixels"
+            case ChangeKind.PRECISION:
+                coarsest = {choice.precision for choice in self.plan.memory.choices.values()}
+                return "4-bit weights" if Precision.INT4 in coarsest else "8-bit weights"
+            case ChangeKind.MODEL:
+                return request.spec.title
+
+
+def plan_draft(
+    request: GenerationRequest, device: Device, profile: VramProfile, experience: Experience | None = None
+) -> DraftPlan:
+    """Decide everything; where nothing fits, say what would.
+
+    Raises:
+        DoesNotFit: with the changes that would fit, and the first of them as its hint.
+        InvalidRequest: when the overlap leaves nothing new in a chunk.
+    """
+    try:
+        return decide(request, device, profile, experience)
+    except DoesNotFit as error:
+        changes = offer_changes(request, device, profile, experience)
+        raise DoesNotFit(
+            error.stage,
+            error.need_bytes,
+            error.budget_bytes,
+            _hint(error, changes),
+            where=error.where,
+            changes=changes,
+        ) from None
+
+
+def offer_changes(
+    request: GenerationRequest,
+    device: Device,
+    profile: VramProfile,
+    experience: Experience | None = None,
+    *,
+    slower_than_seconds: float | None = None,
+) -> tuple[Change, ...]:
+    """Up to three changes that fit, one of a kind, in order of least loss.
+
+    With `slower_than_seconds`, what the request takes now, only such as save a good part of it. Experience is of one
+    model, so a change of model is forecast by the formula from the same rates.
+    """
+    untaught = no_experience(experience.rates) if experience else None
+    found: list[Change] = []
+    for kind, candidates in _candidates(request):
+        for candidate in candidates:
+            same = candidate.model == request.model
+            try:
+                plan = decide(candidate, device, profile, experience if same else untaught)
+            except (DoesNotFit, InvalidRequest):
+                continue
+            if slower_than_seconds and plan.forecast.total_seconds > WORTHWHILE * slower_than_seconds:
+                continue
+            found.append(Change(kind=kind, plan=plan))
+            break
+        if len(found) == MOST_CHANGES:
+            break
+    return tuple(found)
+
+
+def offer_faster(plan: DraftPlan, profile: VramProfile, experience: Experience | None = None) -> tuple[Change, ...]:
+    """Changes that would make a slow plan a good deal faster; none where it is not slow."""
+    seconds = plan.forecast.total_seconds
+    if seconds < SLOW_SECONDS:
+        return ()
+    return offer_changes(plan.request, plan.memory.device, profile, experience, slower_than_seconds=seconds)
+
+
+def _hint(error: DoesNotFit, changes: tuple[Change, ...]) -> str:
+    if not changes:
+        return error.hint or "Close other programs."
+    fitting = changes[0]
+    seconds = fitting.plan.forecast.total_seconds
+    return f"What fits: {fitting.name} (about {say_seconds(seconds)})."
+
+
+def say_seconds(seconds: float) -> str:
+    """For people: `41 s`, `3 min`, `2.5 h`."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _candidates(request: GenerationRequest) -> Iterator[tuple[ChangeKind, Iterator[GenerationRequest]]]:
+    yield ChangeKind.LENGTH, _shorter(request)
+    yield ChangeKind.RESOLUTION, _smaller(request)
+    coarser = LOWEST_PRECISIONS[LOWEST_PRECISIONS.index(request.lowest_precision) + 1 :]
+    yield ChangeKind.PRECISION, (replace(request, lowest_precision=lowest) for lowest in coarser)
+    yield ChangeKind.MODEL, _lighter(request)
+
+
+def _shorter(request: GenerationRequest) -> Iterator[GenerationRequest]:
+    spec = request.spec
+    for share in LENGTHS:
+        frames = spec.nearest_frames(share * request.frames)
+        if frames < request.frames:
+            yield replace(request, frames=frames)
+
+
+def _smaller(request: GenerationRequest) -> Iterator[GenerationRequest]:
+    spec, seen = request.spec, {request.shape}
+    for scale in SCALES:
+        width, height = (
+            max(spec.smallest_side_pixels, round(side * scale / spec.pixel_multiple) * spec.pixel_multiple)
+            for side in (request.shape.width, request.shape.height)
+        )
+        shape = VideoShape(width=width, height=height)
+        if shape not in seen and shape.pixels < request.shape.pixels:
+            seen.add(shape)
+            yield replace(request, shape=shape)
+
+
+def _lighter(request: GenerationRequest) -> Iterator[GenerationRequest]:
+    """Other models, the nearest to this one first: as many weights in fewer steps, then fewer weights."""
+    own = request.spec
+    others = [spec for spec in CATALOG.values() if _work(spec) < _work(own)]
+    for spec in sorted(others, key=_work, reverse=True):
+        yield _with_model(request, spec)
+
+
+def _work(spec: ModelSpec) -> float:
+    """Weights times steps: what tells a distilled model from its teacher, and a small one from a large."""
+    return spec.parameters * spec.default_steps
+
+
+def _with_model(request: GenerationRequest, spec: ModelSpec) -> GenerationRequest:
+    shape = next((shape for shape in spec.shapes if shape.name == request.shape.name), spec.shapes[0])
+    return replace(
+        request,
+        model=spec.key,
+        shape=shape,
+        frames=frames_for(spec, min(request.seconds, LONGEST_SECONDS)),  # the last frame may stand beyond
+        steps=spec.default_steps,
+        guidance=spec.default_guidance,
+        chunk_frames=None,
+        overlap_frames=None,
+    )

@@ -1,0 +1,78 @@
+"""A network known without its weights: class, configuration, size, and what it costs to run. Arithmetic only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """One network.
+
+    `parameters` counts all weights; `quantizable` those in linear layers that a quantizer replaces (all but in the
+    modules named in `kept`), in `quantizable_rows` output rows, each of which has its own scale; `float32` those that
+    are kept in float32 whatever the precision asked for; `block_parameters` those of the largest of the `blocks` equal
+    blocks in `block_list`, which is what is streamed; `float32_scale` how many times more is live in float32 than in
+    bfloat16, which computes its norms in float32, too.
+    """
+
+    class_name: str
+    config: Mapping[str, Any]
+    parameters: int
+    block_list: str = ""
+    kept: tuple[str, ...] = ()
+    quantizable: int = 0
+    quantizable_rows: int = 0
+    float32: int = 0
+    blocks: int = 1
+    block_parameters: int = 0
+    float32_scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextEncoder(Network):
+    """Reads sentences. What one sentence of the model's full text length costs: `operations` and, in bf16, `live_bytes`
+    besides the weights."""
+
+    operations: int
+    live_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transformer(Network):
+    """Denoises. One pass over n tokens costs `c[0] + c[1] n + c[2] n^2` operations and, in bf16, `b[0] + b[1] n` bytes
+    besides the weights; with a timestep a token, as where leading latents are given, `given_bytes` instead."""
+
+    pass_operations: tuple[int, int, int]
+    pass_bytes: tuple[int, int]
+    given_bytes: tuple[int, int]
+
+    def operations(self, tokens: int) -> int:
+        """Of one pass, one sequence."""
+        constant, linear, square = self.pass_operations
+        return constant + linear * tokens + square * tokens**2
+
+    def live_bytes(self, tokens: int, *, batch: int, given: bool) -> int:
+        """Most live at once in bf16 besides the weights."""
+        constant, linear = self.given_bytes if given else self.pass_bytes
+        return batch * (constant + linear * tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Autoencoder(Network):
+    """Decodes; `decoder_parameters` of its weights are all that takes. A window of p pixels and l latents costs
+    `p (c[0] + c[1] l) + c[2] p^2 l` operations and, in bf16, `p (b[0] + b[1] l)` bytes besides the weights."""
+
+    decoder_parameters: int
+    decode_operations: tuple[float, float, float]
+    decode_bytes: tuple[float, float]
+
+    def operations(self, pixels: int, latents: int) -> int:
+        """Of decoding one window."""
+        constant, linear, square = self.decode_operations
+        return round(pixels * (constant + linear * latents) + square * pixels**2 * latents)
+
+    def live_bytes(self, pixels: int, latents: int) -> int:
+        """Most live at once in bf16 besides the weights."""
+        constant, linear = self.decode_bytes
+        return round(pixels * (constant + linear * latents))

@@ -1,0 +1,221 @@
+"""What goes where, and why: every way to run each stage, fastest first, and the first that fits.
+
+The stages do not overlap, so each is decided by itself against the same budgets; together they are the fastest plan
+that fits. What would have been faster leaves a reason.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from pipeline.errors import say_bytes
+from pipeline.plan.device import Device, DeviceKind
+from pipeline.plan.memory import (
+    Placement,
+    Precision,
+    Stage,
+    Workload,
+    block_bytes,
+    host_bytes,
+    on_card,
+    placed_bytes,
+    weight_bytes,
+)
+from pipeline.plan.networks import Network
+from pipeline.plan.spec import ModelSpec
+
+# How much longer a pass takes than with 16-bit weights that stay on the card.
+SLOWDOWN = {
+    Precision.FLOAT32: 1.0,
+    Precision.BFLOAT16: 1.0,
+    Precision.FLOAT16: 1.0,
+    Precision.FP8: 1.05,  # each layer is cast up before it computes; assumed until measured
+    Precision.INT8: 1.05,  # quanto has no int8 kernel on CUDA: each layer is expanded, then multiplied; assumed
+    Precision.INT4: 1.15,  # assumed
+}
+STREAM_SLOWDOWN = 1.07  # Wan 14B on an H100, group offload with a stream: 4.92 s a pass, 4.60 s resident (PR 11605)
+TILES_PIXELS = (512, 256)
+SMALLEST_WINDOW_LATENTS = 4  # LTX: three shared with the window before, one new
+FINEST_FIRST = (Precision.FLOAT32, Precision.BFLOAT16, Precision.FLOAT16, Precision.FP8, Precision.INT8, Precision.INT4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What may be used, in bytes. On the CPU `card_bytes` is a part of main memory and `ram_bytes` the same."""
+
+    card_bytes: int
+    ram_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One way to run a stage: weights' precision and placement, how much of the picture is decoded at once, and what
+    it needs. `slowdown` is against 16-bit weights that stay on the card, `moved_bytes` what each pass brings over."""
+
+    stage: Stage
+    precision: Precision
+    placement: Placement
+    window_latents: int = 0
+    tile_pixels: int | None = None
+    parked: bool = True
+    card_bytes: int
+    ram_bytes: int
+    slowdown: float = 1.0
+    moved_bytes: int = 0
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        match self.stage:
+            case Stage.DECODE:
+                part = "whole pictures" if self.tile_pixels is None else f"tiles of {self.tile_pixels} pixels"
+                return f"decoding {part}, {self.window_latents} latents at a time"
+            case Stage.ENCODE:
+                what = "the text encoder"
+            case Stage.DENOISE:
+                what = "the transformer"
+        source = "disk" if self.stage is Stage.ENCODE else "main memory"
+        where = f"streamed from {source}" if self.placement is Placement.STREAMED else "on the device"
+        again = "" if self.parked else ", read again for each chunk"
+        return f"{what} in {self.precision} {where}{again}"
+
+
+def fits(choice: Choice, budget: Budget) -> bool:
+    """Whether a choice stays within what may be used."""
+    return choice.card_bytes <= budget.card_bytes and choice.ram_bytes <= budget.ram_bytes
+
+
+def say_misfit(choice: Choice, budget: Budget, device: Device) -> str:
+    """Why a faster way was not taken."""
+    if choice.card_bytes > budget.card_bytes:
+        where = "on the card" if device.kind is DeviceKind.CUDA else "of memory"
+        need, allowed = choice.card_bytes, budget.card_bytes
+    else:
+        where, need, allowed = "of main memory", choice.ram_bytes, budget.ram_bytes
+    return f"Not {choice.name}: needs {say_bytes(need)} {where}, {say_bytes(allowed)} are allowed."
+
+
+def choices(stage: Stage, load: Workload, device: Device, *, lowest: Precision) -> Iterator[Choice]:
+    """Every way to run a stage on a device, in no order; weights never below `lowest` precision."""
+    match stage:
+        case Stage.ENCODE:
+            yield from _encoder_choices(load, device, lowest)
+        case Stage.DENOISE:
+            yield from _transformer_choices(load, device, lowest)
+        case Stage.DECODE:
+            yield from _decoder_choices(load, device)
+
+
+def keep_on_card(choice: Choice, bystander: Choice, network: Network) -> Choice:
+    """`choice` while the weights of `bystander`, of `network`, stay on the card beside it."""
+    beside = int(placed_bytes(network, bystander.precision, Placement.VISITING) * 1.1)
+    return replace(choice, card_bytes=choice.card_bytes + beside)
+
+
+def _precisions(device: Device, lowest: Precision) -> list[Precision]:
+    native = Precision(device.dtype)
+    if device.kind is not DeviceKind.CUDA:
+        return [native]
+    smaller = [Precision.FP8, Precision.INT8]
+    if (device.compute_capability or (0, 0)) >= (8, 0):
+        smaller.append(Precision.INT4)  # torch's 4-bit product wants compute capability 8
+    return [native, *(p for p in smaller if FINEST_FIRST.index(p) <= FINEST_FIRST.index(lowest))]
+
+
+def _encoder_choices(load: Workload, device: Device, lowest: Precision) -> Iterator[Choice]:
+    network = load.spec.text_encoder
+    for precision in _precisions(device, lowest):
+        if precision in (Precision.FP8, Precision.INT4):
+            continue  # T5's last layers do not take fp8; 4 bits err 0.22 (quanto), 8 bits 0.02
+        yield _choice(Stage.ENCODE, load, device, network, precision, Placement.VISITING)
+    if device.kind is DeviceKind.CUDA:
+        yield _choice(Stage.ENCODE, load, device, network, Precision(device.dtype), Placement.STREAMED)
+
+
+def _transformer_choices(load: Workload, device: Device, lowest: Precision) -> Iterator[Choice]:
+    network = load.spec.transformer
+    for precision in _precisions(device, lowest):
+        for parked in (True, False) if device.kind is DeviceKind.CUDA else (True,):
+            yield _choice(Stage.DENOISE, load, device, network, precision, Placement.VISITING, parked=parked)
+            if device.kind is DeviceKind.CUDA and precision not in (Precision.INT8, Precision.INT4):
+                yield _choice(Stage.DENOISE, load, device, network, precision, Placement.STREAMED, parked=parked)
+
+
+def _decoder_choices(load: Workload, device: Device) -> Iterator[Choice]:
+    spec, precision = load.spec, Precision(device.dtype)
+    windows = [load.window_latents]
+    if not spec.causal_decoder and load.window_latents > SMALLEST_WINDOW_LATENTS:
+        windows.append(SMALLEST_WINDOW_LATENTS)
+    sides = [side for side in TILES_PIXELS if side < max(load.shape.width, load.shape.height)]
+    for window in windows:
+        for tile in (None, *sides):
+            part = replace(load, window_latents=window, tile_pixels=tile)
+            yield _choice(Stage.DECODE, part, device, spec.vae, precision, Placement.VISITING)
+
+
+def _choice(
+    stage: Stage,
+    load: Workload,
+    device: Device,
+    network: Network,
+    precision: Precision,
+    placement: Placement,
+    *,
+    parked: bool = True,
+) -> Choice:
+    streamed = placement is Placement.STREAMED
+    placed = placed_bytes(network, precision, placement)
+    if stage is Stage.ENCODE and streamed:
+        placed -= _outside_blocks(network, precision)  # words are looked up in main memory
+    card = on_card(device, placed + load.live_bytes(stage, device))
+    if device.kind is DeviceKind.CUDA:
+        ram = host_bytes(device) + _waiting_bytes(
+            stage, load.spec, network, precision, streamed=streamed, parked=parked
+        )
+    else:
+        card = ram = card + host_bytes(device) + _beside_bytes(stage, load.spec, precision)
+    return Choice(
+        stage=stage,
+        precision=precision,
+        placement=placement,
+        window_latents=load.window_latents if stage is Stage.DECODE else 0,
+        tile_pixels=load.tile_pixels if stage is Stage.DECODE else None,
+        parked=parked,
+        card_bytes=card,
+        ram_bytes=ram,
+        slowdown=SLOWDOWN[precision] * (STREAM_SLOWDOWN if streamed else 1.0),
+        moved_bytes=(network.blocks - 2) * block_bytes(network, precision) if streamed else 0,
+    )
+
+
+def _waiting_bytes(
+    stage: Stage, spec: ModelSpec, network: Network, precision: Precision, *, streamed: bool, parked: bool
+) -> int:
+    """Weights in main memory while a card computes.
+
+    What is parked waits there for the next chunk: all transformers and the VAE, counted with DENOISE. What is not goes
+    from the disk to the card, two blocks at a time; a transformer that is streamed waits there whole, as every step
+    needs it again, and a text encoder that is streamed does not, as it is read once.
+    """
+    passing = weight_bytes(network, precision) if streamed else 2 * block_bytes(network, precision)
+    if stage is Stage.ENCODE and streamed:
+        return 2 * block_bytes(network, precision) + _outside_blocks(network, precision)
+    if stage is Stage.DENOISE and parked:
+        return spec.experts * weight_bytes(network, precision) + weight_bytes(spec.vae, Precision.BFLOAT16)
+    return passing
+
+
+def _outside_blocks(network: Network, precision: Precision) -> int:
+    """Weights of a network that are in none of its blocks: of a text encoder, its table of words."""
+    return weight_bytes(network, precision) - network.blocks * block_bytes(network, precision)
+
+
+def _beside_bytes(stage: Stage, spec: ModelSpec, precision: Precision) -> int:
+    """Weights that stay in main memory beside those that compute there; the text encoder never does."""
+    match stage:
+        case Stage.ENCODE:
+            return 0
+        case Stage.DENOISE:
+            return (spec.experts - 1) * weight_bytes(spec.transformer, precision) + weight_bytes(spec.vae, precision)
+        case Stage.DECODE:
+            return spec.experts * weight_bytes(spec.transformer, precision)

@@ -1,0 +1,260 @@
+"""Takes every decision: the longest chunk that fits, each stage the fastest way that fits, and why.
+
+Chunks come first: a clip in one piece has no seams, so a longer chunk is preferred to a faster placement.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from pipeline.errors import DoesNotFit, say_bytes
+from pipeline.plan.chunks import SHARED_LATENTS, Chunk, plan_chunks, plan_slices
+from pipeline.plan.device import Device, DeviceKind
+from pipeline.plan.draft import DraftPlan, MemoryPlan
+from pipeline.plan.duration import Experience, forecast_duration, no_experience, stage_seconds, visit_seconds
+from pipeline.plan.memory import Precision, Stage, Workload
+from pipeline.plan.placement import FINEST_FIRST, Budget, Choice, choices, fits, keep_on_card, say_misfit
+from pipeline.plan.presets import VramProfile
+from pipeline.plan.rates import guess_rates
+from pipeline.plan.request import GenerationRequest
+from pipeline.plan.spec import ModelSpec
+
+LATENT_BYTES = 4  # float32 on disk
+VIDEO_BYTES_PER_PIXEL = 0.1  # of every frame, slices and joined; H.264 at crf 20 stays far below for most pictures
+DISK_RESERVE_BYTES = 2**28  # a disk is never filled to the brim
+
+
+def decide(
+    request: GenerationRequest, device: Device, profile: VramProfile, experience: Experience | None = None
+) -> DraftPlan:
+    """Decide everything. Deterministic in its arguments.
+
+    Raises:
+        DoesNotFit: when even the shortest chunk, placed as sparingly as can be, needs more than is allowed.
+        InvalidRequest: when the overlap leaves nothing new in a chunk.
+    """
+    spec = request.spec
+    if not profile.use_card and device.kind is DeviceKind.CUDA:
+        raise ValueError("a profile without a card needs the processor's Device")
+    taught = experience or no_experience(guess_rates(device))
+    budget = budget_for(request, device, profile)
+    overlap = spec.latents_of(spec.overlap_frames if request.overlap_frames is None else request.overlap_frames)
+    wanted = spec.latents_of(spec.native_frames if request.chunk_frames is None else request.chunk_frames)
+    total = spec.latents_of(request.frames)
+    wanted = min(wanted, total)
+    chunks, chosen, reasons = _longest_that_fits(request, device, budget, taught, wanted, overlap)
+    window = min(chosen[Stage.DECODE].window_latents, total)
+    slices = plan_slices(chunks, window=window, stride=spec.frame_stride, causal=spec.causal_decoder)
+    load = _workload(request, max(chunk.latents for chunk in chunks), continued=len(chunks) > 1)
+    chosen, keeps_encoder = _keep_encoder(chosen, spec, budget, device)
+    memory = MemoryPlan(
+        device=device,
+        profile=profile,
+        dtype=device.dtype,
+        choices=chosen,
+        keeps_encoder=keeps_encoder,
+        disk_bytes=_disk_bytes(request, chunks),
+        budget=budget,
+    )
+    if memory.disk_bytes > budget.disk_bytes:
+        raise DoesNotFit("drafts folder", memory.disk_bytes, budget.disk_bytes, "Free some disk space.", where="disk")
+    forecast = forecast_duration(
+        chosen, load, chunks=chunks, slices=slices, steps=request.steps, device=device, experience=taught
+    )
+    return DraftPlan(
+        request=request,
+        memory=memory,
+        chunks=chunks,
+        slices=slices,
+        forecast=forecast,
+        reasons=(*_reasons(request, memory, chunks), *reasons),
+    )
+
+
+def budget_for(request: GenerationRequest, device: Device, profile: VramProfile) -> Budget:
+    """What may be used: what is free now less the reserves, and never more than profile and request allow."""
+    card_gib = profile.card_gib if request.vram_limit_gib is None else request.vram_limit_gib
+    ram_gib = profile.ram_gib if request.ram_limit_gib is None else request.ram_limit_gib
+    ram = _least(device.ram_free_bytes - int(profile.ram_reserve_gib * 2**30), ram_gib)
+    card = _least(device.free_bytes - int(profile.reserve_gib * 2**30), card_gib)
+    return Budget(
+        card_bytes=card if device.kind is DeviceKind.CUDA else ram,
+        ram_bytes=ram,
+        disk_bytes=max(0, device.disk_free_bytes - DISK_RESERVE_BYTES),
+    )
+
+
+def decide_again(plan: DraftPlan, device: Device) -> DraftPlan:
+    """The plan if it still fits what `device` has free now, else another, which says so.
+
+    Raises:
+        DoesNotFit: when nothing fits any more.
+    """
+    budget = budget_for(plan.request, device, plan.memory.profile)
+    if all(fits(choice, budget) for choice in plan.memory.choices.values()):
+        return plan
+    again = decide(plan.request, device, plan.memory.profile)
+    before = max(plan.memory.budget_bytes, plan.memory.budget.ram_bytes)
+    now = max(budget.card_bytes, budget.ram_bytes)
+    why = f"Planned again when it began: {say_bytes(before)} were free when it was asked for, {say_bytes(now)} are now."
+    return replace(again, reasons=(why, *again.reasons))
+
+
+def _least(free_bytes: int, limit_gib: float | None) -> int:
+    return max(0, free_bytes if limit_gib is None else min(free_bytes, int(limit_gib * 2**30)))
+
+
+def _workload(request: GenerationRequest, chunk_latents: int, *, continued: bool) -> Workload:
+    spec = request.spec
+    return Workload(
+        spec=spec,
+        shape=request.shape,
+        chunk_latents=chunk_latents,
+        guided=request.guidance > 1,
+        continued=continued,
+        # A window may be longer than a chunk: it begins within the one before. A shorter one would never end.
+        window_latents=min(
+            spec.decode_window_latents, max(chunk_latents, SHARED_LATENTS + 1), spec.latents_of(request.frames)
+        ),
+    )
+
+
+def _longest_that_fits(
+    request: GenerationRequest, device: Device, budget: Budget, taught: Experience, wanted: int, overlap: int
+) -> tuple[tuple[Chunk, ...], Mapping[Stage, Choice], tuple[str, ...]]:
+    """The longest chunks within the budget, from `wanted` downwards, how to run them, and why not otherwise.
+
+    Every chunk adds something to its overlap; a draft that is itself no longer than an overlap is tried whole.
+    """
+    spec = request.spec
+    shortest = min(wanted, overlap + 1)
+    refusal = ""
+    for longest in range(wanted, shortest - 1, -1):
+        chunks = _cut(request, max(longest, overlap + 1), overlap)
+        load = _workload(request, max(chunk.latents for chunk in chunks), continued=len(chunks) > 1)
+        try:
+            chosen, reasons = _place(load, chunks, request, device, budget, taught)
+        except DoesNotFit as error:
+            if longest == shortest or error.stage == Stage.ENCODE:  # shorter chunks change nothing there
+                raise
+            refusal = refusal or error.message
+            continue
+        if longest < wanted:
+            frames = spec.frames_of(load.chunk_latents)
+            reasons = (f"Chunks of {frames} frames instead of more: {refusal}", *reasons)
+        return chunks, chosen, reasons
+    raise AssertionError("the shortest chunk either fits or raises")
+
+
+def _cut(request: GenerationRequest, longest: int, overlap: int) -> tuple[Chunk, ...]:
+    total = request.spec.latents_of(request.frames)
+    return plan_chunks(
+        total, longest=longest, overlap=overlap, seed=request.seed, shot_stops=_shot_stops(request, total)
+    )
+
+
+def _place(
+    load: Workload,
+    chunks: tuple[Chunk, ...],
+    request: GenerationRequest,
+    device: Device,
+    budget: Budget,
+    taught: Experience,
+) -> tuple[Mapping[Stage, Choice], tuple[str, ...]]:
+    """For each stage the fastest choice that fits, and why the faster ones do not."""
+    chosen, reasons = {}, []
+    for stage in Stage:
+
+        def seconds(choice: Choice) -> tuple[float, int, int, int]:
+            part = replace(load, tile_pixels=choice.tile_pixels, window_latents=choice.window_latents or 1)
+            once = stage_seconds(choice, part, taught.rates, device, steps=request.steps)
+            if choice.stage is Stage.DECODE:
+                once /= max(1, choice.window_latents - (0 if load.spec.causal_decoder else 3))
+            elif choice.stage is Stage.DENOISE:
+                lengths = Counter(chunk.latents for chunk in chunks)
+                passes = sum(
+                    count
+                    * stage_seconds(
+                        choice, replace(part, chunk_latents=latents), taught.rates, device, steps=request.steps
+                    )
+                    for latents, count in lengths.items()
+                )
+                again = (len(chunks) - 1) * visit_seconds(choice, load, taught.rates, device, first=False)
+                once = passes + again + visit_seconds(choice, load, taught.rates, device, first=True)
+            return once, FINEST_FIRST.index(choice.precision), choice.ram_bytes, choice.card_bytes
+
+        lowest = Precision(request.lowest_precision)
+        options = sorted(choices(stage, load, device, lowest=lowest), key=seconds)
+        best = next((choice for choice in options if fits(choice, budget)), None)
+        if best is None:
+            raise _refusal(stage, options, budget, device)
+        chosen[stage] = best
+        reasons += [say_misfit(choice, budget, device) for choice in options[: options.index(best)]]
+    return chosen, tuple(reasons)
+
+
+def _refusal(stage: Stage, options: list[Choice], budget: Budget, device: Device) -> DoesNotFit:
+    """What the most sparing choice lacks."""
+    within_card = [choice for choice in options if choice.card_bytes <= budget.card_bytes]
+    if within_card:
+        least = min(within_card, key=lambda choice: choice.ram_bytes)
+        return DoesNotFit(stage, least.ram_bytes, budget.ram_bytes, where="main memory")
+    least = min(options, key=lambda choice: choice.card_bytes)
+    where = "the card" if device.kind is DeviceKind.CUDA else "main memory"
+    return DoesNotFit(stage, least.card_bytes, budget.card_bytes, where=where)
+
+
+def _keep_encoder(
+    chosen: Mapping[Stage, Choice], spec: ModelSpec, budget: Budget, device: Device
+) -> tuple[Mapping[Stage, Choice], bool]:
+    """Leave the text encoder on the card where there is room beside everything else, for the next sentence."""
+    encoder = chosen[Stage.ENCODE]
+    if device.kind is not DeviceKind.CUDA or encoder.moved_bytes:
+        return chosen, False
+    beside = {
+        stage: choice if stage is Stage.ENCODE else keep_on_card(choice, encoder, spec.text_encoder)
+        for stage, choice in chosen.items()
+    }
+    kept = all(fits(choice, budget) for choice in beside.values())
+    return (beside, True) if kept else (chosen, False)
+
+
+def _disk_bytes(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> int:
+    spec, shape = request.spec, request.shape
+    cells = (shape.width // spec.latent_pixels) * (shape.height // spec.latent_pixels)
+    latents = sum(chunk.latents for chunk in chunks) * cells * spec.latent_channels * LATENT_BYTES
+    return latents + int(2 * VIDEO_BYTES_PER_PIXEL * shape.pixels * request.frames)
+
+
+def _shot_stops(request: GenerationRequest, total: int) -> tuple[int, ...]:
+    seconds = [shot.seconds for shot in request.shots]
+    passed = [sum(seconds[: index + 1]) / sum(seconds) for index in range(len(seconds))]
+    return (*(round(share * total) for share in passed[:-1]), total)
+
+
+def _reasons(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk, ...]) -> tuple[str, ...]:
+    spec, stages, device = request.spec, memory.stage_bytes, memory.device
+    lines = [
+        f"Computed on {device.name} in {memory.dtype}; {say_bytes(device.free_bytes)} of "
+        f"{say_bytes(device.total_bytes)} are free there now.",
+    ]
+    if memory.keeps_encoder:
+        lines.append("The text encoder stays on the card: there is room, and the next sentence starts at once.")
+    else:
+        saved = sum(stages.values()) - memory.peak_bytes
+        lines.append(f"Text encoder, transformer and VAE are there one at a time: saves {say_bytes(saved)}.")
+    if len(chunks) == 1:
+        lines.append(f"{request.frames} frames are within the model's native length: one chunk, no seams.")
+    else:
+        shared = spec.frames_of(chunks[1].overlap)
+        lines.append(
+            f"{len(chunks)} chunks of at most {spec.frames_of(max(chunk.latents for chunk in chunks))} frames, each "
+            f"continuing from the last {shared} of the one before."
+        )
+    for choice in memory.choices.values():
+        lines.append(f"{choice.name[0].upper()}{choice.name[1:]}: {say_bytes(choice.card_bytes)}.")
+    largest = max(Stage, key=lambda stage: stages[stage])
+    lines.append(
+        f"The {largest} stage is the largest: {say_bytes(memory.peak_bytes)} of {say_bytes(memory.budget_bytes)}."
+    )
+    return tuple(lines)

@@ -1,0 +1,62 @@
+"""A plan in words and in plain values: what the command line prints."""
+
+from typing import Any
+
+from pipeline.errors import say_bytes
+from pipeline.plan.alternatives import Change, offer_faster, say_seconds
+from pipeline.plan.draft import DraftPlan
+from pipeline.plan.presets import find_profile
+
+
+def plan_as_text(plan: DraftPlan) -> str:
+    """Stages, peak, seconds, chunks, reasons, and what to change where it is slow; a line each."""
+    request, memory, forecast = plan.request, plan.memory, plan.forecast
+    lines = [
+        f"{plan.spec.title}, {request.shape.width}x{request.shape.height}, {request.frames} frames "
+        f"({request.seconds:.1f} s), {request.steps} steps, seed {request.seed}",
+        f"  about {say_seconds(forecast.low_seconds)} to {say_seconds(forecast.high_seconds)} "
+        f"({forecast.closeness.basis}), first picture after about {say_seconds(forecast.first_slice_seconds)}",
+    ]
+    for stage, choice in memory.choices.items():
+        card = f"{say_bytes(choice.card_bytes):>9} of {say_bytes(memory.budget_bytes):>9}"
+        ram = f", main memory {say_bytes(choice.ram_bytes)}" if choice.ram_bytes != choice.card_bytes else ""
+        lines.append(f"  {stage:8}{card}{ram}, about {say_seconds(forecast.stage_seconds[stage])}")
+    lines.append(f"  disk    {say_bytes(memory.disk_bytes):>9} of {say_bytes(memory.budget.disk_bytes):>9}")
+    lines += [
+        f"  chunk {chunk.index}: {plan.spec.frames_of(chunk.latents)} frames, seed {chunk.seed}"
+        for chunk in plan.chunks
+    ]
+    lines += [f"  - {reason}" for reason in plan.reasons]
+    faster = offer_faster(plan, find_profile(request.profile))
+    lines += [f"  faster: {say_change(change)}" for change in faster]
+    return "\n".join(lines)
+
+
+def plan_as_json(plan: DraftPlan) -> dict[str, Any]:
+    """The plan as plain values, with the changes that would make it faster."""
+    faster = offer_faster(plan, find_profile(plan.request.profile))
+    return plan.to_json() | {"changes": changes_as_json(faster)}
+
+
+def say_change(change: Change) -> str:
+    """`416 x 288 pixels, about 12 s, 3.1 GiB`."""
+    forecast = change.plan.forecast
+    return f"{change.name}, about {say_seconds(forecast.total_seconds)}, {say_bytes(change.plan.memory.peak_bytes)}"
+
+
+def changes_as_json(changes: tuple[Change, ...]) -> list[dict[str, Any]]:
+    """What each change touches, what would be asked for, and what that needs."""
+    return [
+        {
+            "kind": change.kind,
+            "name": change.name,
+            "model": change.request.model,
+            "width": change.request.shape.width,
+            "height": change.request.shape.height,
+            "frames": change.request.frames,
+            "lowest_precision": change.request.lowest_precision,
+            "seconds": change.plan.forecast.total_seconds,
+            "peak_bytes": change.plan.memory.peak_bytes,
+        }
+        for change in changes
+    ]

@@ -1,0 +1,168 @@
+"""What a checkpoint is: the words in which the catalog states its facts. Knows nothing about devices or requests."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline.plan.networks import Autoencoder, Network, TextEncoder, Transformer
+
+
+class Family(StrEnum):
+    """Which file in `models/` knows how to run a checkpoint."""
+
+    LTX = "ltx"
+    WAN = "wan"
+
+
+class Component(StrEnum):
+    """The parts of a checkpoint that are put on the device one at a time."""
+
+    TEXT_ENCODER = "text_encoder"
+    TRANSFORMER = "transformer"
+    TRANSFORMER_2 = "transformer_2"
+    VAE = "vae"
+
+
+class SigmaSchedule(StrEnum):
+    """How sigmas are spread over the steps.
+
+    - ``SHIFTED``: evenly, then pushed towards noise by `ModelSpec.sigma_shift`.
+    - ``LINEAR_QUADRATIC``: LTX-Video's own, as `LTXConditionPipeline` does without being told.
+    - ``LISTED``: the steps a distilled checkpoint was trained for, `ModelSpec.timesteps`.
+    """
+
+    SHIFTED = "shifted"
+    LINEAR_QUADRATIC = "linear-quadratic"
+    LISTED = "listed"
+
+
+class Tail(StrEnum):
+    """How a next chunk is told what came before.
+
+    - ``LATENTS``: the last latents stand in front of the new ones at per-token timestep 0.
+    - ``REPAINT``: after each step the overlap is set to the known latents, noised to the next sigma.
+    """
+
+    LATENTS = "latents"
+    REPAINT = "repaint"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoShape:
+    """A picture size in pixels."""
+
+    width: int
+    height: int
+
+    @property
+    def name(self) -> str:
+        """`wide`, `square` or `tall`."""
+        return "wide" if self.width > self.height else "tall" if self.width < self.height else "square"
+
+    @property
+    def pixels(self) -> int:
+        """Of one picture."""
+        return self.width * self.height
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FewSteps:
+    """Settings for a checkpoint's few-step variant; `weights` names what has to be added to it."""
+
+    steps: int
+    guidance: float
+    weights: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """What a checkpoint is.
+
+    Frame counts of a chunk lie on `frame_stride * k + 1`; sizes on multiples of `pixel_multiple`. `repository` is a
+    folder in diffusers' layout, empty for what ships with Rushes; `transformer_file`, a repository and a file in it,
+    replaces its transformer and VAE. `revision` is a commit, or None where the first download decides and is recorded.
+    `expert_boundary` is the sigma at which the second transformer takes over. `batched_guidance` tells whether the
+    pass with the sentence and the one without run as one batch of two; `causal_decoder` that the VAE decodes latent by
+    latent with a cache, so that neighbouring slices share nothing.
+    """
+
+    key: str
+    title: str
+    family: Family
+    repository: str
+    revision: str | None
+    transformer_file: tuple[str, str] | None = None
+    licence: str
+    networks: Mapping[Component, Network]
+    frame_stride: int
+    pixel_multiple: int
+    latent_channels: int
+    latent_pixels: int
+    fps: int
+    native_frames: int
+    tail: Tail
+    overlap_frames: int
+    longest_overlap_frames: int
+    decode_window_latents: int
+    causal_decoder: bool
+    shapes: tuple[VideoShape, ...]
+    smallest_side_pixels: int
+    largest_side_pixels: int
+    default_seconds: float
+    default_steps: int
+    default_guidance: float
+    second_guidance: float | None = None
+    few_steps: FewSteps | None = None
+    sigma_schedule: SigmaSchedule
+    sigma_shift: float = 1.0
+    timesteps: tuple[float, ...] = ()
+    expert_boundary: float | None = None
+    batched_guidance: bool
+    text_tokens: int
+
+    @property
+    def text_encoder(self) -> TextEncoder:
+        """The network that reads the sentence."""
+        network = self.networks[Component.TEXT_ENCODER]
+        assert isinstance(network, TextEncoder)
+        return network
+
+    @property
+    def transformer(self) -> Transformer:
+        """The network that denoises; the first of two equal ones where there are two."""
+        network = self.networks[Component.TRANSFORMER]
+        assert isinstance(network, Transformer)
+        return network
+
+    @property
+    def vae(self) -> Autoencoder:
+        """The network that decodes."""
+        network = self.networks[Component.VAE]
+        assert isinstance(network, Autoencoder)
+        return network
+
+    @property
+    def experts(self) -> int:
+        """How many transformers take turns."""
+        return 2 if Component.TRANSFORMER_2 in self.networks else 1
+
+    @property
+    def parameters(self) -> int:
+        """Weights of all components."""
+        return sum(network.parameters for network in self.networks.values())
+
+    def latents_of(self, frames: int) -> int:
+        """Latent frames that hold `frames` frames; `frames` must lie on the grid."""
+        return (frames - 1) // self.frame_stride + 1
+
+    def frames_of(self, latents: int) -> int:
+        """Frames that `latents` latent frames decode to."""
+        return (latents - 1) * self.frame_stride + 1
+
+    def nearest_frames(self, frames: float) -> int:
+        """The legal frame count nearest to `frames`, at least one stride long."""
+        return max(1, round((frames - 1) / self.frame_stride)) * self.frame_stride + 1
+
+    def tokens_of(self, shape: VideoShape, latents: int) -> int:
+        """Transformer tokens of a window."""
+        return latents * (shape.width // self.pixel_multiple) * (shape.height // self.pixel_multiple)

@@ -1,0 +1,62 @@
+"""Which weights are on this machine, told from file names alone: no network, no torch, a few milliseconds a model.
+
+`gpu/loading.py` looks into the files when a draft needs them; this tells beforehand what there is to download.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import try_to_load_from_cache
+
+from pipeline.plan.spec import Component, ModelSpec
+
+ASSETS = Path(__file__).resolve().parents[1] / "assets"
+BYTES_PER_WEIGHT = 2  # in a repository; a few publish four
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbsentWeights:
+    """Components that are not here or not whole; about how large they are, and the commands that bring them."""
+
+    components: tuple[Component, ...]
+    download_bytes: int
+    commands: tuple[str, ...]
+
+
+def find_absent_weights(spec: ModelSpec) -> AbsentWeights:
+    """What has to be downloaded before a model can run; nothing where all is here."""
+    folder = _folder(spec)
+    in_file = (Component.TRANSFORMER, Component.VAE) if spec.transformer_file else ()
+    absent = [part for part in spec.networks if part not in in_file and not (folder and _is_whole(folder / part))]
+    commands = []
+    if absent:
+        commands.append(f"hf download {spec.repository}" if spec.repository else "git checkout -- assets")
+    if spec.transformer_file and not isinstance(try_to_load_from_cache(*spec.transformer_file), str):
+        absent += in_file
+        commands.append(f"hf download {' '.join(spec.transformer_file)}")
+    return AbsentWeights(
+        components=tuple(absent),
+        download_bytes=sum(BYTES_PER_WEIGHT * spec.networks[part].parameters for part in absent),
+        commands=tuple(commands),
+    )
+
+
+def _folder(spec: ModelSpec) -> Path | None:
+    """Of a checkpoint in diffusers' layout."""
+    if not spec.repository:
+        return ASSETS / spec.key
+    index = try_to_load_from_cache(spec.repository, "model_index.json", revision=spec.revision)
+    return Path(index).parent if isinstance(index, str) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a component's files are all there; an interrupted download leaves some of its shards out."""
+    names = {file.name for file in folder.glob("*.safetensors") if file.is_file()}
+    wanted: set[str] = set()
+    for index in folder.glob("*.safetensors.index.json"):
+        try:
+            wanted |= set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return False
+    return bool(names) and wanted <= names

@@ -1,0 +1,263 @@
+"""The report says what is wrong first, what fits here, and never fails, whatever the machine."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import pipeline
+from pipeline import doctor
+from pipeline.doctor import Report, examine
+from pipeline.drafts.measurements import Measurements
+from pipeline.gpu import access, rates
+from pipeline.plan.alternatives import plan_draft
+from pipeline.plan.catalog import CATALOG
+from pipeline.plan.device import Device, DeviceKind
+from pipeline.plan.duration import Closeness
+from pipeline.plan.presets import find_profile
+from pipeline.plan.rates import Rates, guess_rates
+from tests.conftest import DeviceMaker
+from tests.source import ROOT
+
+Examiner = Callable[..., Report]
+MEASURED = Rates(operations_per_second=4e11, bus_bytes_per_second=2e10, disk_bytes_per_second=2.5e9, measured=True)
+
+
+@pytest.fixture
+def drafts(tmp_path: Path) -> Path:
+    return tmp_path / "drafts"
+
+
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch, drafts: Path) -> Examiner:
+    """A quick report for a machine that is not this one, with a torch that can use it."""
+
+    def examine_it(device: Device, obstacle: str = "") -> Report:
+        monkeypatch.setattr(doctor, "probe_device", lambda **_: device)
+        monkeypatch.setattr(access, "find_obstacle", lambda _: obstacle)
+        monkeypatch.setattr(access, "find_overlooked_card", lambda _: "")
+        return examine(drafts, measure=False)
+
+    return examine_it
+
+
+def value(report: Report, name: str) -> str:
+    (found,) = [fact.value for fact in report.facts if fact.name == name]
+    return found
+
+
+# This machine -------------------------------------------------------------------------------------------------------
+def test_this_machine_is_told_with_everything_a_draft_depends_on(drafts: Path) -> None:
+    report = examine(drafts, measure=False)
+    assert value(report, "version") == pipeline.__version__
+    for library in ("torch", "diffusers", "transformers", "optimum-quanto", "gradio", "moviepy", "huggingface-hub"):
+        assert value(report, library) == version(library)
+    assert value(report, "ffmpeg").startswith("ffmpeg version")
+    assert str(drafts) in value(report, "drafts folder")
+    assert [model.key for model in report.models] == list(CATALOG)
+    assert report.device
+    assert report.rates
+    assert not drafts.exists()
+
+
+def test_the_report_is_a_page_and_a_json_value(drafts: Path) -> None:
+    report = examine(drafts, measure=False)
+    plain = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert plain["device"]["kind"] == report.device.kind
+    assert [model["key"] for model in plain["models"]] == list(CATALOG)
+    text = report.to_text()
+    assert text.startswith("No problems found.\n" if not report.problems else "! ")
+    for model in CATALOG.values():
+        assert model.title in text
+
+
+def test_what_is_measured_is_what_the_next_forecast_rests_on(
+    drafts: Path, make_device: DeviceMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = make_device(gib=16.0)
+    monkeypatch.setattr(doctor, "probe_device", lambda **_: device)
+    monkeypatch.setattr(rates, "measure_rates", lambda *_: MEASURED)
+    first, second = examine(drafts), examine(drafts, measure=False)
+    assert first.rates == second.rates == MEASURED
+    assert value(first, "matrix product") == "0.40 TFLOP/s in float32, measured now"
+    assert value(second, "disk") == "2.50 GB/s, measured earlier"
+    request = pipeline.request("-", seed=0)
+    experience = Measurements(drafts).experience(request, device)
+    assert experience.closeness is Closeness.RATES
+    forecast = plan_draft(request, device, find_profile("auto"), experience).forecast
+    assert first.models[0].high_seconds == forecast.high_seconds
+
+
+def test_what_is_measured_counts_even_where_it_cannot_be_kept(
+    drafts: Path, make_device: DeviceMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafts.write_text("I am a file")
+    device = make_device(gib=16.0)
+    monkeypatch.setattr(doctor, "probe_device", lambda **_: device)
+    quick = examine(drafts, measure=False)
+    monkeypatch.setattr(rates, "measure_rates", lambda *_: MEASURED)
+    measured = examine(drafts)
+    assert measured.rates == MEASURED
+    assert measured.models[0].low_seconds != quick.models[0].low_seconds
+    assert any("choose another folder with --drafts" in problem for problem in measured.problems)
+
+
+# Other machines -----------------------------------------------------------------------------------------------------
+def test_a_card_is_told_with_driver_memory_and_precisions(on: Examiner, make_device: DeviceMaker) -> None:
+    new = on(make_device(12.0, DeviceKind.CUDA, compute_capability=(8, 6), driver="570.86"))
+    assert [value(new, name) for name in ("driver", "compute capability", "VRAM", "computes in")] == [
+        "570.86",
+        "8.6",
+        "12.0 GiB free of 12.0 GiB",
+        "bfloat16",
+    ]
+    assert [value(new, name).split(":")[0] for name in ("bfloat16", "fp8", "int8", "int4")] == ["yes"] * 4
+    assert value(new, "memory to card").endswith("guessed")
+    old = on(make_device(12.0, DeviceKind.CUDA, compute_capability=(7, 5)))
+    assert [value(old, name).split(":")[0] for name in ("bfloat16", "fp8", "int8", "int4")] == [
+        "no",
+        "yes",
+        "yes",
+        "no",
+    ]
+    assert "8.0 or more" in value(old, "int4")
+    host = on(make_device())
+    assert all(value(host, name).startswith("no: wants an NVIDIA card") for name in ("bfloat16", "fp8", "int8", "int4"))
+
+
+def test_every_model_gets_its_own_draft_where_that_fits(on: Examiner, make_device: DeviceMaker) -> None:
+    report = on(make_device(80.0, DeviceKind.CUDA, ram_gib=256.0))
+    assert report.problems == ()
+    for model in report.models:
+        spec = CATALOG[model.key]
+        assert model.draft.startswith(f"{spec.shapes[0].width}x{spec.shapes[0].height}, {spec.default_seconds:.0f}.")
+        assert not model.reduced
+        assert 0 < model.low_seconds < model.high_seconds
+        assert 0 < model.peak_bytes <= model.budget_bytes
+
+
+def test_where_it_does_not_fit_the_nearest_that_does_is_offered(on: Examiner, make_device: DeviceMaker) -> None:
+    reports = (on(make_device(1.5 + quarter / 4, DeviceKind.CUDA)) for quarter in range(16))
+    report = next(report for report in reports if any(model.reduced for model in report.models))
+    reduced = next(model for model in report.models if model.reduced)
+    assert reduced.peak_bytes <= reduced.budget_bytes
+    assert f"{reduced.draft} (reduced)" in report.to_text()
+
+
+def test_where_nothing_fits_it_says_what_is_missing(on: Examiner, make_device: DeviceMaker) -> None:
+    report = on(make_device(gib=1.1))
+    assert "No model fits here now: close other programs, or free some disk." in report.problems
+    for model in report.models:
+        assert model.draft == ""
+        assert "of main memory and 102 MiB are allowed" in model.missing
+    assert report.to_text().count("does not fit: ") == len(CATALOG)
+
+
+def test_a_card_that_others_fill_is_a_problem(on: Examiner, make_device: DeviceMaker) -> None:
+    (problem,) = on(make_device(8.0, DeviceKind.CUDA, total_bytes=24 * 2**30)).problems
+    assert problem == "Other programs hold 16.0 GiB of the card's 24.0 GiB: close them, nvidia-smi names them."
+
+
+def test_a_card_that_torch_cannot_use_is_a_problem_and_is_not_measured(
+    on: Examiner, make_device: DeviceMaker, drafts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = make_device(24.0, DeviceKind.CUDA)
+    monkeypatch.setattr(rates, "measure_rates", lambda *_: pytest.fail("measured"))
+    report = on(card, obstacle="This torch cannot. Install another.")
+    assert report.problems == ("This torch cannot. Install another.",)
+    report = examine(drafts)
+    assert report.problems == ("This torch cannot. Install another.",)
+    assert value(report, "torch can use it") == "no"
+    assert report.rates == guess_rates(card)
+
+
+def test_a_card_that_the_driver_does_not_name_is_a_problem(
+    on: Examiner, make_device: DeviceMaker, drafts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on(make_device())
+    monkeypatch.setattr(access, "find_overlooked_card", lambda _: "NVIDIA T4")
+    (problem,) = examine(drafts, measure=False).problems
+    assert problem.startswith("torch finds the NVIDIA T4 and nvidia-smi does not")
+
+
+# Strange machines ---------------------------------------------------------------------------------------------------
+def test_a_library_that_is_not_installed_is_a_problem(drafts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_quanto(name: str) -> str:
+        if name == "optimum-quanto":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(doctor, "version", without_quanto)
+    report = examine(drafts, measure=False)
+    assert value(report, "optimum-quanto") == "not installed"
+    assert any(problem.startswith("optimum-quanto is not installed. Install") for problem in report.problems)
+
+
+@pytest.mark.parametrize("content", [None, "#!/bin/sh\nexit 3\n"], ids=["missing", "failing"])
+def test_an_ffmpeg_that_does_not_run_is_a_problem(
+    drafts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    program = tmp_path / "ffmpeg"
+    if content:
+        program.write_text(content)
+        program.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
+    problems = [p for p in examine(drafts, measure=False).problems if "ffmpeg" in p]
+    assert len(problems) == 1
+    assert problems[0].endswith("pip install --force-reinstall imageio-ffmpeg")
+
+
+def test_a_full_disk_is_a_problem(drafts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
+    problems = examine(drafts, measure=False).problems
+    assert any(problem.startswith("Only 1 MiB are free for drafts in") for problem in problems)
+
+
+def test_probes_that_all_fail_are_sentences(drafts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("a strange machine\nwith a second line")
+
+    for name in ("version", "plan_draft", "find_absent_weights"):
+        monkeypatch.setattr(doctor, name, fail)
+    monkeypatch.setattr(access, "find_obstacle", fail)
+    monkeypatch.setattr(doctor.subprocess, "run", fail)
+    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", fail)
+    report = examine(drafts, measure=True)
+    assert "LTX-Video 2B 0.9.5 could not be examined: a strange machine." in report.problems
+    assert len(report.problems) > 10
+    assert report.models == ()
+    assert report.to_text().startswith("! ")
+    monkeypatch.setattr(doctor, "probe_device", fail)
+    report = examine(drafts)
+    assert report.device is None
+    assert "The device could not be examined: a strange machine." in report.problems
+    json.dumps(report.to_json())
+    report.to_text()
+
+
+def test_a_measurement_that_fails_leaves_the_guess(
+    drafts: Path, make_device: DeviceMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("CUDA out of memory.")
+
+    device = make_device()
+    monkeypatch.setattr(doctor, "probe_device", lambda **_: device)
+    monkeypatch.setattr(rates, "measure_rates", fail)
+    report = examine(drafts)
+    assert report.problems == ("How fast the device is could not be examined: CUDA out of memory.",)
+    assert report.rates == guess_rates(device)
+    assert report.models[0].draft
+
+
+def test_importing_the_doctor_imports_no_heavy_library() -> None:
+    code = (
+        "import sys, pipeline.doctor; print(sorted({'torch', 'gradio', 'diffusers', 'transformers'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.stdout == "[]\n", done.stderr

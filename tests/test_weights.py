@@ -1,0 +1,99 @@
+"""What has to be downloaded is told from Hugging Face's cache as it is, interrupted downloads included."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+
+from pipeline import weights
+from pipeline.plan.catalog import CATALOG, LTX_2B, LTX_2B_DISTILLED, MINIATURE
+from pipeline.plan.spec import Component, ModelSpec
+from pipeline.weights import find_absent_weights
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+FILE = {Component.TEXT_ENCODER: "model"}
+Keeper = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+@pytest.fixture
+def keep(hub: Path) -> Keeper:
+    """Put files of a repository into the cache, as a download leaves them."""
+
+    def keep_files(repository: str, *names: str) -> Path:
+        place = hub / f"models--{repository.replace('/', '--')}"
+        (place / "refs").mkdir(parents=True, exist_ok=True)
+        (place / "refs" / "main").write_text(REVISION)
+        for name in names:
+            file = place / "snapshots" / REVISION / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"{}")
+        return place / "snapshots" / REVISION
+
+    return keep_files
+
+
+def files_of(spec: ModelSpec) -> list[str]:
+    parts = [f"{part}/{FILE.get(part, 'diffusion_pytorch_model')}.safetensors" for part in spec.networks]
+    return ["model_index.json", *parts]
+
+
+@pytest.mark.parametrize("spec", [spec for spec in CATALOG.values() if spec.repository], ids=lambda spec: spec.key)
+def test_without_any_download_everything_is_absent(spec: ModelSpec) -> None:
+    absent = find_absent_weights(spec)
+    assert set(absent.components) == set(spec.networks)
+    assert absent.download_bytes == 2 * spec.parameters
+    assert absent.commands[0] == f"hf download {spec.repository}"
+
+
+def test_the_miniature_is_here() -> None:
+    absent = find_absent_weights(MINIATURE)
+    assert (absent.components, absent.download_bytes, absent.commands) == ((), 0, ())
+
+
+def test_a_miniature_that_was_deleted_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "ASSETS", tmp_path)
+    assert find_absent_weights(MINIATURE).commands == ("git checkout -- assets",)
+
+
+def test_what_was_downloaded_whole_is_here(keep: Keeper) -> None:
+    keep(LTX_2B.repository, *files_of(LTX_2B))
+    assert find_absent_weights(LTX_2B).components == ()
+
+
+def test_a_component_whose_shards_are_not_all_here_is_absent(keep: Keeper) -> None:
+    folder = keep(LTX_2B.repository, *files_of(LTX_2B))
+    shards = [f"model-0000{index}-of-00002.safetensors" for index in (1, 2)]
+    (folder / "text_encoder" / "model.safetensors").rename(folder / "text_encoder" / shards[0])
+    index = folder / "text_encoder" / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": dict(zip("ab", shards, strict=True))}))
+    absent = find_absent_weights(LTX_2B)
+    assert absent.components == (Component.TEXT_ENCODER,)
+    assert absent.download_bytes == 2 * LTX_2B.text_encoder.parameters
+    (folder / "text_encoder" / shards[1]).touch()
+    assert find_absent_weights(LTX_2B).components == ()
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"weight_map": 7}', "{" * 10], ids=["empty", "list", "number", "torn"])
+def test_an_index_that_cannot_be_read_is_not_believed(keep: Keeper, content: str) -> None:
+    folder = keep(LTX_2B.repository, *files_of(LTX_2B))
+    (folder / "vae" / "diffusion_pytorch_model.safetensors.index.json").write_text(content)
+    assert find_absent_weights(LTX_2B).components == (Component.VAE,)
+
+
+def test_a_transformer_from_a_file_of_its_own_is_looked_for_there(keep: Keeper) -> None:
+    keep(LTX_2B_DISTILLED.repository, "model_index.json", "text_encoder/model.safetensors")
+    repository, file = LTX_2B_DISTILLED.transformer_file
+    absent = find_absent_weights(LTX_2B_DISTILLED)
+    assert absent.components == (Component.TRANSFORMER, Component.VAE)
+    assert absent.commands == (f"hf download {repository} {file}",)
+    keep(repository, file)
+    assert find_absent_weights(LTX_2B_DISTILLED).components == ()
