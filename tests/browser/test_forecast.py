@@ -1,0 +1,64 @@
+"""The bar above the button in a real browser: it follows the controls, and one click makes what does not fit fit."""
+
+import math
+
+import pipeline
+from pipeline.plan.device import probe_device
+from pipeline.plan.memory import Precision, Stage, Workload
+from pipeline.plan.placement import choices
+from tests.browser.test_page import CHROMIUM, Visit, address, browser, pytestmark, sync_api, visit
+
+__all__ = ["CHROMIUM", "address", "browser", "pytestmark", "visit"]
+
+
+def too_little_gib() -> float:
+    """A hundredth of a GiB less than the miniature's own shape takes, run as sparingly as can be."""
+    plan = pipeline.plan(pipeline.request("a ball", seed=1))
+    longest = max(chunk.latents for chunk in plan.chunks)
+    load = Workload(
+        spec=plan.spec,
+        shape=plan.request.shape,
+        chunk_latents=longest,
+        guided=True,
+        continued=True,
+        window_latents=longest,
+    )
+    device = probe_device()
+    least = min(choice.card_bytes for choice in choices(Stage.DECODE, load, device, lowest=Precision.INT8))
+    return math.ceil(100 * least / 2**30 - 1) / 100
+
+
+def test_one_click_makes_what_does_not_fit_fit(visit: Visit) -> None:
+    page = visit.page
+    line, offers = page.locator("#rushes-forecast .line"), page.locator("#rushes-forecast .offers button")
+    visit.fill(seconds=1, steps=4)
+    sync_api.expect(page.locator(".forecast")).not_to_have_class("forecast over")
+    sync_api.expect(line).to_contain_text("first picture in")
+    page.locator("#rushes-limit input[type=number]").fill(str(too_little_gib()))
+    sync_api.expect(page.locator(".forecast")).to_have_class("forecast over")
+    sync_api.expect(line).to_contain_text("are allowed")
+    smaller = offers.filter(has_text="×")
+    size = smaller.inner_text().split()[2]
+    smaller.click()
+    sync_api.expect(page.locator(".forecast")).not_to_have_class("forecast over")
+    sync_api.expect(page.get_by_label(size)).to_be_checked()
+    visit.make()
+    visit.wait_until_over()
+    sync_api.expect(page.locator(".player .settings")).to_contain_text(size.replace("×", " × "))
+    sync_api.expect(page.locator(".player .detail")).to_contain_text("took")
+
+
+def test_a_model_shows_its_own_shapes_and_what_it_needs(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#rushes-model input").click()
+    page.get_by_role("option", name="Wan2.2 T2V-A14B").click()
+    sync_api.expect(page.get_by_label("Wide 832×480")).to_be_checked()
+    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("GiB of main memory")
+    page.locator("#rushes-forecast .offers button").last.click()
+    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("frames")
+
+
+def test_why_unfolds_the_reasons(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#rushes-forecast summary").click()
+    sync_api.expect(page.locator("#rushes-forecast li").first).to_contain_text("The whole draft takes")

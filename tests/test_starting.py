@@ -1,0 +1,99 @@
+"""What an engine does before the first step: it looks again at what is free, and refuses what cannot be carried out."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline import engine as engine_module
+from pipeline.engine import Engine
+from pipeline.errors import DoesNotFit, InvalidRequest, ModelUnavailable
+from pipeline.events import Event, Finished, Started
+from pipeline.plan.alternatives import plan_draft
+from pipeline.plan.catalog import LTX_2B, WAN_5B
+from pipeline.plan.device import Device, DeviceKind, suppose_card
+from pipeline.plan.draft import DraftPlan
+from pipeline.plan.memory import Precision, Stage
+from pipeline.plan.spec import VideoShape
+from tests.conftest import DeviceMaker, PlanMaker, ProfileMaker, RequestMaker
+from tests.tiny import make_draft, of
+
+pytestmark = pytest.mark.usefixtures("tiny")
+LARGE = VideoShape(width=320, height=320)
+
+
+@pytest.fixture
+def machine_becomes(monkeypatch: pytest.MonkeyPatch) -> Callable[[Device], None]:
+    """Whoever asks the machine from now on finds another."""
+
+    def become(device: Device) -> None:
+        monkeypatch.setattr(engine_module, "probe_device", lambda **_: device)
+
+    return become
+
+
+def tight(plan: DraftPlan) -> int:
+    """A byte less than a plan needs."""
+    return plan.memory.peak_bytes - 1
+
+
+def test_a_plan_that_still_fits_is_carried_out_as_it_is(tmp_path: Path, make_plan: PlanMaker) -> None:
+    plan = make_plan()
+    events, _ = make_draft(tmp_path, plan)
+    assert of(Started, events)[0].plan == plan
+
+
+def test_where_memory_shrank_since_the_plan_it_is_planned_again_and_says_so(
+    tmp_path: Path, make_plan: PlanMaker, make_device: DeviceMaker, machine_becomes: Callable[[Device], None]
+) -> None:
+    plan = make_plan(shape=LARGE, frames=49, steps=1, guidance=1.0)
+    machine_becomes(replace(make_device(), free_bytes=tight(plan), ram_free_bytes=tight(plan)))
+    events, _ = make_draft(tmp_path, plan)
+    again = of(Started, events)[0].plan
+    assert again.memory.peak_bytes < plan.memory.peak_bytes
+    assert again.reasons[0].startswith("Planned again when it began: ")
+    assert of(Finished, events)[0].frames == 49
+
+
+def test_where_nothing_fits_any_more_it_is_said_before_anything_is_loaded(
+    tmp_path: Path, make_plan: PlanMaker, make_device: DeviceMaker, machine_becomes: Callable[[Device], None]
+) -> None:
+    machine_becomes(make_device(gib=0.1))
+    events: list[Event] = []
+    with pytest.raises(DoesNotFit):
+        Engine(tmp_path).run(make_plan(), "20260101-120000-0123456789abcdef", events.append)
+    assert not events
+
+
+def test_a_plan_for_a_card_that_is_not_here_is_refused(
+    tmp_path: Path, make_request: RequestMaker, make_profile: ProfileMaker
+) -> None:
+    plan = plan_draft(make_request(), suppose_card(12), make_profile())
+    with pytest.raises(InvalidRequest, match="no such card here: a supposed card with 12 GB"):
+        Engine(tmp_path).run(plan, "20260101-120000-0123456789abcdef", lambda _: None)
+
+
+def test_what_this_version_only_plans_is_refused_before_anything_is_loaded(
+    tmp_path: Path,
+    make_request: RequestMaker,
+    make_device: DeviceMaker,
+    make_profile: ProfileMaker,
+    machine_becomes: Callable[[Device], None],
+) -> None:
+    card = make_device(6, DeviceKind.CUDA)
+    request = make_request(model=LTX_2B.key, shape=LTX_2B.shapes[0], frames=121)
+    plan = plan_draft(request, card, make_profile())
+    assert plan.memory.choices[Stage.ENCODE].precision is Precision.INT8
+    machine_becomes(card)
+    with pytest.raises(ModelUnavailable, match="the text encoder in int8 on the device, which this version only plans"):
+        Engine(tmp_path).run(plan, "20260101-120000-0123456789abcdef", lambda _: None)
+
+
+def test_a_family_that_is_only_planned_is_refused_by_name(
+    tmp_path: Path, make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+) -> None:
+    request = make_request(model=WAN_5B.key, shape=WAN_5B.shapes[0], frames=121)
+    plan = plan_draft(request, make_device(64), make_profile())
+    with pytest.raises(ModelUnavailable, match=r"Wan2\.2 TI2V-5B can be planned"):
+        Engine(tmp_path).open(plan.spec, plan.memory.device)
