@@ -15,7 +15,7 @@ from pipeline.plan.duration import Experience, forecast_duration, no_experience,
 from pipeline.plan.memory import Precision, Stage, Workload
 from pipeline.plan.placement import FINEST_FIRST, Budget, Choice, choices, fits, keep_on_card, say_misfit
 from pipeline.plan.presets import VramProfile
-from pipeline.plan.rates import guess_rates
+from pipeline.plan.rates import Rates, guess_rates
 from pipeline.plan.request import GenerationRequest
 from pipeline.plan.spec import ModelSpec
 
@@ -162,35 +162,47 @@ def _place(
     taught: Experience,
 ) -> tuple[Mapping[Stage, Choice], tuple[str, ...]]:
     """For each stage the fastest choice that fits, and why the faster ones do not."""
-    chosen, reasons = {}, []
+    chosen: dict[Stage, Choice] = {}
+    reasons: dict[tuple[object, ...], str] = {}
     for stage in Stage:
-
-        def seconds(choice: Choice) -> tuple[float, int, int, int]:
-            part = replace(load, tile_pixels=choice.tile_pixels, window_latents=choice.window_latents or 1)
-            once = stage_seconds(choice, part, taught.rates, device, steps=request.steps)
-            if choice.stage is Stage.DECODE:
-                once /= max(1, choice.window_latents - (0 if load.spec.causal_decoder else 3))
-            elif choice.stage is Stage.DENOISE:
-                lengths = Counter(chunk.latents for chunk in chunks)
-                passes = sum(
-                    count
-                    * stage_seconds(
-                        choice, replace(part, chunk_latents=latents), taught.rates, device, steps=request.steps
-                    )
-                    for latents, count in lengths.items()
-                )
-                again = (len(chunks) - 1) * visit_seconds(choice, load, taught.rates, device, first=False)
-                once = passes + again + visit_seconds(choice, load, taught.rates, device, first=True)
-            return once, FINEST_FIRST.index(choice.precision), choice.ram_bytes, choice.card_bytes
-
-        lowest = Precision(request.lowest_precision)
-        options = sorted(choices(stage, load, device, lowest=lowest), key=seconds)
+        options = sorted(
+            choices(stage, load, device, lowest=Precision(request.lowest_precision)),
+            key=lambda choice: (
+                _seconds(choice, load, chunks, taught.rates, device, steps=request.steps),
+                FINEST_FIRST.index(choice.precision),
+                choice.ram_bytes,
+                choice.card_bytes,
+            ),
+        )
         best = next((choice for choice in options if fits(choice, budget)), None)
         if best is None:
             raise _refusal(stage, options, budget, device)
         chosen[stage] = best
-        reasons += [say_misfit(choice, budget, device) for choice in options[: options.index(best)]]
-    return chosen, tuple(reasons)
+        for choice in options[: options.index(best)]:  # one reason a way, whether parked or read again
+            reason = say_misfit(choice, budget, device)
+            reasons.setdefault((stage, choice.precision, choice.placement, choice.tile_pixels), reason)
+    return chosen, tuple(reasons.values())
+
+
+def _seconds(
+    choice: Choice, load: Workload, chunks: tuple[Chunk, ...], rates: Rates, device: Device, *, steps: int
+) -> float:
+    """What tells a faster choice of a stage from a slower one, as the forecast counts it; for DECODE of one latent."""
+    part = replace(load, tile_pixels=choice.tile_pixels, window_latents=choice.window_latents or 1)
+    match choice.stage:
+        case Stage.ENCODE:
+            return stage_seconds(choice, part, rates, device, steps=steps)
+        case Stage.DECODE:
+            shared = 0 if load.spec.causal_decoder else SHARED_LATENTS
+            return stage_seconds(choice, part, rates, device, steps=steps) / max(1, choice.window_latents - shared)
+        case Stage.DENOISE:
+            lengths = Counter(chunk.latents for chunk in chunks)
+            passes = sum(
+                count * stage_seconds(choice, replace(part, chunk_latents=latents), rates, device, steps=steps)
+                for latents, count in lengths.items()
+            )
+            first, again = (visit_seconds(choice, load, rates, device, first=first) for first in (True, False))
+            return first + (len(chunks) - 1) * again + passes
 
 
 def _refusal(stage: Stage, options: list[Choice], budget: Budget, device: Device) -> DoesNotFit:
