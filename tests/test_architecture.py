@@ -28,6 +28,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.events",),
     (
         "pipeline.gpu.residency",
+        "pipeline.gpu.revisions",
         "pipeline.gpu.attention",
         "pipeline.gpu.access",
         "pipeline.weights",

@@ -11,11 +11,11 @@ from pipeline.engine import Engine
 from pipeline.errors import DoesNotFit, InvalidRequest, ModelUnavailable
 from pipeline.events import Event, Finished, Started
 from pipeline.plan.alternatives import plan_draft
-from pipeline.plan.catalog import LTX_2B, WAN_5B
+from pipeline.plan.catalog import LTX_2B, LTX_2B_DISTILLED, WAN_5B
 from pipeline.plan.device import Device, DeviceKind, suppose_card
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Precision, Stage
-from pipeline.plan.spec import VideoShape
+from pipeline.plan.spec import ModelSpec, VideoShape
 from tests.conftest import DeviceMaker, PlanMaker, ProfileMaker, RequestMaker
 from tests.tiny import make_draft, of
 
@@ -90,10 +90,10 @@ def test_what_this_version_only_plans_is_refused_before_anything_is_loaded(
         Engine(tmp_path).run(plan, "20260101-120000-0123456789abcdef", lambda _: None)
 
 
-def test_a_family_that_is_only_planned_is_refused_by_name(
-    tmp_path: Path, make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+@pytest.mark.parametrize("spec", [WAN_5B, LTX_2B_DISTILLED], ids=lambda spec: spec.key)
+def test_a_checkpoint_that_is_only_planned_is_refused_by_name(
+    spec: ModelSpec, tmp_path: Path, make_device: DeviceMaker
 ) -> None:
-    request = make_request(model=WAN_5B.key, shape=WAN_5B.shapes[0], frames=121)
-    plan = plan_draft(request, make_device(64), make_profile())
-    with pytest.raises(ModelUnavailable, match=r"Wan2\.2 TI2V-5B can be planned"):
-        Engine(tmp_path).open(plan.spec, plan.memory.device)
+    with pytest.raises(ModelUnavailable, match="can be planned, but this version cannot run it yet") as refusal:
+        Engine(tmp_path).open(spec, make_device(64))
+    assert spec.title in refusal.value.message

@@ -11,8 +11,6 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel, SchedulerMixin
 from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel
@@ -20,6 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import ModelUnavailable
 from pipeline.gpu.residency import is_out_of_memory
+from pipeline.gpu.revisions import find_snapshot, record_revision
 from pipeline.plan.spec import Component, ModelSpec
 
 disable_progress_bar()  # of loading weights, in the middle of Rushes' own
@@ -71,17 +70,15 @@ def find_checkpoint(spec: ModelSpec) -> Checkpoint:
     """The checkpoint's folder: shipped with Rushes, or in Hugging Face's cache.
 
     Raises:
-        ModelUnavailable: when it is not there, not whole, or not what it should be; before anything big is read.
+        ModelUnavailable: when it is not there, not whole, of another revision than was first used here, or not what it
+            should be; before anything big is read.
     """
     if not spec.repository:
         return check_folder(spec.key, ASSETS / spec.key, tuple(spec.networks))
-    try:
-        folder = snapshot_download(spec.repository, local_files_only=True)
-    except LocalEntryNotFoundError as error:
-        raise ModelUnavailable(
-            spec.key, f"{spec.title} is not on this machine.", f"Get it with: hf download {spec.repository}"
-        ) from error
-    return check_folder(spec.key, Path(folder), tuple(spec.networks))
+    folder = find_snapshot(spec)
+    checkpoint = check_folder(spec.key, folder, tuple(spec.networks))
+    record_revision(spec, folder)
+    return checkpoint
 
 
 @lru_cache(maxsize=8)
