@@ -5,7 +5,6 @@ from typing import Any
 from pipeline.errors import say_bytes
 from pipeline.plan.alternatives import Change, offer_faster, say_seconds
 from pipeline.plan.draft import DraftPlan
-from pipeline.plan.presets import find_profile
 
 
 def plan_as_text(plan: DraftPlan) -> str:
@@ -27,14 +26,14 @@ def plan_as_text(plan: DraftPlan) -> str:
         for chunk in plan.chunks
     ]
     lines += [f"  - {reason}" for reason in plan.reasons]
-    faster = offer_faster(plan, find_profile(request.profile))
+    faster = offer_faster(plan, memory.profile)
     lines += [f"  faster: {say_change(change)}" for change in faster]
     return "\n".join(lines)
 
 
 def plan_as_json(plan: DraftPlan) -> dict[str, Any]:
     """The plan as plain values, with the changes that would make it faster."""
-    faster = offer_faster(plan, find_profile(plan.request.profile))
+    faster = offer_faster(plan, plan.memory.profile)
     return plan.to_json() | {"changes": changes_as_json(faster)}
 
 
