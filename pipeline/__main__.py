@@ -10,7 +10,9 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pipeline
@@ -133,16 +135,19 @@ def _download(options: argparse.Namespace) -> int:
     from pipeline.download import DownloadEvent, DownloadFinished, DownloadProgress, DownloadStarted, download
 
     spec = find_model(options.model)
-    with tqdm(unit="B", unit_scale=True, delay=1e-9, disable=options.json, file=sys.stderr, dynamic_ncols=True) as bar:
+    new_bar = partial(tqdm, unit="B", unit_scale=True, file=sys.stderr, dynamic_ncols=True)
+    with ExitStack() as stack:
+        bar = tqdm(disable=True)
 
         def show(event: DownloadEvent) -> None:
+            nonlocal bar
             if options.json:
                 print(json.dumps({"event": type(event).__name__} | asdict(event), ensure_ascii=False), flush=True)
+                return
             match event:
-                case DownloadStarted():
-                    bar.write(f"{event.title}, licence: {event.licence}", file=sys.stderr)
-                    bar.reset(event.total_bytes)
-                    bar.update(event.done_bytes)
+                case DownloadStarted(title=title, licence=licence, done_bytes=done, total_bytes=total):
+                    print(f"{title}, licence: {licence}", file=sys.stderr)
+                    bar = stack.enter_context(new_bar(total=total, initial=done))
                 case DownloadProgress():
                     bar.set_description(event.file, refresh=False)
                     bar.update(event.done_bytes - bar.n)

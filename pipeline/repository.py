@@ -121,7 +121,7 @@ def as_sentences(spec: ModelSpec, repository: str) -> Iterator[None]:
     """Whatever goes wrong between here and Hugging Face, or on the way to the disk, as something a person can read."""
     try:
         yield
-    except (ConnectionFailed, OSError) as error:
+    except (ConnectionFailed, OSError, ValueError) as error:  # the last for an answer that is none of a hub's
         raise _sentence(spec, repository, error) from error
 
 
