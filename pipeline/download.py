@@ -17,7 +17,6 @@ from typing import Any, Self, cast
 
 from filelock import FileLock, Timeout
 from huggingface_hub import constants, get_token, hf_hub_download, hf_hub_url, is_offline_mode
-from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import are_symlinks_supported, http_get
 from safetensors import SafetensorError, safe_open
 
@@ -92,14 +91,15 @@ def download(spec: ModelSpec, tell: Tell, *, revision: str | None = None) -> Pat
         return _use_what_is_here(asked, tell)
     try:
         files = list_files(asked)
-    except ModelUnavailable as error:
-        if isinstance(error.__cause__, HfHubHTTPError) or not error.__cause__ or find_absent_weights(asked).components:
+    except ModelUnavailable:
+        if find_absent_weights(asked).components:
             raise
-        return _use_what_is_here(asked, tell)  # nobody can be asked, and nothing has to be
+        return _use_what_is_here(asked, tell)  # nobody answers, and nobody has to
     commits = {file.repository: file.commit for file in files}
     total = sum(file.size_bytes for file in files)
-    missing = [file for file in files if not _is_here(file)]
-    here = total - sum(file.size_bytes - _size(_unfinished(file)) for file in missing)
+    with as_sentences(spec, spec.repository):
+        missing = [file for file in files if not _is_here(file)]
+    here = total - sum(file.size_bytes - _came(file) for file in missing)
     if missing:
         _check_disk(spec, total - here)
         start = DownloadStarted(
@@ -160,6 +160,12 @@ def _is_here(file: RemoteFile) -> bool:
 def _unfinished(file: RemoteFile) -> Path:
     """Where the bytes of a file wait for the rest of it."""
     return file.blob.with_name(f"{file.digest}.incomplete")
+
+
+def _came(file: RemoteFile) -> int:
+    """Bytes of a missing file that are in the cache: its beginning, or all of it under another commit."""
+    held = max(_size(file.blob), _size(_unfinished(file)))
+    return held if held <= file.size_bytes else 0
 
 
 def _size(path: Path) -> int:

@@ -121,6 +121,8 @@ def as_sentences(spec: ModelSpec, repository: str) -> Iterator[None]:
     """Whatever goes wrong between here and Hugging Face, or on the way to the disk, as something a person can read."""
     try:
         yield
+    except BrokenPipeError:  # whoever listened to the progress has gone
+        raise
     except (ConnectionFailed, OSError, ValueError) as error:  # the last for an answer that is none of a hub's
         raise _sentence(spec, repository, error) from error
 
@@ -134,7 +136,7 @@ def _sentence(spec: ModelSpec, repository: str, error: Exception) -> DraftError:
             return ModelUnavailable(key, f"Hugging Face shows no repository {repository}.", hint)
         case RevisionNotFoundError():
             said = f"{repository} has no such revision, or no longer."
-            return ModelUnavailable(key, said, f"The revisions there are: {page}/commits/main")
+            return ModelUnavailable(key, said, f"Name one of {page}/commits/main with --revision.")
         case EntryNotFoundError() if not isinstance(error, LocalEntryNotFoundError):
             return ModelUnavailable(key, f"{repository} no longer has a file that it lists.", "Try again later.")
         case GatedRepoError() | HfHubHTTPError() if isinstance(error, GatedRepoError) or status in (401, 403):

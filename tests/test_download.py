@@ -1,6 +1,7 @@
 """A checkpoint comes from a hub into Hugging Face's cache: what is asked for, what is resumed, what is refused."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from pipeline.download import DownloadEvent, DownloadFinished, DownloadProgress,
 from pipeline.errors import InvalidRequest, ModelUnavailable, WriteFailed
 from pipeline.gpu.loading import find_checkpoint
 from pipeline.gpu.revisions import LOCK, recorded_revision
-from pipeline.plan.catalog import LTX_2B, LTX_2B_DISTILLED, MINIATURE
+from pipeline.plan.catalog import CATALOG, LTX_2B, LTX_2B_DISTILLED, MINIATURE
 from pipeline.plan.spec import ModelSpec
-from pipeline.repository import RemoteFile, list_files
+from pipeline.repository import RemoteFile, is_wanted, list_files
 from pipeline.weights import find_absent_weights
 from tests.fake_hub import COMMIT, UNWANTED, Asked, FakeHub
 from tests.tiny import of
@@ -66,6 +67,17 @@ def test_only_what_is_opened_is_asked_for(fake_hub: FakeHub, tmp_path: Path) -> 
     assert not {asked.name for asked in fake_hub.asked} & UNWANTED.keys()
     assert not list(tmp_path.rglob("*evil*"))
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".bin", ".py", ".ckpt", ".incomplete")]
+
+
+@pytest.mark.parametrize("spec", [spec for spec in CATALOG.values() if spec.repository], ids=lambda spec: spec.key)
+def test_the_folders_wanted_are_those_of_the_catalog_s_networks(spec: ModelSpec) -> None:
+    shard = "diffusion_pytorch_model-00001-of-00003.safetensors"
+    replaced = {"transformer", "vae"} if spec.transformer_file else set()
+    folders = ("text_encoder", "text_encoder_2", "transformer", "transformer_2", "vae", "image_encoder")
+    assert {name for name in folders if is_wanted(spec, f"{name}/config.json")} == set(spec.networks)
+    assert {name for name in folders if is_wanted(spec, f"{name}/{shard}")} == set(spec.networks) - replaced
+    assert is_wanted(spec, "tokenizer/spiece.model")
+    assert is_wanted(spec, "scheduler/scheduler_config.json")
 
 
 def test_progress_is_told_in_bytes_of_the_whole() -> None:
@@ -189,21 +201,24 @@ def test_two_downloads_do_not_mix_their_bytes() -> None:
 
 
 # Revisions ----------------------------------------------------------------------------------------------------------
-def test_the_revision_is_recorded_and_kept(fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_revision_is_recorded_and_kept(fake_hub: FakeHub) -> None:
     fetch()
     assert recorded_revision(LTX_2B) == COMMIT
-    fake_hub.commit = "d" * 40
-    assert "has no such revision" in refusal()
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert find_checkpoint(LTX_2B).folder.name == COMMIT
+    fake_hub.commit = "d" * 40  # and nobody knows the one before any more
+    (end,) = fetch()
+    assert (Path(end.folder).name, end.received_bytes) == (COMMIT, 0)
+    assert recorded_revision(LTX_2B) == find_checkpoint(LTX_2B).folder.name == COMMIT
+    shutil.rmtree(Path(end.folder) / "vae")
+    assert "has no such revision, or no longer" in refusal()
 
 
 def test_a_revision_that_is_asked_for_is_used_from_then_on(fake_hub: FakeHub) -> None:
     fetch()
     fake_hub.commit, before = "d" * 40, len(fake_hub.fetched())
-    fetch(revision=fake_hub.commit)
+    end = fetch(revision=fake_hub.commit)[-1]
     assert recorded_revision(LTX_2B) == fake_hub.commit
     assert find_checkpoint(LTX_2B).folder.name == fake_hub.commit
+    assert end.received_bytes == 0
     assert len(fake_hub.fetched()) == before  # the same content under another commit
 
 

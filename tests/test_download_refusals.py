@@ -89,7 +89,7 @@ def test_a_file_that_is_refused(fake_hub: FakeHub, name: str, answer: int | str,
 
 
 def test_a_revision_that_does_not_exist() -> None:
-    assert "The revisions there are: http" in refusal(revision="no-such-branch")
+    assert "/commits/main with --revision." in refusal(revision="no-such-branch")
 
 
 def test_a_repository_that_is_no_checkpoint(fake_hub: FakeHub) -> None:
@@ -239,6 +239,13 @@ def test_a_file_that_was_damaged_here_is_told_and_comes_again(
     assert f"{VAE} is damaged" in caplog.text
     assert [asked.name for asked in fake_hub.fetched()] == [VAE]
     assert (folder / VAE).read_bytes() == content
+
+
+def test_a_link_that_leads_nowhere_is_mended(fake_hub: FakeHub) -> None:
+    folder = download(LTX_2B, lambda _: None)
+    (folder / VAE).resolve().unlink()
+    fetch()
+    assert (folder / VAE).read_bytes() == fake_hub.files[REPOSITORY][VAE]
 
 
 def test_a_record_that_cannot_be_read_is_not_written_over() -> None:
