@@ -1,4 +1,4 @@
-"""The command line: `python -m pipeline draft "a red ball moves left over snow"`, `… plan "…"`, `… doctor`.
+"""The command line: `python -m pipeline draft "a red ball moves over snow"`, `… plan "…"`, `… doctor`, `… download`.
 
 Exit codes: 0 done, 1 failed with finished parts kept, 2 bad request, 3 does not fit, 130 stopped, finished chunks kept.
 """
@@ -10,7 +10,9 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pipeline
@@ -32,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "doctor":
             return _examine(options)
+        if options.command == "download":
+            return _download(options)
         decided = pipeline.plan(_request(options), options.drafts, suppose=options.command == "plan")
         if options.command == "plan":
             print(json.dumps(plan_as_json(decided), ensure_ascii=False) if options.json else plan_as_text(decided))
@@ -74,11 +78,20 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("doctor", help=text, description=text)
     command.add_argument("--quick", action="store_true", help="measure nothing")
     _add_folder(command)
+    text = "bring a model's weights into Hugging Face's cache; interrupted, it goes on the next time"
+    command = commands.add_parser("download", help=text, description=text)
+    command.add_argument("model", metavar="MODEL", help=f"one of {', '.join(CATALOG)}")
+    command.add_argument("--revision", metavar="COMMIT", help="use this one from now on")
+    _add_json(command)
     return parser
 
 
 def _add_folder(command: argparse.ArgumentParser) -> None:
     command.add_argument("--drafts", type=Path, default=Path("drafts"), help="folder of all drafts")
+    _add_json(command)
+
+
+def _add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="for machines: one JSON value, or one a line")
 
 
@@ -114,6 +127,43 @@ def _examine(options: argparse.Namespace) -> int:
     report = examine(options.drafts, measure=not options.quick)
     print(json.dumps(report.to_json(), ensure_ascii=False) if options.json else report.to_text())
     return FAILED if report.problems else DONE
+
+
+def _download(options: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from pipeline.download import DownloadEvent, DownloadFinished, DownloadProgress, DownloadStarted, download
+
+    spec = find_model(options.model)
+    new_bar = partial(tqdm, unit="B", unit_scale=True, file=sys.stderr, dynamic_ncols=True)
+    with ExitStack() as stack:
+        bar = tqdm(disable=True)
+
+        def show(event: DownloadEvent) -> None:
+            nonlocal bar
+            if options.json:
+                print(json.dumps({"event": type(event).__name__} | asdict(event), ensure_ascii=False), flush=True)
+                return
+            match event:
+                case DownloadStarted(title=title, licence=licence, done_bytes=done, total_bytes=total):
+                    print(f"{title}, licence: {licence}", file=sys.stderr)
+                    bar = stack.enter_context(new_bar(total=total, initial=done))
+                case DownloadProgress():
+                    bar.set_description(event.file, refresh=False)
+                    bar.update(event.done_bytes - bar.n)
+                case DownloadFinished(received_bytes=0):
+                    said = f"{spec.title} is here already" if spec.repository else f"{spec.title} ships with Rushes"
+                    print(f"{said}; there is nothing to download.", file=sys.stderr)
+
+        try:
+            folder = download(spec, show, revision=options.revision)
+        except KeyboardInterrupt:
+            bar.close()
+            print("Stopped; what came is kept, and the same command goes on from there.", file=sys.stderr)
+            return STOPPED
+    if not options.json:
+        print(folder)
+    return DONE
 
 
 def _complain(error: DraftError, *, as_json: bool) -> None:

@@ -4,11 +4,13 @@
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
 
+from pipeline.gpu.revisions import recorded_revision
 from pipeline.plan.spec import Component, ModelSpec
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -24,29 +26,45 @@ class AbsentWeights:
     commands: tuple[str, ...]
 
 
-def find_absent_weights(spec: ModelSpec) -> AbsentWeights:
-    """What has to be downloaded before a model can run; nothing where all is here."""
-    folder = _folder(spec)
+def find_absent_weights(spec: ModelSpec, commits: Mapping[str, str] | None = None) -> AbsentWeights:
+    """What has to be downloaded before a model can run; nothing where all is here.
+
+    Args:
+        spec: a catalog entry.
+        commits: the revision of each of its repositories to look for; else the one that is used here.
+
+    Raises:
+        ModelUnavailable: when the record of revisions cannot be read.
+    """
+    commits = commits or _commits(spec)
+    folder = _folder(spec, commits.get(spec.repository))
     in_file = (Component.TRANSFORMER, Component.VAE) if spec.transformer_file else ()
     absent = [part for part in spec.networks if part not in in_file and not (folder and _is_whole(folder / part))]
-    commands = []
-    if absent:
-        commands.append(f"hf download {spec.repository}" if spec.repository else "git checkout -- assets")
-    if spec.transformer_file and not isinstance(try_to_load_from_cache(*spec.transformer_file), str):
-        absent += in_file
-        commands.append(f"hf download {' '.join(spec.transformer_file)}")
+    if spec.transformer_file:
+        repository, file = spec.transformer_file
+        if not isinstance(try_to_load_from_cache(repository, file, revision=commits.get(repository)), str):
+            absent += in_file
+    command = f"python -m pipeline download {spec.key}" if spec.repository else "git checkout -- assets"
     return AbsentWeights(
         components=tuple(absent),
         download_bytes=sum(BYTES_PER_WEIGHT * spec.networks[part].parameters for part in absent),
-        commands=tuple(commands),
+        commands=(command,) if absent else (),
     )
 
 
-def _folder(spec: ModelSpec) -> Path | None:
+def _commits(spec: ModelSpec) -> dict[str, str]:
+    """Of a checkpoint's repositories, as far as they are decided."""
+    known = {spec.repository: spec.revision or recorded_revision(spec)} if spec.repository else {}
+    if spec.transformer_file:
+        known[spec.transformer_file[0]] = recorded_revision(spec, spec.transformer_file[0])
+    return {repository: commit for repository, commit in known.items() if commit}
+
+
+def _folder(spec: ModelSpec, commit: str | None) -> Path | None:
     """Of a checkpoint in diffusers' layout."""
     if not spec.repository:
         return ASSETS / spec.key
-    index = try_to_load_from_cache(spec.repository, "model_index.json", revision=spec.revision)
+    index = try_to_load_from_cache(spec.repository, "model_index.json", revision=commit)
     return Path(index).parent if isinstance(index, str) else None
 
 

@@ -1,10 +1,10 @@
 """What every test may use: requests, devices and profiles to change one value of. No test reaches the network."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is first imported
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -12,12 +12,15 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import pytest
 
 from pipeline.plan.alternatives import plan_draft
-from pipeline.plan.catalog import MINIATURE
+from pipeline.plan.catalog import LTX_2B, MINIATURE
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.request import GenerationRequest, Shot
 from pipeline.plan.spec import VideoShape
+
+if TYPE_CHECKING:
+    from tests.fake_hub import FakeHub
 
 RequestMaker = Callable[..., GenerationRequest]
 DeviceMaker = Callable[..., Device]
@@ -128,3 +131,32 @@ def tiny(tiny_assets: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(loading, "ASSETS", tiny_assets)
     return tiny_assets / MINIATURE.key
+
+
+@pytest.fixture
+def fake_hub(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["FakeHub"]:
+    """A hub on this machine that huggingface_hub asks instead of Hugging Face, and an empty cache.
+
+    It has the tiny checkpoint in LTX-Video's place, among files that nobody should fetch.
+    """
+    from huggingface_hub import close_session, constants
+
+    from tests.fake_hub import UNWANTED, FakeHub
+
+    with FakeHub().open() as hub:
+        hub.add(LTX_2B.repository, tiny)
+        hub.files[LTX_2B.repository] |= UNWANTED
+        for name, value in {
+            "HF_HUB_OFFLINE": False,
+            "ENDPOINT": hub.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": hub.url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_CACHE": str(tmp_path / "hub"),
+            "HF_TOKEN_PATH": str(tmp_path / "token"),
+            "HF_HUB_DISABLE_XET": True,  # plain HTTP
+            "DOWNLOAD_CHUNK_SIZE": 1024,  # of some kilobytes, where the real one is of ten megabytes
+        }.items():
+            monkeypatch.setattr(constants, name, value)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        close_session()  # of whoever asked before
+        yield hub
+        close_session()

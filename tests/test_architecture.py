@@ -31,13 +31,13 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.gpu.revisions",
         "pipeline.gpu.attention",
         "pipeline.gpu.access",
-        "pipeline.weights",
         "pipeline.prompt.cache",
         "pipeline.video.*",
         "pipeline.drafts.*",
     ),
-    ("pipeline.gpu.quantization", "pipeline.gpu.rates", "pipeline.prompt.encoding"),
-    ("pipeline.gpu.loading",),
+    ("pipeline.gpu.quantization", "pipeline.gpu.rates", "pipeline.prompt.encoding", "pipeline.weights"),
+    ("pipeline.gpu.loading", "pipeline.repository"),
+    ("pipeline.download",),
     ("pipeline.models.base",),
     ("pipeline.models.*",),
     ("pipeline.models",),
@@ -97,9 +97,10 @@ def test_gradio_is_known_to_the_studio_and_the_composition_root_only() -> None:
 
 
 MODEL_LIBRARIES = {"torch", "diffusers", "transformers"}
+LIGHT = re.compile(r"pipeline\.(plan\.|drafts\.|(events|errors|weights|repository|download)$)")
 
 
-@pytest.mark.parametrize("module", [m for m in HOUSE if re.match(r"pipeline\.(plan\.|events$|errors$|drafts\.)", m)])
+@pytest.mark.parametrize("module", [module for module in HOUSE if LIGHT.match(module)])
 def test_what_is_decided_and_kept_knows_no_model_library(module: str) -> None:
     assert not MODEL_LIBRARIES & tops(imports(module, lazy=True))
 

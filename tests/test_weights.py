@@ -8,6 +8,7 @@ import huggingface_hub
 import pytest
 
 from pipeline import weights
+from pipeline.gpu.revisions import LOCK
 from pipeline.plan.catalog import CATALOG, LTX_2B, LTX_2B_DISTILLED, MINIATURE
 from pipeline.plan.spec import Component, ModelSpec
 from pipeline.weights import find_absent_weights
@@ -51,7 +52,7 @@ def test_without_any_download_everything_is_absent(spec: ModelSpec) -> None:
     absent = find_absent_weights(spec)
     assert set(absent.components) == set(spec.networks)
     assert absent.download_bytes == 2 * spec.parameters
-    assert absent.commands[0] == f"hf download {spec.repository}"
+    assert absent.commands == (f"python -m pipeline download {spec.key}",)
 
 
 def test_the_miniature_is_here() -> None:
@@ -94,6 +95,14 @@ def test_a_transformer_from_a_file_of_its_own_is_looked_for_there(keep: Keeper) 
     repository, file = LTX_2B_DISTILLED.transformer_file
     absent = find_absent_weights(LTX_2B_DISTILLED)
     assert absent.components == (Component.TRANSFORMER, Component.VAE)
-    assert absent.commands == (f"hf download {repository} {file}",)
+    assert absent.commands == ("python -m pipeline download ltx-2b-distilled",)
     keep(repository, file)
     assert find_absent_weights(LTX_2B_DISTILLED).components == ()
+
+
+def test_the_recorded_revision_counts_and_not_where_the_branch_is_now(hub: Path, keep: Keeper) -> None:
+    keep(LTX_2B.repository, *files_of(LTX_2B))
+    (hub / "models--Lightricks--LTX-Video-0.9.5" / "refs" / "main").write_text("f" * 40)
+    assert set(find_absent_weights(LTX_2B).components) == set(LTX_2B.networks)
+    (hub / LOCK).write_text(json.dumps({LTX_2B.repository: REVISION}))
+    assert find_absent_weights(LTX_2B).components == ()

@@ -77,7 +77,7 @@ def find_checkpoint(spec: ModelSpec) -> Checkpoint:
         return check_folder(spec.key, ASSETS / spec.key, tuple(spec.networks))
     folder = find_snapshot(spec)
     checkpoint = check_folder(spec.key, folder, tuple(spec.networks))
-    record_revision(spec, folder)
+    record_revision(spec, folder.name)
     return checkpoint
 
 

@@ -28,18 +28,22 @@ def find_snapshot(spec: ModelSpec) -> Path:
     """
     revision = spec.revision or recorded_revision(spec)
     try:
-        return Path(snapshot_download(spec.repository, revision=revision, local_files_only=True))
+        index = "model_index.json"  # a repository holds more than Rushes downloads
+        return Path(snapshot_download(spec.repository, revision=revision, local_files_only=True, allow_patterns=index))
     except LocalEntryNotFoundError as error:
-        command = f"hf download {spec.repository}" + (f" --revision {revision}" if revision else "")
         said = f"{spec.title} is not on this machine" + (f" in revision {revision[:12]}." if revision else ".")
-        raise ModelUnavailable(spec.key, said, f"Get it with: {command}") from error
+        raise ModelUnavailable(spec.key, said, f"Get it with: python -m pipeline download {spec.key}") from error
 
 
-def recorded_revision(spec: ModelSpec) -> str | None:
-    """The commit that was first used here, if any. Raises ModelUnavailable when the record cannot be read."""
+def recorded_revision(spec: ModelSpec, repository: str | None = None) -> str | None:
+    """The commit of a repository (`spec.repository`) that was first used here, if any.
+
+    Raises:
+        ModelUnavailable: when the record cannot be read.
+    """
     path = _lock()
     try:
-        commit = json.loads(path.read_text(encoding="utf-8")).get(spec.repository)
+        commit = json.loads(path.read_text(encoding="utf-8")).get(repository or spec.repository)
         if commit is None or isinstance(commit, str):
             return commit
         reason = "a revision is no text"
@@ -52,18 +56,22 @@ def recorded_revision(spec: ModelSpec) -> str | None:
     )
 
 
-def record_revision(spec: ModelSpec, folder: Path) -> None:
-    """Remember the commit of a snapshot that was found whole, unless the catalog or the record already has one."""
-    if spec.revision or recorded_revision(spec):
+def record_revision(spec: ModelSpec, commit: str, repository: str | None = None, *, anew: bool = False) -> None:
+    """Remember the commit of a repository (`spec.repository`) that was found whole; the first one, unless `anew`.
+
+    What the catalog names is not recorded.
+    """
+    repository = repository or spec.repository
+    if (spec.revision and repository == spec.repository) or (recorded_revision(spec, repository) and not anew):
         return
     path = _lock()
     try:
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         temporary = path.with_suffix(f".tmp{os.getpid()}")
-        temporary.write_text(json.dumps(known | {spec.repository: folder.name}, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(known | {repository: commit}, indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)
     except OSError as error:  # a cache that is only read is used all the same
-        logger.warning("the revision of %s is not recorded: %s", spec.repository, error)
+        logger.warning("the revision of %s is not recorded: %s", repository, error)
 
 
 def _lock() -> Path:

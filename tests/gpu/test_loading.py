@@ -172,7 +172,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_model_that_was_never_downloaded_is_told_with_the_command() -> None:
     with pytest.raises(ModelUnavailable, match="not on this machine") as refusal:
         find_checkpoint(LTX_2B)
-    assert refusal.value.hint == "Get it with: hf download Lightricks/LTX-Video-0.9.5"
+    assert refusal.value.hint == "Get it with: python -m pipeline download ltx-2b"
 
 
 def test_a_model_in_the_cache_is_found_there(hub: Path, tiny: Path) -> None:

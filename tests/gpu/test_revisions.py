@@ -60,7 +60,7 @@ def test_where_only_another_revision_is_left_it_is_said_with_the_command(hub: Hu
     shutil.rmtree(hub.repository / "snapshots" / FIRST)
     with pytest.raises(ModelUnavailable, match="not on this machine in revision aaaaaaaaaaaa") as refusal:
         find_checkpoint(SPEC)
-    assert refusal.value.hint == f"Get it with: hf download somebody/something --revision {FIRST}"
+    assert refusal.value.hint == "Get it with: python -m pipeline download ltx-2b"  # which follows the record
 
 
 def test_what_the_catalog_pins_is_never_recorded(hub: Hub) -> None:

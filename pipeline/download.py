@@ -1,0 +1,293 @@
+"""Bring a checkpoint into Hugging Face's cache: told beforehand, continued where it stopped, checked when it is here.
+
+huggingface_hub starts a file from its first byte again when a process ended in the middle of it. Files of many
+gigabytes deserve better: the bytes that came wait beside their final place under `….incomplete`, and the next attempt
+asks for the rest only. Everything else, from the requests to the links in the cache, is huggingface_hub's own.
+"""
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Self, cast
+
+from filelock import FileLock, Timeout
+from huggingface_hub import constants, get_token, hf_hub_download, hf_hub_url, is_offline_mode
+from huggingface_hub.file_download import are_symlinks_supported, http_get
+from safetensors import SafetensorError, safe_open
+
+from pipeline.errors import DoesNotFit, InvalidRequest, ModelUnavailable, say_bytes
+from pipeline.gpu.revisions import find_snapshot, record_revision
+from pipeline.plan.spec import ModelSpec
+from pipeline.repository import RemoteFile, as_sentences, list_files, repository_folder
+from pipeline.weights import ASSETS, find_absent_weights
+
+logger = logging.getLogger(__name__)
+
+RESERVE_BYTES = 2**30  # of the cache's disk, for drafts and for everybody else
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadStarted:
+    """Everything is known and fits; `done_bytes` of `total_bytes` came with earlier attempts."""
+
+    model: str
+    title: str
+    licence: str
+    files: int
+    done_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadProgress:
+    """Bytes of the whole checkpoint; `file` is the one they come from now."""
+
+    file: str
+    done_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownloadFinished:
+    """The checkpoint is here, whole and checked; `received_bytes` is 0 where it already was."""
+
+    model: str
+    folder: str
+    received_bytes: int
+    total_bytes: int
+
+
+DownloadEvent = DownloadStarted | DownloadProgress | DownloadFinished
+Tell = Callable[[DownloadEvent], None]
+
+
+def download(spec: ModelSpec, tell: Tell, *, revision: str | None = None) -> Path:
+    """Bring what is missing of a checkpoint; `tell` hears how far it is. Interrupted, it goes on the next time.
+
+    Args:
+        spec: a catalog entry.
+        tell: called in this thread, about every ten megabytes.
+        revision: of `spec.repository`, to use from now on; a commit, branch or tag. Without one the catalog's, else
+            the recorded one, else what `main` points to, which is recorded once everything is here.
+
+    Returns:
+        The checkpoint's folder.
+
+    Raises:
+        InvalidRequest: when `revision` is not the one the catalog names.
+        DoesNotFit: when the disk is too small, before anything is downloaded.
+        ModelUnavailable: when something is not to be had, or came damaged; then it was deleted.
+        WriteFailed: when the disk is full or cannot be written.
+    """
+    if revision and spec.revision and revision != spec.revision:
+        raise InvalidRequest("revision", f"Rushes knows {spec.title} as of {spec.revision}.", "Leave --revision out.")
+    asked = replace(spec, revision=revision) if revision else spec
+    if not spec.repository or is_offline_mode():
+        return _use_what_is_here(asked, tell)
+    try:
+        files = list_files(asked)
+    except ModelUnavailable:
+        if find_absent_weights(asked).components:
+            raise
+        return _use_what_is_here(asked, tell)  # nobody answers, and nobody has to
+    commits = {file.repository: file.commit for file in files}
+    total = sum(file.size_bytes for file in files)
+    with as_sentences(spec, spec.repository):
+        missing = [file for file in files if not _is_here(file)]
+    here = total - sum(file.size_bytes - _came(file) for file in missing)
+    if missing:
+        _check_disk(spec, total - here)
+        start = DownloadStarted(
+            model=spec.key,
+            title=spec.title,
+            licence=spec.licence,
+            files=len(missing),
+            done_bytes=here,
+            total_bytes=total,
+        )
+        with _claimed(spec, sorted(commits)):
+            tell(start)
+            _fetch_all(spec, missing, tell, total)
+    absent = find_absent_weights(spec, commits).components
+    if absent:
+        raise ModelUnavailable(spec.key, f"{spec.repository} holds no whole {absent[0]}.", "Choose another model.")
+    for repository, commit in commits.items():
+        record_revision(spec, commit, repository, anew=bool(revision) and repository == spec.repository)
+    finished = DownloadFinished(
+        model=spec.key, folder=str(files[0].snapshot), received_bytes=total - here, total_bytes=total
+    )
+    tell(finished)
+    return files[0].snapshot
+
+
+def _use_what_is_here(spec: ModelSpec, tell: Tell) -> Path:
+    """Without a word to anybody: what ships with Rushes, or what the cache holds while there is no network."""
+    absent = find_absent_weights(spec)
+    if absent.components:
+        said = f"{spec.title} is not whole on this machine: its {absent.components[0]} is missing."
+        if not spec.repository:
+            raise ModelUnavailable(spec.key, said, f"Get it with: {' && '.join(absent.commands)}")
+        raise ModelUnavailable(spec.key, f"{said} Nothing is downloaded while HF_HUB_OFFLINE is set.", "Unset it.")
+    folder = find_snapshot(spec) if spec.repository else ASSETS / spec.key
+    weights = sorted(folder.glob("*/*.safetensors"))
+    for path in weights:
+        reason = _damage(path)
+        if reason:
+            raise ModelUnavailable(spec.key, f"{path} is damaged: {reason}.", "Delete it, and get it again online.")
+    total = sum(path.stat().st_size for path in weights)
+    tell(DownloadFinished(model=spec.key, folder=str(folder), received_bytes=0, total_bytes=total))
+    return folder
+
+
+def _is_here(file: RemoteFile) -> bool:
+    """Whether a file came whole already; what is there and is not that file is deleted."""
+    path = file.snapshot / file.name
+    if not path.exists():
+        return False
+    reason = f"it has {_size(path)} of {file.size_bytes} bytes" if _size(path) != file.size_bytes else _damage(path)
+    if reason:
+        logger.warning("%s is damaged (%s) and is downloaded again.", path, reason)
+        path.resolve().unlink()
+        path.unlink(missing_ok=True)
+    return not reason
+
+
+def _unfinished(file: RemoteFile) -> Path:
+    """Where the bytes of a file wait for the rest of it."""
+    return file.blob.with_name(f"{file.digest}.incomplete")
+
+
+def _came(file: RemoteFile) -> int:
+    """Bytes of a missing file that are in the cache: its beginning, or all of it under another commit."""
+    held = max(_size(file.blob), _size(_unfinished(file)))
+    return held if held <= file.size_bytes else 0
+
+
+def _size(path: Path) -> int:
+    """In bytes; 0 where there is no file."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def _damage(path: Path) -> str:
+    """Why a safetensors file cannot be one; empty for a good one and for every other file. Reads its header only."""
+    if path.suffix != ".safetensors":
+        return ""
+    try:
+        with safe_open(path, framework="np") as weights:
+            weights.keys()
+    except (SafetensorError, OSError, ValueError) as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
+def _check_disk(spec: ModelSpec, need_bytes: int) -> None:
+    folder = Path(constants.HF_HUB_CACHE).absolute()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if need_bytes > free - RESERVE_BYTES:
+        raise DoesNotFit(
+            f"download of {spec.title}",
+            need_bytes,
+            max(free - RESERVE_BYTES, 0),
+            f"{folder} has {say_bytes(free)} free, of which {say_bytes(RESERVE_BYTES)} stay free: "
+            "free some disk, or let HF_HOME name a folder on a larger one.",
+            where="disk",
+        )
+
+
+@contextmanager
+def _claimed(spec: ModelSpec, repositories: list[str]) -> Iterator[None]:
+    """Two programs that continue the same file would mix their bytes."""
+    with ExitStack() as stack:
+        for repository in repositories:
+            folder = repository_folder(repository)
+            lock = FileLock(folder.parent / ".locks" / folder.name / "rushes.lock", timeout=0)
+            with as_sentences(spec, repository):
+                Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    stack.enter_context(lock)
+                except Timeout as error:
+                    said = f"Another Rushes is downloading {repository}."
+                    raise ModelUnavailable(spec.key, said, "Wait for it, or stop it.") from error
+        yield
+
+
+def _fetch_all(spec: ModelSpec, files: list[RemoteFile], tell: Tell, total_bytes: int) -> None:
+    done = total_bytes - sum(file.size_bytes for file in files)
+    for file in files:
+
+        def hear(count: int, file: RemoteFile = file, before: int = done) -> None:
+            tell(DownloadProgress(file=file.name, done_bytes=before + count, total_bytes=total_bytes))
+
+        with as_sentences(spec, file.repository):
+            _fetch(spec, file, hear)
+        done += file.size_bytes
+        hear(file.size_bytes)
+
+
+def _fetch(spec: ModelSpec, file: RemoteFile, hear: Callable[[int], None]) -> None:
+    """Bring one file, from where the last attempt stopped, and put it into the cache when it is what it should be."""
+    waiting = _unfinished(file)
+    place = file.blob if are_symlinks_supported(constants.HF_HUB_CACHE) else file.snapshot / file.name
+    if not file.blob.exists():
+        for folder in (waiting.parent, place.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        if _size(waiting) > file.size_bytes:
+            waiting.unlink()
+        if _size(waiting) < file.size_bytes or not waiting.exists():
+            token = get_token()
+            with waiting.open("ab") as stream:
+                http_get(
+                    hf_hub_url(file.repository, file.name, revision=file.commit),
+                    stream,
+                    resume_size=_size(waiting),
+                    headers={"authorization": f"Bearer {token}"} if token else {},
+                    displayed_filename=file.name,
+                    tqdm_class=cast(Any, partial(_Meter, hear)),
+                )
+        reason = "it is not what the repository lists" if _digest(waiting, file) != file.digest else _damage(waiting)
+        if reason:
+            waiting.unlink()
+            raise _came_damaged(spec, file, reason)
+        waiting.replace(place)
+    hf_hub_download(file.repository, file.name, revision=file.commit)  # finds it here, and links it
+    if not _is_here(file):
+        raise _came_damaged(spec, file, "it is not what the repository lists")
+
+
+def _came_damaged(spec: ModelSpec, file: RemoteFile, reason: str) -> ModelUnavailable:
+    said = f"{file.name} of {file.repository} came damaged and was deleted: {reason}."
+    return ModelUnavailable(spec.key, said, "Run the same command again.")
+
+
+def _digest(path: Path, file: RemoteFile) -> str:
+    """Of a file on disk, by the rule that `file.digest` was made with."""
+    if len(file.digest) == hashlib.sha256().digest_size * 2:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+class _Meter:
+    """Stands where huggingface_hub would have a progress bar."""
+
+    def __init__(self, hear: Callable[[int], None], *, initial: int = 0, **_: object) -> None:
+        self.hear, self.bytes = hear, initial
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, count: int) -> None:
+        """More bytes came; negative where the server began anew."""
+        self.bytes += count
+        self.hear(self.bytes)
