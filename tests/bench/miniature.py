@@ -60,7 +60,8 @@ def make_clip(model: LTXModel, sentence: str, seed: int) -> NDArray[np.uint8]:
     sampling = Sampling(
         shape=wanted.shape, steps=wanted.steps, guidance=wanted.guidance, positive=positive, negative=negative
     )
-    return model.decode(model.denoise(plan.chunks[0], sampling, tail=None, on_step=lambda *_: None))
+    latents = model.denoise(plan.chunks[0], sampling, tail=None, on_step=lambda *_: None)
+    return model.open_decoder(tile_pixels=None).push(latents)
 
 
 def pairs(count: int) -> list[tuple[Words, str, int]]:
