@@ -125,7 +125,7 @@ class WanDecoder:
             down, across = (
                 span.weights(ratio, TILE_OVERLAP_PIXELS).to(latent.device) for span in (stream.rows, stream.columns)
             )
-            part = part.clamp_(-1, 1) * down[:, None] * across
+            part *= down[:, None] * across
             rows, columns = (slice(span.start * ratio, span.stop * ratio) for span in (stream.rows, stream.columns))
             canvas[:, :, rows, columns] += part
         assert canvas is not None
