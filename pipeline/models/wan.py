@@ -98,7 +98,7 @@ class WanModel:
 
         Where the overlap is repainted it is Euler's, which knows no past: UniPC, the checkpoints' own, corrects each
         step by the one before and would pull what is painted back. Elsewhere UniPC: of second order, and it is what
-        the settings of the card were chosen with.
+        the model card's settings were chosen with.
         """
         spec, where = self.spec, torch_device(self.device)
         if spec.tail is Tail.REPAINT:

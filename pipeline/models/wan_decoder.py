@@ -22,7 +22,7 @@ from pipeline.video.pixels import to_pixels
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Latents [start, stop) of a side that a tile covers, the first and last `overlap` of them shared with others."""
+    """Latents [start, stop) that a tile covers of a side of `total`."""
 
     start: int
     stop: int

@@ -13,6 +13,7 @@ from pipeline.errors import StopRequested
 from pipeline.gpu.residency import on_device
 from pipeline.models import open_model
 from pipeline.models import wan as wan_module
+from pipeline.models import wan_decoder as decoder_module
 from pipeline.models.base import Sampling
 from pipeline.models.wan import WanModel, second_guidance
 from pipeline.plan.catalog import WAN_5B, WAN_A14B
@@ -245,6 +246,28 @@ def test_a_stop_leaves_nobody_on_the_device(
 )
 def test_one_number_guides_both_experts(spec: ModelSpec, first: float, second: float) -> None:
     assert second_guidance(spec, first) == second
+
+
+@BOTH
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+def test_half_precision_runs_and_keeps_the_tail_exactly(
+    model: WanModel, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+) -> None:
+    """As on a card, but on the processor: latents stay float32, weights and embeddings do not."""
+    for module in (wan_module, decoder_module):
+        monkeypatch.setattr(module, "torch_dtype", lambda _: dtype)
+    positive, negative = model.encode([SENTENCE, ""])
+    assert positive.embeds.dtype == dtype
+    shape, given = small_shape(model.spec), tail(model.spec)
+    sampling = Sampling(shape=shape, steps=STEPS, guidance=3.0, positive=positive, negative=negative)
+    seen = Seen(model)
+    made = model.denoise(chunk(overlap=2), sampling, tail=given, on_step=ignore)
+    assert {call["hidden_states"].dtype for call in seen.calls} == {dtype}
+    assert made.dtype == torch.float32
+    assert made.isfinite().all()
+    assert torch.equal(made[:, :, :2], given)
+    decoder = model.open_decoder(tile_pixels=None)
+    assert [len(decoder.push(part)) for part in made.split([2, 3], dim=2)] == [5, 12]
 
 
 @pytest.mark.gpu
