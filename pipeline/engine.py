@@ -115,7 +115,7 @@ class _Run:
         self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
         self.fader = Crossfader()
         self.encoded = False
-        self.tile_pixels = plan.memory.choices[Stage.DECODE].tile_pixels
+        self.decoder = model.open_decoder(tile_pixels=plan.memory.choices[Stage.DECODE].tile_pixels)
         self.stage_seconds = dict.fromkeys(Stage, 0.0)
         self.pieces: list[Path] = []
         self.frames = self.chunks = 0
@@ -169,7 +169,7 @@ class _Run:
         for piece in self.plan.slices:
             if piece.chunk == chunk.index:
                 start = time.monotonic()
-                frames = self.model.decode(self.timeline[:, :, piece.start : piece.stop], tile_pixels=self.tile_pixels)
+                frames = self.decoder.push(self.timeline[:, :, piece.start : piece.stop])
                 self._write(self.fader.push(frames[piece.skip :], fade=piece.fade, hold=piece.hold), chunk.index, start)
 
     def _denoise(self, chunk: Chunk) -> Tensor:

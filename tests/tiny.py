@@ -49,7 +49,7 @@ def make_tiny_checkpoint(folder: Path, *, timestep_conditioning: bool = False, s
         ).save_pretrained(folder / "transformer")
         text = T5Config(vocab_size=32, d_model=TEXT_WIDTH, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
         T5EncoderModel(text).save_pretrained(folder / "text_encoder")
-        _tokenizer().save_pretrained(folder / "tokenizer")
+        word_tokenizer().save_pretrained(folder / "tokenizer")
         FlowMatchEulerDiscreteScheduler(shift=1.0).save_pretrained(folder / "scheduler")
         (folder / "preview").mkdir()
         latent_map = {"weight": torch.randn(CHANNELS, 8 * 4 * 4 * 3), "bias": torch.full((8 * 4 * 4 * 3,), 0.5)}
@@ -89,7 +89,8 @@ def _vae(timestep_conditioning: bool) -> AutoencoderKLLTXVideo:
     return vae
 
 
-def _tokenizer() -> PreTrainedTokenizerFast:
+def word_tokenizer() -> PreTrainedTokenizerFast:
+    """Knows a dozen words, one token each, and ends each sentence with a token of its own."""
     vocabulary = {word: index for index, word in enumerate(("<pad>", "</s>", "<unk>", *WORDS))}
     words = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()

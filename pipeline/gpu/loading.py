@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel, SchedulerMixin
+from diffusers import (
+    AutoencoderKLLTXVideo,
+    AutoencoderKLWan,
+    LTXVideoTransformer3DModel,
+    SchedulerMixin,
+    WanTransformer3DModel,
+)
 from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
 from safetensors import SafetensorError, safe_open
 from torch import nn
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel, UMT5EncoderModel
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import ModelUnavailable
@@ -25,8 +31,11 @@ disable_progress_bar()  # of loading weights, in the middle of Rushes' own
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 CLASSES: dict[str, Any] = {
     "AutoencoderKLLTXVideo": AutoencoderKLLTXVideo,
+    "AutoencoderKLWan": AutoencoderKLWan,
     "LTXVideoTransformer3DModel": LTXVideoTransformer3DModel,
     "T5EncoderModel": T5EncoderModel,
+    "UMT5EncoderModel": UMT5EncoderModel,
+    "WanTransformer3DModel": WanTransformer3DModel,
 }
 """Component classes Rushes will instantiate. A folder that names another is refused, whatever it holds."""
 
@@ -50,10 +59,12 @@ class Checkpoint:
             module.register_module("encoder", None)
         return module
 
-    def scheduler(self) -> SchedulerMixin:
-        """The sampler the checkpoint ships with."""
+    def scheduler(
+        self, kind: type[SchedulerMixin] = FlowMatchEulerDiscreteScheduler, **settings: object
+    ) -> SchedulerMixin:
+        """A sampler of `kind` as the checkpoint sets it, except for what `settings` say."""
         with _refusals(self.model, self.folder / "scheduler"):
-            return FlowMatchEulerDiscreteScheduler.from_pretrained(self.folder / "scheduler")
+            return kind.from_pretrained(self.folder / "scheduler", **settings)
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer that goes with the text encoder."""

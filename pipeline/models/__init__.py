@@ -20,4 +20,6 @@ def open_model(spec: ModelSpec, device: Device) -> "VideoModel":
 
             return LTXModel(spec, device)
         case Family.WAN:
-            raise ModelUnavailable(spec.key, f"{spec.title} can be planned, but this version cannot run it yet.")
+            from pipeline.models.wan import WanModel
+
+            return WanModel(spec, device)

@@ -31,6 +31,22 @@ class Sampling:
     negative: PromptEmbeds | None
 
 
+class Decoder(Protocol):
+    """Turns the slices of one draft into frames, in the order of its timeline. May remember what came before."""
+
+    def push(self, latents: Tensor) -> Frames:
+        """Frames of the next slice, on the CPU; the VAE is on the device for this call only.
+
+        Where the decoder is causal (`ModelSpec.causal_decoder`), slices share nothing and only a draft's very first
+        latent stands for a single frame; otherwise the first latent of every slice does. After an error a decoder is
+        of no more use.
+
+        Args:
+            latents: normalised, [1, C, F, h, w].
+        """
+        ...
+
+
 class VideoModel(Protocol):
     """A checkpoint that can be asked for embeddings, latents and frames. Each call brings in what it needs."""
 
@@ -56,11 +72,8 @@ class VideoModel(Protocol):
         """
         ...
 
-    def decode(self, latents: Tensor, *, tile_pixels: int | None) -> Frames:
-        """Frames of a window of normalised latents [1, C, F, h, w]; 8 (F - 1) + 1 of them on LTX's grid.
-
-        Decoded in tiles of `tile_pixels` a side, where given, which are blended where they meet.
-        """
+    def open_decoder(self, *, tile_pixels: int | None) -> Decoder:
+        """For the slices of one draft; in tiles of `tile_pixels` a side, where given, blended where they meet."""
         ...
 
     def preview(self, latents: Tensor) -> Frames | None:

@@ -1,6 +1,7 @@
 """LTX-Video and everything built like it, the miniature included, through diffusers' `LTXConditionPipeline`."""
 
 import logging
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -13,12 +14,13 @@ from torch import Tensor, nn
 
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import on_device, torch_device, torch_dtype
-from pipeline.models.base import Frames, OnStep, Sampling
+from pipeline.models.base import Decoder, Frames, OnStep, Sampling
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
 from pipeline.plan.memory import TILE_OVERLAP_PIXELS, Stage
 from pipeline.plan.spec import Component, ModelSpec, SigmaSchedule
 from pipeline.prompt.cache import PromptEmbeds
+from pipeline.video.pixels import to_pixels
 from pipeline.video.preview import LatentMap
 
 # The pipeline hands its timesteps to the scheduler, which then warns at every chunk that it may shift the sigmas; LTX's
@@ -152,27 +154,9 @@ class LTXModel:
             )[0]
         return latents.float().cpu().contiguous()
 
-    def decode(self, latents: Tensor, *, tile_pixels: int | None) -> Frames:
-        """Frames [F, H, W, 3] of one window, whole or in tiles."""
-        with on_device(lambda: self._keep(Component.VAE), Stage.DECODE, self.device) as module, torch.no_grad():
-            vae: AutoencoderKLLTXVideo = module
-            if tile_pixels is None:
-                vae.disable_tiling()
-            else:
-                stride = tile_pixels - TILE_OVERLAP_PIXELS
-                vae.enable_tiling(tile_pixels, tile_pixels, None, stride, stride)
-            dtype = torch_dtype(self.device)
-            normalised = latents.to(torch_device(self.device), torch.float32)
-            mean, std = (buffer.view(1, -1, 1, 1, 1).to(normalised) for buffer in (vae.latents_mean, vae.latents_std))
-            values = normalised * std / vae.config.scaling_factor + mean
-            timestep = None
-            if vae.config.timestep_conditioning:
-                noise = torch.randn(values.shape, generator=torch.Generator("cpu").manual_seed(0)).to(values)
-                values = (1 - DECODE_NOISE_SCALE) * values + DECODE_NOISE_SCALE * noise
-                timestep = torch.tensor([DECODE_TIMESTEP], device=values.device, dtype=dtype)
-            video = vae.decode(values.to(dtype), timestep, return_dict=False)[0][0]
-            pixels = video.float().clamp_(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)
-            return np.ascontiguousarray(pixels.permute(1, 2, 3, 0).cpu().numpy())
+    def open_decoder(self, *, tile_pixels: int | None) -> Decoder:
+        """One that remembers nothing, so that the same one could serve every draft."""
+        return WindowDecoder(lambda: self._keep(Component.VAE), self.device, tile_pixels)
 
     def preview(self, latents: Tensor) -> Frames | None:
         """Rough frames by the linear map fitted for this VAE, where the checkpoint has one."""
@@ -202,6 +186,33 @@ class LTXModel:
     @cached_property
     def _latent_map(self) -> LatentMap | None:
         return LatentMap.load(self.checkpoint.folder / "preview" / "latent_rgb.safetensors")
+
+
+class WindowDecoder:
+    """Decodes each slice by itself: LTX's decoder looks both ways in time, so there is nothing to remember."""
+
+    def __init__(self, load: Callable[[], nn.Module], device: Device, tile_pixels: int | None) -> None:
+        self._load, self._device, self._tile_pixels = load, device, tile_pixels
+
+    def push(self, latents: Tensor) -> Frames:
+        """Frames [8 (F - 1) + 1, H, W, 3] of one window, whole or in tiles."""
+        with on_device(self._load, Stage.DECODE, self._device) as module, torch.no_grad():
+            vae: AutoencoderKLLTXVideo = module
+            if self._tile_pixels is None:
+                vae.disable_tiling()
+            else:
+                stride = self._tile_pixels - TILE_OVERLAP_PIXELS
+                vae.enable_tiling(self._tile_pixels, self._tile_pixels, None, stride, stride)
+            dtype = torch_dtype(self._device)
+            normalised = latents.to(torch_device(self._device), torch.float32)
+            mean, std = (buffer.view(1, -1, 1, 1, 1).to(normalised) for buffer in (vae.latents_mean, vae.latents_std))
+            values = normalised * std / vae.config.scaling_factor + mean
+            timestep = None
+            if vae.config.timestep_conditioning:
+                noise = torch.randn(values.shape, generator=torch.Generator("cpu").manual_seed(0)).to(values)
+                values = (1 - DECODE_NOISE_SCALE) * values + DECODE_NOISE_SCALE * noise
+                timestep = torch.tensor([DECODE_TIMESTEP], device=values.device, dtype=dtype)
+            return to_pixels(vae.decode(values.to(dtype), timestep, return_dict=False)[0][0])
 
 
 def timesteps(spec: ModelSpec, steps: int) -> list[float]:

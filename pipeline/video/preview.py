@@ -15,7 +15,6 @@ from torch import Tensor
 from pipeline.events import Preview
 
 GRID_PIXELS = 4  # preview pixels a latent is drawn with, down and across
-FRAMES_PER_LATENT = 8
 FRAME_STEP = 2  # every second frame: half the bytes, still moving
 JPEG_QUALITY = 72
 LARGEST_STRIP_PIXELS = 65_000  # JPEG's own limit is 65,535 a side
@@ -25,16 +24,21 @@ LARGEST_STRIP_PIXELS = 65_000  # JPEG's own limit is 65,535 a side
 class LatentMap:
     """A linear map from one normalised latent to the pixels it stands for, fitted by training/package.py.
 
-    weight: [C, 8 * 4 * 4 * 3] and bias [8 * 4 * 4 * 3] float32, giving eight frames of 4x4 RGB in [0, 1]. The first
-    latent of a draft stands for one frame, the last of its eight.
+    weight: [C, n * 4 * 4 * 3] and bias [n * 4 * 4 * 3] float32, giving n frames of 4x4 RGB in [0, 1], as many as the
+    VAE makes of a latent: 8 for LTX, 4 for Wan. The first latent of a draft stands for one frame, the last of its n.
     """
 
     weight: Tensor
     bias: Tensor
 
+    @property
+    def stride(self) -> int:
+        """Frames that a latent stands for."""
+        return self.weight.shape[1] // (GRID_PIXELS * GRID_PIXELS * 3)
+
     @staticmethod
     def load(path: Path) -> "LatentMap | None":
-        """The map beside a checkpoint's weights; None when there is none that fits."""
+        """The map beside a checkpoint's weights; None when there is none."""
         try:
             tensors = load_file(path)
             return LatentMap(tensors["weight"], tensors["bias"])
@@ -42,15 +46,15 @@ class LatentMap:
             return None
 
     def draw(self, latents: Tensor) -> NDArray[np.uint8]:
-        """Frames [8 (F - 1) + 1, 4h, 4w, 3] of latents [1, C, F, h, w]."""
+        """Frames [n (F - 1) + 1, 4h, 4w, 3] of latents [1, C, F, h, w]."""
         _, channels, count, height, width = latents.shape
         tokens = latents[0].permute(1, 2, 3, 0).reshape(-1, channels).float()
         pixels = torch.addmm(self.bias.to(tokens), tokens, self.weight.to(tokens)).clamp_(0, 1).mul_(255)
-        blocks = pixels.to(torch.uint8).view(count, height, width, FRAMES_PER_LATENT, GRID_PIXELS, GRID_PIXELS, 3)
+        blocks = pixels.to(torch.uint8).view(count, height, width, self.stride, GRID_PIXELS, GRID_PIXELS, 3)
         frames = blocks.permute(0, 3, 1, 4, 2, 5, 6).reshape(
-            count * FRAMES_PER_LATENT, height * GRID_PIXELS, width * GRID_PIXELS, 3
+            count * self.stride, height * GRID_PIXELS, width * GRID_PIXELS, 3
         )
-        return frames[FRAMES_PER_LATENT - 1 :].cpu().numpy()
+        return frames[self.stride - 1 :].cpu().numpy()
 
 
 def to_strip(frames: NDArray[np.uint8]) -> Preview:

@@ -62,7 +62,7 @@ def make_clip(model: LTXModel, sentence: str, seed: int) -> NDArray[np.uint8]:
         shape=wanted.shape, steps=wanted.steps, guidance=wanted.guidance, positive=positive, negative=negative
     )
     latents = model.denoise(plan.chunks[0], sampling, tail=None, on_step=lambda *_: None)
-    return model.decode(latents, tile_pixels=None)
+    return model.open_decoder(tile_pixels=None).push(latents)
 
 
 def pairs(count: int, *, tuning: bool) -> list[tuple[Words, str, int]]:

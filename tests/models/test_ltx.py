@@ -190,7 +190,7 @@ def test_ltx_2b_s_schedule_runs_through_the_same_code(sampling: Sampling, make_d
 # Frames -------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("latents", [1, 2, 5])
 def test_a_window_decodes_to_one_frame_and_eight_for_each_further_latent(model: LTXModel, latents: int) -> None:
-    frames = model.decode(torch.zeros(1, CHANNELS, latents, ROWS, COLUMNS), tile_pixels=None)
+    frames = model.open_decoder(tile_pixels=None).push(torch.zeros(1, CHANNELS, latents, ROWS, COLUMNS))
     assert frames.shape == (8 * (latents - 1) + 1, SMALL.height, SMALL.width, 3)
     assert frames.dtype.name == "uint8"
     assert frames.flags.c_contiguous
@@ -202,7 +202,7 @@ def test_frames_are_what_the_vae_makes_of_the_latents_it_normalised(model: LTXMo
     mean, std = (getattr(vae, name).view(1, -1, 1, 1, 1) for name in ("latents_mean", "latents_std"))
     with torch.no_grad():
         expected = (vae.decode(raw).sample[0].clamp(-1, 1) + 1) * 127.5
-    made = torch.from_numpy(model.decode((raw - mean) / std, tile_pixels=None)).permute(3, 0, 1, 2)
+    made = torch.from_numpy(model.open_decoder(tile_pixels=None).push((raw - mean) / std)).permute(3, 0, 1, 2)
     assert (made - expected).abs().max() < 0.51
 
 
@@ -228,7 +228,8 @@ def test_a_decoder_that_takes_a_timestep_gets_it_with_its_noise(conditioned: LTX
     vae = conditioned._kept[Component.VAE]
     vae.decoder.register_forward_pre_hook(lambda _, given_now: given.append(given_now))  # type: ignore[union-attr]
     latents = torch.zeros(1, CHANNELS, 2, ROWS, COLUMNS)
-    one, again = conditioned.decode(latents, tile_pixels=None), conditioned.decode(latents, tile_pixels=None)
+    decoder = conditioned.open_decoder(tile_pixels=None)
+    one, again = decoder.push(latents), decoder.push(latents)
     assert one.shape[0] == 9
     assert (one == again).all()
     values, timestep = given[0][:2]
@@ -264,7 +265,7 @@ def test_half_precision_runs_and_keeps_the_tail_exactly(
     assert made.dtype == torch.float32
     assert made.isfinite().all()
     assert torch.equal(made[:, :, :2], TAIL)
-    assert model.decode(made, tile_pixels=None).shape[0] == 25
+    assert model.open_decoder(tile_pixels=None).push(made).shape[0] == 25
 
 
 @pytest.mark.gpu
@@ -276,7 +277,7 @@ def test_a_card_computes_in_bfloat16_and_keeps_no_weights(make_device: DeviceMak
     made = model.denoise(chunk(start=6, overlap=2), sampling, tail=TAIL, on_step=ignore)
     assert made.dtype == torch.float32
     assert torch.equal(made[:, :, :2], TAIL)
-    assert model.decode(made, tile_pixels=None).shape[0] == 25
+    assert model.open_decoder(tile_pixels=None).push(made).shape[0] == 25
     assert {p.device.type for module in model._kept.values() for p in module.parameters()} == {"cpu"}
 
 

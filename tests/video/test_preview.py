@@ -29,6 +29,11 @@ def test_a_latent_is_eight_frames_of_four_by_four_and_the_first_is_one(latent_ma
     assert latent_map.draw(torch.zeros(1, 2, 1, 3, 5)).shape == (1, 12, 20, 3)
 
 
+def test_a_map_of_four_frames_draws_four(latent_map: LatentMap) -> None:
+    half = LatentMap(latent_map.weight[:, : PIXELS // 2], latent_map.bias[: PIXELS // 2])
+    assert half.draw(torch.zeros(1, 2, 4, 3, 5)).shape == (13, 12, 20, 3)
+
+
 def test_a_latent_shows_where_and_when_it_stands(latent_map: LatentMap) -> None:
     latents = torch.zeros(1, 2, 3, 2, 2)
     latents[0, 0, 1, 0, 1] = 1  # second latent, upper right

@@ -1,0 +1,203 @@
+"""Wan2.2 on diffusers' transformer, samplers and VAE: TI2V-5B and the two experts of T2V-A14B.
+
+The denoising loop is Rushes' own, in a page: `WanPipeline` would pass one equal timestep per token to TI2V-5B, which
+more than doubles what is live, and it wants both experts at once. Where those do not matter the latents are the
+pipelines' own, bit for bit (tests/models/test_wan_pipelines.py).
+"""
+
+from contextlib import ExitStack
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from diffusers import WanPipeline
+from diffusers.schedulers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
+from torch import Tensor, nn
+
+from pipeline.gpu.loading import Checkpoint, find_checkpoint
+from pipeline.gpu.residency import on_device, torch_device, torch_dtype
+from pipeline.models.base import Decoder, Frames, OnStep, Sampling
+from pipeline.models.wan_decoder import WanDecoder
+from pipeline.plan.chunks import Chunk
+from pipeline.plan.device import Device
+from pipeline.plan.memory import Stage
+from pipeline.plan.spec import Component, ModelSpec, Tail
+from pipeline.prompt.cache import PromptEmbeds
+from pipeline.video.preview import LatentMap
+
+TRAINING_TIMESTEPS = 1000  # noise levels are told to the transformer as 0 to 1000
+
+
+class WanModel:
+    """One Wan checkpoint. Transformers and VAE stay in main memory between chunks, the encoder does not."""
+
+    def __init__(self, spec: ModelSpec, device: Device) -> None:
+        self.spec, self.device = spec, device
+        self.checkpoint: Checkpoint = find_checkpoint(spec)
+        self._kept: dict[Component, nn.Module] = {}
+
+    # Sentences -------------------------------------------------------------------------------------------------------
+    def encoder_fingerprint(self) -> str:
+        """Names the text encoder's weights."""
+        return self.checkpoint.fingerprint(Component.TEXT_ENCODER)
+
+    @torch.no_grad()
+    def encode(self, sentences: list[str]) -> list[PromptEmbeds]:
+        """Embeddings [1, 512, D] on the CPU, one a sentence."""
+        with on_device(lambda: self._load(Component.TEXT_ENCODER), Stage.ENCODE, self.device) as encoder:
+            pipe = WanPipeline(tokenizer=self.checkpoint.tokenizer(), text_encoder=encoder, vae=None, scheduler=None)
+            return [self._encode_one(pipe, sentence) for sentence in sentences]
+
+    def _encode_one(self, pipe: WanPipeline, sentence: str) -> PromptEmbeds:
+        """One at a time, so that a sentence's embedding never depends on what it is encoded with.
+
+        Wan's transformer sees no mask: it reads all 512 rows, and those without a token are zeros. The mask only says
+        how many rows a cache has to keep.
+        """
+        embeds, _ = pipe.encode_prompt(
+            sentence,
+            do_classifier_free_guidance=False,
+            max_sequence_length=self.spec.text_tokens,
+            device=torch_device(self.device),
+        )
+        embeds = embeds.cpu()
+        used = (embeds != 0).any(dim=-1)
+        return PromptEmbeds(embeds, used.flip(1).cummax(1).values.flip(1).long())  # up to the last that is not zero
+
+    # Latents ---------------------------------------------------------------------------------------------------------
+    @torch.no_grad()
+    def denoise(self, chunk: Chunk, sampling: Sampling, *, tail: Tensor | None, on_step: OnStep) -> Tensor:
+        """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, bit for bit."""
+        where, ratio = torch_device(self.device), self.spec.latent_pixels
+        scheduler = self._scheduler(sampling.steps)
+        size = chunk.latents, sampling.shape.height // ratio, sampling.shape.width // ratio
+        generator = torch.Generator("cpu").manual_seed(chunk.seed)
+        noise = torch.randn(1, self.spec.latent_channels, *size, generator=generator).to(where)
+        given = None if tail is None else tail.to(where, torch.float32)
+        texts = [self._on_device(text) for text in (sampling.positive, sampling.negative) if text]
+        latents, present = noise, None
+        with ExitStack() as visit:
+            for index, time in enumerate(scheduler.timesteps):
+                wanted, guidance = self._expert(float(time), sampling.guidance)
+                if wanted is not present:
+                    visit.close()  # the expert before leaves first
+                    load = partial(self._keep, wanted)
+                    transformer = visit.enter_context(on_device(load, Stage.DENOISE, self.device))
+                    present = wanted
+                flow = self._flow(transformer, latents, time, texts, guidance, given)
+                predicted = latents - scheduler.sigmas[index].to(where) * flow
+                latents = scheduler.step(flow, time, latents, return_dict=False)[0]
+                if given is not None and self.spec.tail is Tail.REPAINT:
+                    sigma = scheduler.sigmas[index + 1].to(where)
+                    latents[:, :, : chunk.overlap] = (1 - sigma) * given + sigma * noise[:, :, : chunk.overlap]
+                on_step(index + 1, partial(_begin_with, predicted, given))
+        return _begin_with(latents, given).cpu().contiguous()
+
+    def _scheduler(self, steps: int) -> Any:
+        """The sampler, set to its steps.
+
+        Where the overlap is repainted it is Euler's, which knows no past: UniPC, the checkpoints' own, corrects each
+        step by the one before and would pull what is painted back. Elsewhere UniPC: of second order, and it is what
+        the model card's settings were chosen with.
+        """
+        spec, where = self.spec, torch_device(self.device)
+        if spec.tail is Tail.REPAINT:
+            scheduler = FlowMatchEulerDiscreteScheduler(shift=spec.sigma_shift)
+            scheduler.set_timesteps(sigmas=[1 - step / steps for step in range(steps)], device=where)
+        else:
+            scheduler = self.checkpoint.scheduler(
+                UniPCMultistepScheduler,
+                prediction_type="flow_prediction",
+                use_flow_sigmas=True,
+                flow_shift=spec.sigma_shift,
+            )
+            scheduler.set_timesteps(steps, device=where)
+        scheduler.set_begin_index(0)
+        return scheduler
+
+    def _expert(self, time: float, guidance: float) -> tuple[Component, float]:
+        """Whose turn it is at a timestep, and its guidance."""
+        boundary = self.spec.expert_boundary
+        if boundary is None or time >= boundary * TRAINING_TIMESTEPS:
+            return Component.TRANSFORMER, guidance
+        return Component.TRANSFORMER_2, second_guidance(self.spec, guidance)
+
+    def _flow(
+        self,
+        transformer: nn.Module,
+        latents: Tensor,
+        time: Tensor,
+        texts: list[Tensor],
+        guidance: float,
+        given: Tensor | None,
+    ) -> Tensor:
+        """What to follow from noise to picture, [1, C, F, h, w] float32; `texts` is the sentence, and the negative one
+        where there is guidance, which takes a pass more."""
+        times = time.expand(1)
+        if given is not None and self.spec.tail is Tail.LATENTS:
+            latents = _begin_with(latents, given)
+            count = latents.shape[2]
+            area = latents[0, 0, 0].numel() * self.spec.latent_pixels**2 // self.spec.pixel_multiple**2
+            times = time.float().expand(1, count * area).clone()
+            times[:, : given.shape[2] * area] = 0
+        inputs = latents.to(torch_dtype(self.device))
+        flows: list[Tensor] = [
+            transformer(hidden_states=inputs, timestep=times, encoder_hidden_states=text, return_dict=False)[0].float()
+            for text in texts
+        ]
+        if len(flows) == 1:
+            return flows[0]
+        flow, without = flows
+        return without + guidance * (flow - without)
+
+    # Frames ----------------------------------------------------------------------------------------------------------
+    def open_decoder(self, *, tile_pixels: int | None) -> Decoder:
+        """One that remembers the draft's slices."""
+        return WanDecoder(
+            lambda: self._keep(Component.VAE),
+            self.device,
+            latent_pixels=self.spec.latent_pixels,
+            tile_pixels=tile_pixels,
+        )
+
+    def preview(self, latents: Tensor) -> Frames | None:
+        """Rough frames by the linear map fitted for this VAE, where the checkpoint has one."""
+        return self._latent_map.draw(latents) if self._latent_map else None
+
+    # Weights ---------------------------------------------------------------------------------------------------------
+    def warm_up(self) -> None:
+        """Read transformers and VAE into main memory."""
+        for component in self.spec.networks:
+            if component is not Component.TEXT_ENCODER:
+                self._keep(component)
+
+    def _load(self, component: Component) -> nn.Module:
+        return self.checkpoint.load(component, torch_dtype(self.device))
+
+    def _keep(self, component: Component) -> nn.Module:
+        if component not in self._kept:
+            self._kept[component] = self._load(component)
+        return self._kept[component]
+
+    def _on_device(self, text: PromptEmbeds) -> Tensor:
+        return text.embeds.to(torch_device(self.device), torch_dtype(self.device))
+
+    @cached_property
+    def _latent_map(self) -> LatentMap | None:
+        return LatentMap.load(self.checkpoint.folder / "preview" / "latent_rgb.safetensors")
+
+
+def second_guidance(spec: ModelSpec, guidance: float) -> float:
+    """Guidance of the second expert, in proportion to the first's.
+
+    What is above 1, no guidance, is scaled as the catalog's two values are: the one number that a person sets moves
+    both, the default gives both defaults, and 1 is 1 for both.
+    """
+    if spec.second_guidance is None:
+        return guidance
+    return 1 + (guidance - 1) * (spec.second_guidance - 1) / (spec.default_guidance - 1)
+
+
+def _begin_with(latents: Tensor, given: Tensor | None) -> Tensor:
+    """Latents [1, C, F, h, w], a copy where the first ones are replaced by those given."""
+    return latents if given is None else torch.cat([given, latents[:, :, given.shape[2] :]], dim=2)

@@ -1,0 +1,100 @@
+"""Wan checkpoints in an instant: the real classes, a layer or two each, random weights, no network.
+
+The fixture `tiny_wan` in tests/models/conftest.py puts them in the place of `wan-5b` and `wan-a14b`.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from diffusers.schedulers import UniPCMultistepScheduler
+from safetensors.torch import save_file
+from transformers import UMT5Config, UMT5EncoderModel
+
+from pipeline.plan.catalog import MINIATURE, WAN_5B, WAN_A14B
+from pipeline.plan.spec import Component, ModelSpec, VideoShape
+from tests.tiny import TEXT_WIDTH, word_tokenizer
+
+ROWS, COLUMNS = 4, 6  # latents of a small picture
+
+
+def shrink(spec: ModelSpec) -> ModelSpec:
+    """A catalog entry with a tiny checkpoint's costs, looked for beside the program, that takes tiny pictures."""
+    sizes = MINIATURE.networks | {Component.TRANSFORMER_2: MINIATURE.transformer}
+    networks = MappingProxyType({component: sizes[component] for component in spec.networks})
+    return replace(spec, repository="", networks=networks, smallest_side_pixels=spec.pixel_multiple)
+
+
+TINY_5B, TINY_A14B = shrink(WAN_5B), shrink(WAN_A14B)
+
+
+def small_shape(spec: ModelSpec) -> VideoShape:
+    """The picture of ROWS by COLUMNS latents."""
+    return VideoShape(width=COLUMNS * spec.latent_pixels, height=ROWS * spec.latent_pixels)
+
+
+def make_tiny_wan(folder: Path, spec: ModelSpec, *, seed: int = 0) -> Path:
+    """Write a checkpoint in diffusers' folder layout on the grid of `spec`; the same seed, the same weights.
+
+    The scheduler's shift is not the catalog's, as in the published folder of T2V-A14B.
+
+    Returns:
+        `folder`.
+    """
+    channels = spec.latent_channels
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        _vae(spec).save_pretrained(folder / Component.VAE)
+        for component in (Component.TRANSFORMER, Component.TRANSFORMER_2)[: spec.experts]:
+            WanTransformer3DModel(
+                num_attention_heads=2,
+                attention_head_dim=16,
+                in_channels=channels,
+                out_channels=channels,
+                text_dim=TEXT_WIDTH,
+                freq_dim=32,
+                ffn_dim=32,
+                num_layers=2,
+                cross_attn_norm=True,
+                rope_max_seq_len=64,
+            ).save_pretrained(folder / component)
+        text = UMT5Config(vocab_size=32, d_model=TEXT_WIDTH, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+        UMT5EncoderModel(text).save_pretrained(folder / Component.TEXT_ENCODER)
+        word_tokenizer().save_pretrained(folder / "tokenizer")
+        UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=2.5
+        ).save_pretrained(folder / "scheduler")
+        (folder / "preview").mkdir()
+        pixels = spec.frame_stride * 4 * 4 * 3
+        latent_map = {"weight": torch.randn(channels, pixels), "bias": torch.full((pixels,), 0.5)}
+        save_file(latent_map, folder / "preview" / "latent_rgb.safetensors")
+    index = {
+        "_class_name": "WanPipeline",
+        "scheduler": ["diffusers", "UniPCMultistepScheduler"],
+        "text_encoder": ["transformers", "UMT5EncoderModel"],
+        "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
+        "transformer": ["diffusers", "WanTransformer3DModel"],
+        "transformer_2": ["diffusers", "WanTransformer3DModel"] if spec.experts == 2 else [None, None],
+        "vae": ["diffusers", "AutoencoderKLWan"],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
+def _vae(spec: ModelSpec) -> AutoencoderKLWan:
+    """The VAE of Wan2.1, 8 pixels a latent, or the one that came with TI2V-5B, 16 pixels and patches of 2."""
+    channels = spec.latent_channels
+    larger = {"is_residual": True, "patch_size": 2, "in_channels": 12, "out_channels": 12, "scale_factor_spatial": 16}
+    return AutoencoderKLWan(
+        base_dim=16,
+        z_dim=channels,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+        latents_mean=torch.linspace(-0.5, 0.5, channels).tolist(),  # so that forgetting to undo them would show
+        latents_std=torch.linspace(2.0, 6.0, channels).tolist(),
+        **(larger if spec.latent_pixels == 16 else {}),
+    )
