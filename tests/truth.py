@@ -207,9 +207,16 @@ def decode_of(
             if module.config.patch_size:
                 frames = unpatchify(frames, patch_size=module.config.patch_size)
             frames = frames.clamp(-1, 1)
-        return frames
+        return cache
 
     return wan
+
+
+def cache_bytes(network: Network, *, height: int, width: int, dtype: torch.dtype = torch.bfloat16) -> int:
+    """What a causal decoder remembers between two windows."""
+    with torch.no_grad(), torch.device("meta"):
+        held: Any = decode_of(network, latents=3, height=height, width=width, dtype=dtype)()
+    return sum(tensor.nbytes for tensor in held if isinstance(tensor, Tensor))
 
 
 def encode_of(network: Network, *, tokens: int, dtype: torch.dtype = torch.bfloat16) -> Callable[[], object]:

@@ -159,6 +159,7 @@ WAN_21_VAE = Autoencoder(
     decoder_parameters=73_295_603,
     decode_operations=(-23031360.0, 33779528.0, 0.375),
     decode_bytes=(10145.0, 0.5),
+    cache_bytes=4729.0,
 )  # the class's defaults are Wan2.1's
 WAN_22_VAE = Autoencoder(
     class_name="AutoencoderKLWan",
@@ -180,6 +181,7 @@ WAN_22_VAE = Autoencoder(
     decoder_parameters=555_051_580,
     decode_operations=(-50800128.0, 73576594.0, 0.0625),
     decode_bytes=(10788.875, 0.375),
+    cache_bytes=3568.75,
 )
 MINIATURE_TEXT_ENCODER = TextEncoder(
     class_name="T5EncoderModel",

@@ -122,6 +122,11 @@ class Workload:
             stage, device
         )
 
+    def cache_bytes(self, device: Device) -> int:
+        """What a causal decoder remembers of the whole picture between two slices, in main memory."""
+        vae = self.spec.vae
+        return round(vae.cache_bytes * self.shape.pixels * (vae.float32_scale if device.dtype == "float32" else 1))
+
     @property
     def given(self) -> bool:
         """Whether some chunk begins with latents at their own timestep."""

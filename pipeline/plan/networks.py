@@ -61,11 +61,13 @@ class Transformer(Network):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Autoencoder(Network):
     """Decodes; `decoder_parameters` of its weights are all that takes. A window of p pixels and l latents costs
-    `p (c[0] + c[1] l) + c[2] p^2 l` operations and, in bf16, `p (b[0] + b[1] l)` bytes besides the weights."""
+    `p (c[0] + c[1] l) + c[2] p^2 l` operations and, in bf16, `p (b[0] + b[1] l)` bytes besides the weights, of which
+    `p cache_bytes` stay from one window to the next."""
 
     decoder_parameters: int
     decode_operations: tuple[float, float, float]
     decode_bytes: tuple[float, float]
+    cache_bytes: float = 0.0
 
     def operations(self, pixels: int, latents: int) -> int:
         """Of decoding one window."""

@@ -75,6 +75,11 @@ def transformer_costs(network: Transformer) -> dict[str, object]:
     }
 
 
+def causal(network: Network) -> bool:
+    """Whether a decoder goes from window to window with a cache."""
+    return network.class_name == "AutoencoderKLWan"
+
+
 def autoencoder_costs(network: Autoencoder) -> dict[str, object]:
     """Operations and bytes of a window: by pixels, by latents, by pixels squared (attention within a frame)."""
     side = truth.pixels_per_latent(network)
@@ -95,6 +100,9 @@ def autoencoder_costs(network: Autoencoder) -> dict[str, object]:
             float(round(value, 6)) for value in (large[0] / q, large[1] / q - square * q, square)
         ),
         "decode_bytes": tuple(float(round(value / q, 3)) for value in line(*points(AREAS[1], True))),
+        "cache_bytes": truth.cache_bytes(network, height=AREAS[0][0], width=AREAS[0][1]) / p
+        if causal(network)
+        else 0.0,
     }
 
 
