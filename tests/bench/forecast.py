@@ -7,7 +7,6 @@ measured. `HOST_BYTES` of pipeline/plan/memory.py and the efficiencies of pipeli
 """
 
 import json
-import os
 import platform
 import subprocess
 import sys
@@ -31,20 +30,19 @@ REQUESTS = (  # width, height, frames, guidance
     (320, 320, 97, 4.0),
     (192, 192, 193, 4.0),
 )
-IMPORTED = "import pipeline.engine, pipeline.models.ltx, imageio_ffmpeg"  # all that a draft needs, and no weight
+IMPORTED = "import pipeline.engine, pipeline.models.ltx, imageio_ffmpeg\n"  # all that a draft needs, and no weight
+DRAFT = "import sys\nfrom pipeline.__main__ import main\nassert main(sys.argv[1:]) == 0\n"
+PEAK = "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
 SENTENCE = "a red ball moves left over snow"
 
 
-def run(arguments: list[str]) -> tuple[str, int, float]:
-    """What a fresh interpreter printed, its largest resident memory in bytes and its seconds."""
-    begun = time.monotonic()
-    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout
-    printed = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, printed
-    return printed, usage.ru_maxrss * 1024, time.monotonic() - begun
+def run(code: str, *arguments: str) -> tuple[str, int]:
+    """What a fresh interpreter printed, and its largest resident memory in bytes, as the kernel counts it."""
+    done = subprocess.run(
+        [sys.executable, "-c", code + PEAK, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    *printed, peak = done.stdout.splitlines()
+    return "\n".join(printed), int(peak.split()[1]) * 1024
 
 
 def make(plan: DraftPlan, drafts: Path) -> tuple[float, int]:
@@ -52,14 +50,14 @@ def make(plan: DraftPlan, drafts: Path) -> tuple[float, int]:
     request = plan.request
     shape = ["--width", str(request.shape.width), "--height", str(request.shape.height), "--seed", str(request.seed)]
     more = ["--frames", str(request.frames), "--guidance", str(request.guidance), "--drafts", str(drafts), "--json"]
-    printed, peak, _ = run(["-m", "pipeline", "draft", request.prompt, *shape, *more])
+    printed, peak = run(DRAFT, "draft", request.prompt, *shape, *more)
     return float(json.loads(printed.splitlines()[-1])["seconds"]), peak
 
 
 def main() -> None:
     """Command line."""
     print(f"# Forecast ÷ measured, {time.strftime('%Y-%m-%d')}, {platform.machine()}, {probe_device().name}\n")
-    _, imported, _ = run(["-c", IMPORTED])
+    _, imported = run(IMPORTED)
     print(f"The engine's process before a weight is read: {imported / 2**20:.0f} MiB\n")
     with tempfile.TemporaryDirectory() as folder:
         drafts = Path(folder)
