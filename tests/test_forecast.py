@@ -19,7 +19,7 @@ import sys
 from pipeline.__main__ import main
 code = main(sys.argv[1:])
 with open("/proc/self/status") as status:
-    print(next(line for line in status if line.startswith("VmHWM")))
+    print(next(line.strip() for line in status if line.startswith("VmHWM")))
 sys.exit(code)
 """
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="resident memory is counted elsewhere otherwise")

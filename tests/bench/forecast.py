@@ -32,7 +32,7 @@ REQUESTS = (  # width, height, frames, guidance
 )
 IMPORTED = "import pipeline.engine, pipeline.models.ltx, imageio_ffmpeg\n"  # all that a draft needs, and no weight
 DRAFT = "import sys\nfrom pipeline.__main__ import main\nassert main(sys.argv[1:]) == 0\n"
-PEAK = "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+PEAK = "print(next(line.strip() for line in open('/proc/self/status') if line.startswith('VmHWM')))"
 SENTENCE = "a red ball moves left over snow"
 
 
