@@ -76,7 +76,7 @@ class Choice:
                 what = "the transformer"
         source = "disk" if self.stage is Stage.ENCODE else "main memory"
         where = f"streamed from {source}" if self.placement is Placement.STREAMED else "on the device"
-        again = "" if self.parked else ", read again for each chunk"
+        again = "" if self.parked else ", loaded anew for each chunk"
         return f"{what} in {self.precision} {where}{again}"
 
 

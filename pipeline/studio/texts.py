@@ -116,6 +116,7 @@ _EN = {
     "settings": "{width} × {height} · {frames} frames · {steps} steps · seed {seed}",
     "seconds": "{seconds} s",
     "minutes": "{minutes} min",
+    "hours": "{hours:.1f} h",
     "miniature_note": "The miniature is a tiny demonstration model: it knows four shapes, five backgrounds and little "
     "else.",
     # the shelf
@@ -223,6 +224,7 @@ _ZH = {
     "settings": "{width} × {height} · {frames} 帧 · {steps} 步 · 种子 {seed}",
     "seconds": "{seconds} 秒",
     "minutes": "{minutes} 分钟",
+    "hours": "{hours:.1f} 小时",
     "miniature_note": "微型模型只是一个很小的演示模型：四种形状、五种背景，此外所知甚少。",
     "shelf": "我的草稿",
     "shelf_empty": "草稿会出现在这里。",
@@ -262,7 +264,9 @@ def choose_language(accepted: str) -> Language:
 
 
 def say_duration(language: Language, seconds: float) -> str:
-    """A rough duration for people: whole seconds up to ten, then steps of five, from two minutes on minutes."""
+    """A rough duration for people: seconds up to ten, then steps of five, minutes from two on, hours from two on."""
+    if seconds >= 7200:
+        return say(language, "hours", hours=seconds / 3600)
     if seconds >= 120:
         return say(language, "minutes", minutes=round(seconds / 60))
     whole = max(1, round(seconds)) if seconds < 10 else round(seconds / 5) * 5

@@ -117,7 +117,7 @@ def test_what_is_parked_for_the_next_chunk_waits_in_main_memory(spec: ModelSpec,
             streamed = choice.placement is Placement.STREAMED
             waiting = whole if streamed else 2 * block_bytes(network, choice.precision)
         assert choice.ram_bytes == own + waiting
-        assert (", read again for each chunk" in choice.name) != choice.parked
+        assert (", loaded anew for each chunk" in choice.name) != choice.parked
 
 
 def test_an_encoder_that_is_streamed_waits_on_disk_and_looks_words_up_in_main_memory(card: Device) -> None:
