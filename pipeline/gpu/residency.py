@@ -58,7 +58,7 @@ def on_device(load: Callable[[], nn.Module], stage: Stage, device: Device) -> It
 
 def check_choice(choice: Choice, device: Device) -> None:
     """Refuse a way of running a stage that this version cannot carry out. Raises ModelUnavailable."""
-    if choice.placement is Placement.STREAMED or choice.precision != device.dtype:
+    if choice.placement is Placement.STREAMED or choice.precision != device.dtype or not choice.parked:
         raise ModelUnavailable(
             choice.stage,
             f"The plan runs {choice.name}, which this version only plans.",

@@ -170,6 +170,7 @@ def _place(
             key=lambda choice: (
                 _seconds(choice, load, chunks, taught.rates, device, steps=request.steps),
                 FINEST_FIRST.index(choice.precision),
+                not choice.parked,  # what waits in main memory is there for the next draft, too
                 choice.ram_bytes,
                 choice.card_bytes,
             ),
