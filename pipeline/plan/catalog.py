@@ -186,7 +186,7 @@ WAN_A14B = ModelSpec(
     default_steps=40,  # [wan]
     default_guidance=4.0,  # [wan]: 4 while noise is high, 3 for the second expert
     second_guidance=3.0,
-    few_steps=FewSteps(steps=4, guidance=1.0, weights="lightx2v/Wan2.2-Lightning"),
+    few_steps=FewSteps(steps=4, guidance=1.0, weights="lightx2v/Wan2.2-Lightning"),  # its [card]: a LoRA an expert
     sigma_schedule=SigmaSchedule.SHIFTED,
     sigma_shift=12.0,
     expert_boundary=0.875,

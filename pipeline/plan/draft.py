@@ -18,15 +18,13 @@ from pipeline.plan.spec import ModelSpec
 class MemoryPlan:
     """Where the draft is computed, how each stage is run, and the proof that it fits.
 
-    `keeps_encoder` tells that the text encoder stays on the card for the next sentence. `disk_bytes` is what the
-    draft's folder will hold.
+    `disk_bytes` is what the draft's folder will hold.
     """
 
     device: Device
     profile: VramProfile
     dtype: str
     choices: Mapping[Stage, Choice]
-    keeps_encoder: bool
     disk_bytes: int
     budget: Budget
 

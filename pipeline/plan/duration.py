@@ -63,14 +63,13 @@ class Forecast:
     """Seconds from the button to the first playable slice and to the whole draft, with a band.
 
     `stage_seconds` add up to the whole; `formula_seconds` are the same before experience corrected them, for the next
-    draft to learn from. `load_seconds` are within ENCODE and DENOISE.
+    draft to learn from.
     """
 
     first_slice_seconds: float
     total_seconds: float
     stage_seconds: Mapping[Stage, float]
     formula_seconds: Mapping[Stage, float]
-    load_seconds: float
     band: float
     closeness: Closeness
 
@@ -146,14 +145,13 @@ def forecast_duration(
 ) -> Forecast:
     """Add up encode, denoise and decode for every chunk and slice."""
     rates, encode, denoise, decode = experience.rates, *(chosen[stage] for stage in Stage)
-    first_slice = total = load_seconds = 0.0
+    first_slice = total = 0.0
     formula = dict.fromkeys(Stage, 0.0)
     formula[Stage.ENCODE] = stage_seconds(encode, load, rates, device, steps=steps)
     for chunk in chunks:
         visits = visit_seconds(denoise, load, rates, device, first=chunk.index == 0)
         part = replace(load, chunk_latents=chunk.latents)
         formula[Stage.DENOISE] += visits + stage_seconds(denoise, part, rates, device, steps=steps)
-        load_seconds += visits
         pieces = [piece for piece in slices if piece.chunk == chunk.index]
         if pieces:
             formula[Stage.DECODE] += visit_seconds(decode, load, rates, device, first=chunk.index == 0)
@@ -169,7 +167,6 @@ def forecast_duration(
         total_seconds=total,
         stage_seconds=corrected,
         formula_seconds=formula,
-        load_seconds=load_seconds,
         band=BANDS[experience.closeness],
         closeness=experience.closeness,
     )

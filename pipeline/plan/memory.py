@@ -42,12 +42,10 @@ class Precision(StrEnum):
 class Placement(StrEnum):
     """Where weights are while they compute.
 
-    - ``KEPT``: on the device for the whole draft, so that the next sentence starts at once.
     - ``VISITING``: on the device while their stage lasts.
     - ``STREAMED``: two blocks on the device, the others arriving from main memory; of a text encoder, from disk.
     """
 
-    KEPT = "kept"
     VISITING = "visiting"
     STREAMED = "streamed"
 

@@ -106,12 +106,6 @@ def choices(stage: Stage, load: Workload, device: Device, *, lowest: Precision) 
             yield from _decoder_choices(load, device)
 
 
-def keep_on_card(choice: Choice, bystander: Choice, network: Network) -> Choice:
-    """`choice` while the weights of `bystander`, of `network`, stay on the card beside it."""
-    beside = int(placed_bytes(network, bystander.precision, Placement.VISITING) * 1.1)
-    return replace(choice, card_bytes=choice.card_bytes + beside)
-
-
 def _precisions(device: Device, lowest: Precision) -> list[Precision]:
     native = Precision(device.dtype)
     if device.kind is not DeviceKind.CUDA:

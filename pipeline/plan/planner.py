@@ -13,11 +13,10 @@ from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.draft import DraftPlan, MemoryPlan
 from pipeline.plan.duration import Experience, forecast_duration, no_experience, stage_seconds, visit_seconds
 from pipeline.plan.memory import Precision, Stage, Workload
-from pipeline.plan.placement import FINEST_FIRST, Budget, Choice, choices, fits, keep_on_card, say_misfit
+from pipeline.plan.placement import FINEST_FIRST, Budget, Choice, choices, fits, say_misfit
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.rates import Rates, guess_rates
 from pipeline.plan.request import GenerationRequest
-from pipeline.plan.spec import ModelSpec
 
 LATENT_BYTES = 4  # float32 on disk
 VIDEO_BYTES_PER_PIXEL = 0.1  # of every frame, slices and joined; H.264 at crf 20 stays far below for most pictures
@@ -46,13 +45,11 @@ def decide(
     window = min(chosen[Stage.DECODE].window_latents, total)
     slices = plan_slices(chunks, window=window, stride=spec.frame_stride, causal=spec.causal_decoder)
     load = _workload(request, max(chunk.latents for chunk in chunks), continued=len(chunks) > 1)
-    chosen, keeps_encoder = _keep_encoder(chosen, spec, budget, device)
     memory = MemoryPlan(
         device=device,
         profile=profile,
         dtype=device.dtype,
         choices=chosen,
-        keeps_encoder=keeps_encoder,
         disk_bytes=_disk_bytes(request, chunks),
         budget=budget,
     )
@@ -217,21 +214,6 @@ def _refusal(stage: Stage, options: list[Choice], budget: Budget, device: Device
     return DoesNotFit(stage, least.card_bytes, budget.card_bytes, where=where)
 
 
-def _keep_encoder(
-    chosen: Mapping[Stage, Choice], spec: ModelSpec, budget: Budget, device: Device
-) -> tuple[Mapping[Stage, Choice], bool]:
-    """Leave the text encoder on the card where there is room beside everything else, for the next sentence."""
-    encoder = chosen[Stage.ENCODE]
-    if device.kind is not DeviceKind.CUDA or encoder.moved_bytes:
-        return chosen, False
-    beside = {
-        stage: choice if stage is Stage.ENCODE else keep_on_card(choice, encoder, spec.text_encoder)
-        for stage, choice in chosen.items()
-    }
-    kept = all(fits(choice, budget) for choice in beside.values())
-    return (beside, True) if kept else (chosen, False)
-
-
 def _disk_bytes(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> int:
     spec, shape = request.spec, request.shape
     cells = (shape.width // spec.latent_pixels) * (shape.height // spec.latent_pixels)
@@ -251,11 +233,8 @@ def _reasons(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk
         f"Computed on {device.name} in {memory.dtype}; {say_bytes(device.free_bytes)} of "
         f"{say_bytes(device.total_bytes)} are free there now.",
     ]
-    if memory.keeps_encoder:
-        lines.append("The text encoder stays on the card: there is room, and the next sentence starts at once.")
-    else:
-        saved = sum(stages.values()) - memory.peak_bytes
-        lines.append(f"Text encoder, transformer and VAE are there one at a time: saves {say_bytes(saved)}.")
+    saved = sum(stages.values()) - memory.peak_bytes
+    lines.append(f"Text encoder, transformer and VAE are there one at a time: saves {say_bytes(saved)}.")
     if len(chunks) == 1:
         lines.append(f"{request.frames} frames are within the model's native length: one chunk, no seams.")
     else:

@@ -48,7 +48,6 @@ def test_random_requests_are_neither_all_possible_nor_all_impossible() -> None:
         Placement.VISITING,
         Placement.STREAMED,
     }
-    assert {plan.memory.keeps_encoder for _, plan in plans()} == {True, False}
 
 
 def test_no_plan_exceeds_its_budgets_and_no_budget_what_is_free() -> None:
@@ -98,7 +97,6 @@ def test_a_forecast_adds_up_and_shows_the_first_slice_no_later_than_the_end() ->
         forecast = plan.forecast
         assert 0 < forecast.first_slice_seconds <= forecast.total_seconds * (1 + 1e-9)
         assert abs(sum(forecast.stage_seconds.values()) - forecast.total_seconds) < 1e-6 * forecast.total_seconds
-        assert 0 < forecast.load_seconds < forecast.total_seconds
         assert forecast.low_seconds < forecast.total_seconds < forecast.high_seconds
 
 

@@ -13,7 +13,6 @@ from pipeline.plan.placement import (
     Choice,
     choices,
     fits,
-    keep_on_card,
     say_misfit,
 )
 from pipeline.plan.spec import ModelSpec, VideoShape
@@ -189,11 +188,3 @@ def test_every_way_has_a_name_of_its_own(card: Device) -> None:
     for stage in Stage:
         names = [choice.name for choice in offered(stage, card, spec=WAN_A14B)]
         assert len(set(names)) == len(names)
-
-
-def test_an_encoder_that_stays_is_counted_on_the_card_and_nowhere_else(card: Device) -> None:
-    encoder, choice = offered(Stage.ENCODE, card)[0], offered(Stage.DECODE, card)[0]
-    beside = keep_on_card(choice, encoder, LTX_2B.text_encoder)
-    weights = weight_bytes(LTX_2B.text_encoder, encoder.precision)
-    assert weights <= beside.card_bytes - choice.card_bytes <= 1.2 * weights
-    assert replace(beside, card_bytes=choice.card_bytes) == choice

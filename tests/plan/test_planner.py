@@ -109,34 +109,14 @@ def ample(plan: DraftPlan) -> bool:
     return all(choice.placement is Placement.VISITING for choice in plan.memory.choices.values())
 
 
-def test_on_a_large_card_the_encoder_stays_beside_everything_else(
+def test_on_a_large_card_every_stage_visits_in_full_precision(
     make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
 ) -> None:
     request = make_request(model=LTX_2B.key, shape=LTX_2B.shapes[0], frames=121)
-    kept = decide(request, make_device(80, DeviceKind.CUDA), make_profile())
-    assert kept.memory.keeps_encoder
-    assert any("stays on the card" in reason for reason in kept.reasons)
-    encoder = weight_bytes(LTX_2B.text_encoder, Precision.BFLOAT16)
-    for stage, network in ((Stage.DENOISE, LTX_2B.transformer), (Stage.DECODE, LTX_2B.vae)):
-        assert kept.memory.stage_bytes[stage] > encoder + weight_bytes(network, Precision.BFLOAT16)
-    exact = make_device(kind=DeviceKind.CUDA, free_bytes=kept.memory.peak_bytes)
-    assert decide(request, exact, make_profile()).memory == replace(
-        kept.memory, device=exact, budget=replace(kept.memory.budget, card_bytes=kept.memory.peak_bytes)
-    )
-    less = decide(request, replace(exact, free_bytes=kept.memory.peak_bytes - 1), make_profile())
-    assert not less.memory.keeps_encoder
-    assert ample(less)
-    assert any("one at a time" in reason for reason in less.reasons)
-
-
-def test_an_encoder_that_is_streamed_and_one_on_the_processor_do_not_stay(
-    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
-) -> None:
-    assert not decide(make_request(), make_device(64), make_profile()).memory.keeps_encoder
-    request = make_request(model=LTX_2B.key, shape=LTX_2B.shapes[0], frames=121)
-    small = decide(request, make_device(5, DeviceKind.CUDA), make_profile())
-    assert small.memory.choices[Stage.ENCODE].placement is Placement.STREAMED
-    assert not small.memory.keeps_encoder
+    plan = decide(request, make_device(80, DeviceKind.CUDA), make_profile())
+    assert ample(plan)
+    assert {choice.precision for choice in plan.memory.choices.values()} == {Precision.BFLOAT16}
+    assert any("one at a time" in reason for reason in plan.reasons)
 
 
 def test_what_fits_in_no_way_is_refused_with_stage_numbers_and_place(
