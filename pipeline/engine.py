@@ -23,7 +23,7 @@ from pipeline.drafts.journal import Journal
 from pipeline.drafts.measurements import Measurements
 from pipeline.errors import InvalidRequest, StopRequested
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Preview, SliceReady, Started, StepDone, Stopped
-from pipeline.gpu.residency import check_choice, peak_bytes
+from pipeline.gpu.backend import peak_bytes
 from pipeline.models import open_model
 from pipeline.models.base import Sampling, VideoModel
 from pipeline.plan.chunks import Chunk
@@ -80,7 +80,9 @@ class Engine:
             emit(event)
 
         tell(Started(draft=draft, plan=plan))
-        run = _Run(plan, self.open(plan.spec, plan.memory.device), journal, tell)
+        model = self.open(plan.spec, plan.memory.device)
+        model.follow(plan.memory.choices)
+        run = _Run(plan, model, journal, tell)
         try:
             run.encode(self.cache)
             for chunk in plan.chunks:
@@ -100,8 +102,6 @@ def _as_things_are_now(plan: DraftPlan) -> DraftPlan:
     device = probe_device(use_card=plan.memory.device.kind is not DeviceKind.CPU)
     if device.kind is plan.memory.device.kind:
         plan = decide_again(plan, device)
-    for choice in plan.memory.choices.values():
-        check_choice(choice, plan.memory.device)
     return plan
 
 
@@ -115,7 +115,7 @@ class _Run:
         self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
         self.fader = Crossfader()
         self.encoded = False
-        self.decoder = model.open_decoder(tile_pixels=plan.memory.choices[Stage.DECODE].tile_pixels)
+        self.decoder = model.open_decoder()
         self.stage_seconds = dict.fromkeys(Stage, 0.0)
         self.pieces: list[Path] = []
         self.frames = self.chunks = 0
@@ -166,11 +166,15 @@ class _Run:
             peak_bytes(self.plan.memory.device) / 2**30,
         )
         self.tell(ChunkDenoised(chunk=chunk.index, seconds=seconds))
-        for piece in self.plan.slices:
-            if piece.chunk == chunk.index:
-                start = time.monotonic()
-                frames = self.decoder.push(self.timeline[:, :, piece.start : piece.stop])
+        pieces = [piece for piece in self.plan.slices if piece.chunk == chunk.index]
+        if not pieces:
+            return
+        start = time.monotonic()
+        with self.decoder.visit() as decode:
+            for piece in pieces:
+                frames = decode(self.timeline[:, :, piece.start : piece.stop])
                 self._write(self.fader.push(frames[piece.skip :], fade=piece.fade, hold=piece.hold), chunk.index, start)
+                start = time.monotonic()
 
     def _denoise(self, chunk: Chunk) -> Tensor:
         request = self.plan.request

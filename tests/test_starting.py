@@ -11,10 +11,9 @@ from pipeline.engine import Engine
 from pipeline.errors import DoesNotFit, InvalidRequest, ModelUnavailable
 from pipeline.events import Event, Finished, Started
 from pipeline.plan.alternatives import plan_draft
-from pipeline.plan.catalog import LTX_2B, LTX_2B_DISTILLED
-from pipeline.plan.device import Device, DeviceKind, suppose_card
+from pipeline.plan.catalog import LTX_2B_DISTILLED
+from pipeline.plan.device import Device, suppose_card
 from pipeline.plan.draft import DraftPlan
-from pipeline.plan.memory import Precision, Stage
 from pipeline.plan.spec import VideoShape
 from tests.conftest import DeviceMaker, PlanMaker, ProfileMaker, RequestMaker
 from tests.tiny import make_draft, of
@@ -71,22 +70,6 @@ def test_a_plan_for_a_card_that_is_not_here_is_refused(
 ) -> None:
     plan = plan_draft(make_request(), suppose_card(12), make_profile())
     with pytest.raises(InvalidRequest, match="no such card here: a supposed card with 12 GB"):
-        Engine(tmp_path).run(plan, "20260101-120000-0123456789abcdef", lambda _: None)
-
-
-def test_what_this_version_only_plans_is_refused_before_anything_is_loaded(
-    tmp_path: Path,
-    make_request: RequestMaker,
-    make_device: DeviceMaker,
-    make_profile: ProfileMaker,
-    machine_becomes: Callable[[Device], None],
-) -> None:
-    card = make_device(6, DeviceKind.CUDA)
-    request = make_request(model=LTX_2B.key, shape=LTX_2B.shapes[0], frames=121)
-    plan = plan_draft(request, card, make_profile())
-    assert plan.memory.choices[Stage.ENCODE].precision is Precision.INT8
-    machine_becomes(card)
-    with pytest.raises(ModelUnavailable, match="the text encoder in int8 on the device, which this version only plans"):
         Engine(tmp_path).run(plan, "20260101-120000-0123456789abcdef", lambda _: None)
 
 

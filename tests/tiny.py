@@ -4,9 +4,10 @@ The fixture `tiny` puts it in the miniature's place.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import imageio_ffmpeg
 import torch
@@ -14,12 +15,17 @@ from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel
 from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from pipeline.drafts.journal import Journal, new_draft_id
 from pipeline.engine import Engine
 from pipeline.events import Event
+from pipeline.models.base import Decoder, Frames
+from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.memory import Placement, Precision, Stage
+from pipeline.plan.placement import Choice
 
 Say = Callable[[Event, Journal], None]
 Kind = TypeVar("Kind")
@@ -126,3 +132,35 @@ def kinds(events: list[Event]) -> list[str]:
     """The events' names, repeats of one another told once."""
     names = [type(event).__name__ for event in events]
     return [name for index, name in enumerate(names) if index == 0 or names[index - 1] != name]
+
+
+def decode(decoder: Decoder, *slices: Tensor) -> list[Frames]:
+    """Slices to frames, each in a visit of its own."""
+    made = []
+    for latents in slices:
+        with decoder.visit() as frames_of:
+            made.append(frames_of(latents))
+    return made
+
+
+def choose(device: Device, *stages: Stage, **changes: Any) -> Mapping[Stage, Choice]:
+    """How each stage is run: plainly, except that some are run as `changes` say."""
+    plain = {"precision": Precision(device.dtype), "placement": Placement.VISITING, "card_bytes": 0, "ram_bytes": 0}
+    return {stage: Choice(stage=stage, **plain | (changes if stage in stages else {})) for stage in Stage}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HalfDevice(Device):
+    """The processor, taken for one that computes in 16 bits as cards do."""
+
+    half: str
+
+    @property
+    def dtype(self) -> str:
+        """Of weights and embeddings."""
+        return self.half
+
+
+def in_half(device: Device, dtype: str) -> HalfDevice:
+    """`device`, computing in `bfloat16` or `float16`."""
+    return HalfDevice(half=dtype, **{field.name: getattr(device, field.name) for field in fields(Device)})

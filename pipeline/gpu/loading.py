@@ -1,7 +1,7 @@
 """From a folder in diffusers' layout to one component at a time. Safetensors only; nothing is ever downloaded here."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import init_empty_weights
 from diffusers import (
     AutoencoderKLLTXVideo,
     AutoencoderKLWan,
@@ -18,12 +19,12 @@ from diffusers import (
 )
 from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel, UMT5EncoderModel
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import ModelUnavailable
-from pipeline.gpu.residency import is_out_of_memory
+from pipeline.gpu.backend import is_out_of_memory
 from pipeline.gpu.revisions import find_snapshot, record_revision
 from pipeline.plan.spec import Component, ModelSpec
 
@@ -47,17 +48,60 @@ class Checkpoint:
     model: str
     folder: Path
 
-    def load(self, component: Component, dtype: torch.dtype) -> nn.Module:
-        """Open one component on the CPU in `dtype`; modules that must stay in float32 do (`from_pretrained`).
+    def load(self, component: Component, dtype: torch.dtype, place: str = "cpu") -> nn.Module:
+        """Open one component in `dtype` at `place`, shard by shard; modules that must stay in float32 do.
 
         Of the VAE only what decodes is kept: Rushes never turns pictures into latents.
         """
-        kind = CLASSES[_class_name(self.model, self.folder, component)]
-        with _refusals(self.model, self.folder / component):
-            module: nn.Module = kind.from_pretrained(self.folder / component, dtype=dtype, use_safetensors=True)
+        kind, folder = self._kind(component), self.folder / component
+        there = {} if place == "cpu" else {"device_map": {"": place}}
+        with _refusals(self.model, folder):
+            module: nn.Module = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, **there)
         if component is Component.VAE:
             module.register_module("encoder", None)
         return module
+
+    def describe(self, component: Component) -> nn.Module:
+        """A component without weights: shapes on the meta device, and the buffers that no file holds on the CPU."""
+        kind, folder = self._kind(component), self.folder / component
+        with _refusals(self.model, folder / "config.json"), init_empty_weights(include_buffers=False):
+            if component is Component.TEXT_ENCODER:
+                module = kind(kind.config_class.from_pretrained(folder))
+            else:
+                module = kind.from_config(kind.load_config(folder))
+        tie_words(module)
+        described: nn.Module = module.eval()
+        return described
+
+    def weights(self, component: Component, names: Iterable[str]) -> dict[str, Path]:
+        """Which file of a component holds which tensor; ModelUnavailable tells the first of `names` that none does."""
+        where = dict[str, Path]()
+        for file in sorted((self.folder / component).glob("*.safetensors")):
+            with _refusals(self.model, file), safe_open(file, framework="pt") as tensors:
+                where |= dict.fromkeys(tensors.keys(), file)
+        for name in names:
+            if name not in where:
+                raise ModelUnavailable(self.model, f"{self.folder / component} misses {name}.", "Install it again.")
+        return where
+
+    def tensors(self, component: Component, names: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
+        """Some tensors of a component one by one, as stored."""
+        where = self.weights(component, names := list(names))
+        for name in names:
+            with _refusals(self.model, where[name]), safe_open(where[name], framework="pt") as file:
+                yield name, file.get_tensor(name)
+
+    def stored_dtype(self, component: Component, name: str, dtype: torch.dtype) -> torch.dtype:
+        """Of a tensor of a component loaded in `dtype`: float32 where the component's class says so.
+
+        Text encoders say so for float16 only, in which their last layer of a block overflows.
+        """
+        asked = component is not Component.TEXT_ENCODER or dtype is torch.float16
+        kept = any(part in name.split(".") for part in self._kind(component)._keep_in_fp32_modules or ())
+        return torch.float32 if asked and kept else dtype
+
+    def _kind(self, component: Component) -> Any:
+        return CLASSES[_class_name(self.model, self.folder, component)]
 
     def scheduler(
         self, kind: type[SchedulerMixin] = FlowMatchEulerDiscreteScheduler, **settings: object
@@ -75,6 +119,12 @@ class Checkpoint:
         """Names the weights of a component for caches: changes when the files change."""
         files = sorted((self.folder / component).glob("*.safetensors"))
         return f"{self.model}/{component}/" + ",".join(f"{f.stat().st_size}:{f.stat().st_mtime_ns}" for f in files)
+
+
+def tie_words(module: Any) -> None:
+    """A text encoder knows its words by two names: make them one tensor again. Other components have none."""
+    if hasattr(module, "tie_weights"):
+        module.tie_weights()
 
 
 def find_checkpoint(spec: ModelSpec) -> Checkpoint:

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipeline.gpu.residency import is_out_of_memory, torch_device, torch_dtype
+from pipeline.gpu.backend import is_out_of_memory, torch_device, torch_dtype
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.rates import Rates, guess_rates
 

@@ -1,81 +1,175 @@
-"""The only way on and off the device: `with on_device(component)`. One component at a time; memory is given back.
+"""The only way on and off the device: `with residency.on_device(component)`. One at a time; memory is given back.
 
-Also the only place that turns the many spellings of "out of memory" into ours.
+Carries out what the plan chose for each stage (plan/placement.py). Also the only place that turns the many spellings of
+"out of memory" into ours.
 """
 
 import gc
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
-import psutil
 import torch
 from torch import nn
 
 from pipeline.errors import ModelUnavailable, OutOfMemory
+from pipeline.gpu.backend import is_out_of_memory, torch_device, torch_dtype
+from pipeline.gpu.loading import Checkpoint
+from pipeline.gpu.quantization import check_room, open_quantized
+from pipeline.gpu.streaming import open_streamed_encoder, stream_blocks
+from pipeline.plan.combinations import NATIVE, find_obstacle
 from pipeline.plan.device import Device, DeviceKind
-from pipeline.plan.memory import Placement, Stage
+from pipeline.plan.memory import Placement, Precision, Stage
 from pipeline.plan.placement import Choice
+from pipeline.plan.spec import Component, ModelSpec
+
+STAGES = MappingProxyType(
+    {
+        Component.TEXT_ENCODER: Stage.ENCODE,
+        Component.TRANSFORMER: Stage.DENOISE,
+        Component.TRANSFORMER_2: Stage.DENOISE,
+        Component.VAE: Stage.DECODE,
+    }
+)
+"""When a component is on the device."""
+
+Form = tuple[Precision, Placement]
 
 
-def torch_device(device: Device) -> torch.device:
-    """Where tensors of this device live."""
-    return torch.device(device.kind.value)
-
-
-def torch_dtype(device: Device) -> torch.dtype:
-    """The precision components are loaded in."""
-    return {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}[device.dtype]
-
-
-@contextmanager
-def on_device(load: Callable[[], nn.Module], stage: Stage, device: Device) -> Iterator[nn.Module]:
-    """Load a component, have it on the device for the length of the block, let go of it.
+class Residency:
+    """The weights of one checkpoint: which wait in main memory, which are on the device, and in which form.
 
     Args:
-        load: opens the component; what it keeps for next time, if anything, it keeps off the card.
-        stage: for the error.
-        device: where to.
-
-    Raises:
-        OutOfMemory: when the device has no room for the component or for what is done with it.
+        spec: what the checkpoint is.
+        checkpoint: where its weights are.
+        device: where they compute.
     """
-    module: nn.Module | None = None
-    try:
-        module = load().to(torch_device(device)).eval()
-        yield module
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise OutOfMemory(stage, "Make the picture smaller or the chunks shorter.") from error
-    finally:
-        if module is not None and device.kind is not DeviceKind.CPU:
-            module.to("cpu")
-        del module
+
+    def __init__(self, spec: ModelSpec, checkpoint: Checkpoint, device: Device) -> None:
+        self.spec, self.checkpoint, self.device = spec, checkpoint, device
+        self._choices: Mapping[Stage, Choice] = {}
+        self._parked: dict[Component, tuple[Form, nn.Module]] = {}
+
+    def follow(self, choices: Mapping[Stage, Choice]) -> None:
+        """Carry out these choices from now on; what waits in another form than they say is let go.
+
+        Raises:
+            ModelUnavailable: for a choice that cannot be carried out, or quantized weights that the disk cannot keep.
+        """
+        for choice in choices.values():
+            obstacle = find_obstacle(choice.stage, choice.precision, choice.placement)
+            if obstacle:
+                raise ModelUnavailable(self.spec.key, f"Rushes does not run {choice.name}: {obstacle}.")
+        self._choices = choices
+        for component in self.spec.networks:
+            precision, _ = self._form(component)
+            network = self.spec.networks[component]
+            check_room(self.checkpoint, component, network, precision, torch_dtype(self.device))
+        for component, (form, _) in list(self._parked.items()):
+            if form != self._form(component) or not self._parks(component):
+                del self._parked[component]
+        self._collect()
+
+    def warm_up(self) -> None:
+        """Read into main memory what waits there between chunks."""
+        for component in self.spec.networks:
+            if component is not Component.TEXT_ENCODER and self._parks(component):
+                self._open(component)
+
+    @contextmanager
+    def on_device(self, component: Component) -> Iterator[nn.Module]:
+        """Have a component on the device, as was chosen for its stage, for the length of the block.
+
+        Raises:
+            OutOfMemory: when the device has no room for it or for what is done with it; nothing of it is held then.
+        """
+        stage, exhausted = STAGES[component], False
+        guests: list[tuple[nn.Module, str, nn.Parameter]] = []
+        try:
+            yield self._enter(component, guests)
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            traceback.clear_frames(error.__traceback__)  # they hold what was computed last
+            exhausted = True
+        finally:
+            for owner, name, waiting in guests:
+                owner._parameters[name] = waiting
+            guests.clear()
+            if not self._parks(component):
+                self._parked.pop(component, None)
+            self._collect()
+        if exhausted:
+            raise OutOfMemory(stage, "Make the picture smaller or the chunks shorter.")
+
+    def _enter(self, component: Component, guests: list[tuple[nn.Module, str, nn.Parameter]]) -> nn.Module:
+        """The component, ready to compute; `guests` is filled with what has to be put back in main memory after."""
+        if component is Component.TEXT_ENCODER and not self._parks_beside_encoder():
+            self._parked = {known: kept for known, kept in self._parked.items() if known is component}
+        _, placement = self._form(component)
+        module = self._open(component)
+        if placement is Placement.VISITING and self._parks(component):
+            _move(module, torch_device(self.device), guests)
+        return module
+
+    def _open(self, component: Component) -> nn.Module:
+        """A component in its form: on the device if it is to leave from there, else where it waits."""
+        form = precision, placement = self._form(component)
+        if component in self._parked:
+            return self._parked[component][1]
+        there, dtype = torch_device(self.device), torch_dtype(self.device)
+        waits = (self._parks(component) and placement is not Placement.KEPT) or placement is Placement.STREAMED
+        place = torch.device("cpu") if waits else there
+        network = self.spec.networks[component]
+        if component is Component.TEXT_ENCODER and placement is Placement.STREAMED:
+            module = open_streamed_encoder(self.checkpoint, component, network, dtype, there)
+        elif precision in NATIVE:
+            module = self.checkpoint.load(component, dtype, str(place))
+        else:
+            module = open_quantized(self.checkpoint, component, network, precision, dtype, place)
+        if component is not Component.TEXT_ENCODER and placement is Placement.STREAMED:
+            module = stream_blocks(module, there)
+        self._parked[component] = form, module.eval()
+        return module
+
+    def _form(self, component: Component) -> Form:
+        choice = self._choices.get(STAGES[component])
+        return (choice.precision, choice.placement) if choice else (Precision(self.device.dtype), Placement.VISITING)
+
+    def _parks(self, component: Component) -> bool:
+        """Whether a component stays after its visit: in main memory, or, kept, on the device."""
+        choice = self._choices.get(STAGES[component])
+        if component is Component.TEXT_ENCODER:
+            return choice is not None and choice.placement is Placement.KEPT
+        return choice is None or choice.parked
+
+    def _parks_beside_encoder(self) -> bool:
+        choice = self._choices.get(Stage.ENCODE)
+        return choice is None or choice.parked
+
+    def _collect(self) -> None:
         gc.collect(generation=0)
-        if device.kind is DeviceKind.CUDA:
+        if self.device.kind is DeviceKind.CUDA:
             torch.cuda.empty_cache()
 
 
-def check_choice(choice: Choice, device: Device) -> None:
-    """Refuse a way of running a stage that this version cannot carry out. Raises ModelUnavailable."""
-    if choice.placement is Placement.STREAMED or choice.precision != device.dtype or not choice.parked:
-        raise ModelUnavailable(
-            choice.stage,
-            f"The plan runs {choice.name}, which this version only plans.",
-            "Choose a profile with more memory, or a smaller model.",
-        )
+def _move(module: nn.Module, place: torch.device, guests: list[tuple[nn.Module, str, nn.Parameter]]) -> None:
+    """Weights to `place`, what waits for them noted in `guests`; putting that back frees the device without a copy.
 
-
-def peak_bytes(device: Device) -> int:
-    """Most memory this process has held on the device so far; on the CPU its resident memory now."""
-    if device.kind is DeviceKind.CUDA:
-        return int(torch.cuda.max_memory_reserved())
-    return int(psutil.Process().memory_info().rss)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is one of the many spellings."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text or "alloc_failed" in text
+    Buffers, a few kilobytes, move for good.
+    """
+    if place.type == "cpu":
+        return
+    moved: dict[int, nn.Parameter] = {}
+    for owner in module.modules():
+        for name, waiting in owner._parameters.items():
+            if waiting is None or waiting.device.type == place.type:
+                continue
+            guests.append((owner, name, waiting))
+            if id(waiting) not in moved:
+                moved[id(waiting)] = nn.Parameter(waiting.to(place), requires_grad=False)
+            owner._parameters[name] = moved[id(waiting)]
+        for name, buffer in owner._buffers.items():
+            if buffer is not None:
+                owner._buffers[name] = buffer.to(place)

@@ -1,6 +1,7 @@
 """What the engine needs of a model family. Shapes and meanings; no diffusers here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.plan.chunks import Chunk
+from pipeline.plan.memory import Stage
+from pipeline.plan.placement import Choice
 from pipeline.plan.spec import ModelSpec, VideoShape
 from pipeline.prompt.cache import PromptEmbeds
 
@@ -31,18 +34,19 @@ class Sampling:
     negative: PromptEmbeds | None
 
 
+Decode = Callable[[Tensor], Frames]
+"""From normalised latents [1, C, F, h, w] of the next slice to its frames, on the CPU."""
+
+
 class Decoder(Protocol):
     """Turns the slices of one draft into frames, in the order of its timeline. May remember what came before."""
 
-    def push(self, latents: Tensor) -> Frames:
-        """Frames of the next slice, on the CPU; the VAE is on the device for this call only.
+    def visit(self) -> AbstractContextManager[Decode]:
+        """The VAE on the device, for as many slices as are there to be decoded.
 
         Where the decoder is causal (`ModelSpec.causal_decoder`), slices share nothing and only a draft's very first
         latent stands for a single frame; otherwise the first latent of every slice does. After an error a decoder is
         of no more use.
-
-        Args:
-            latents: normalised, [1, C, F, h, w].
         """
         ...
 
@@ -51,6 +55,10 @@ class VideoModel(Protocol):
     """A checkpoint that can be asked for embeddings, latents and frames. Each call brings in what it needs."""
 
     spec: ModelSpec
+
+    def follow(self, choices: Mapping[Stage, Choice]) -> None:
+        """Run each stage as chosen from now on. Raises ModelUnavailable for what cannot be carried out."""
+        ...
 
     def warm_up(self) -> None:
         """Read into main memory what stays there anyway."""
@@ -72,8 +80,8 @@ class VideoModel(Protocol):
         """
         ...
 
-    def open_decoder(self, *, tile_pixels: int | None) -> Decoder:
-        """For the slices of one draft; in tiles of `tile_pixels` a side, where given, blended where they meet."""
+    def open_decoder(self) -> Decoder:
+        """For the slices of one draft; in tiles, blended where they meet, where that was chosen."""
         ...
 
     def preview(self, latents: Tensor) -> Frames | None:

@@ -1,7 +1,8 @@
 """LTX-Video and everything built like it, the miniature included, through diffusers' `LTXConditionPipeline`."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -12,12 +13,14 @@ from diffusers import AutoencoderKLLTXVideo, LTXConditionPipeline
 from diffusers.pipelines.ltx.pipeline_ltx_condition import linear_quadratic_schedule
 from torch import Tensor, nn
 
+from pipeline.gpu.backend import torch_device, torch_dtype
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
-from pipeline.gpu.residency import on_device, torch_device, torch_dtype
-from pipeline.models.base import Decoder, Frames, OnStep, Sampling
+from pipeline.gpu.residency import Residency
+from pipeline.models.base import Decode, Decoder, Frames, OnStep, Sampling
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
 from pipeline.plan.memory import TILE_OVERLAP_PIXELS, Stage
+from pipeline.plan.placement import Choice
 from pipeline.plan.spec import Component, ModelSpec, SigmaSchedule
 from pipeline.prompt.cache import PromptEmbeds
 from pipeline.video.pixels import to_pixels
@@ -68,12 +71,18 @@ class ContinuedPipeline(LTXConditionPipeline):
 
 
 class LTXModel:
-    """One LTX-like checkpoint. Transformer and VAE stay in main memory between chunks, the encoder does not."""
+    """One LTX-like checkpoint."""
 
     def __init__(self, spec: ModelSpec, device: Device) -> None:
         self.spec, self.device = spec, device
         self.checkpoint: Checkpoint = find_checkpoint(spec)
-        self._kept: dict[Component, nn.Module] = {}
+        self.residency = Residency(spec, self.checkpoint, device)
+        self._choices: Mapping[Stage, Choice] = {}
+
+    def follow(self, choices: Mapping[Stage, Choice]) -> None:
+        """Run each stage as chosen from now on."""
+        self.residency.follow(choices)
+        self._choices = choices
 
     def encoder_fingerprint(self) -> str:
         """Names the text encoder's weights."""
@@ -81,7 +90,7 @@ class LTXModel:
 
     def encode(self, sentences: list[str]) -> list[PromptEmbeds]:
         """Embeddings [1, T, D] on the CPU, one a sentence."""
-        with on_device(lambda: self._load(Component.TEXT_ENCODER), Stage.ENCODE, self.device) as encoder:
+        with self.residency.on_device(Component.TEXT_ENCODER) as encoder:
             pipe = LTXConditionPipeline(
                 scheduler=self.checkpoint.scheduler(),
                 vae=None,
@@ -120,7 +129,11 @@ class LTXModel:
             on_step(index + 1, clean)
             return {}
 
-        with on_device(lambda: self._keep(Component.TRANSFORMER), Stage.DENOISE, self.device) as transformer:
+        together = Stage.DENOISE not in self._choices or self._choices[Stage.DENOISE].together
+        with (
+            self.residency.on_device(Component.TRANSFORMER) as transformer,
+            nullcontext() if together else one_after_the_other(transformer),
+        ):
             pipe = ContinuedPipeline(
                 scheduler=self.checkpoint.scheduler(),
                 vae=self._vae_description,
@@ -154,9 +167,10 @@ class LTXModel:
             )[0]
         return latents.float().cpu().contiguous()
 
-    def open_decoder(self, *, tile_pixels: int | None) -> Decoder:
+    def open_decoder(self) -> Decoder:
         """One that remembers nothing, so that the same one could serve every draft."""
-        return WindowDecoder(lambda: self._keep(Component.VAE), self.device, tile_pixels)
+        choice = self._choices.get(Stage.DECODE)
+        return WindowDecoder(self.residency, choice.tile_pixels if choice else None)
 
     def preview(self, latents: Tensor) -> Frames | None:
         """Rough frames by the linear map fitted for this VAE, where the checkpoint has one."""
@@ -164,16 +178,7 @@ class LTXModel:
 
     def warm_up(self) -> None:
         """Read transformer and VAE into main memory."""
-        self._keep(Component.TRANSFORMER)
-        self._keep(Component.VAE)
-
-    def _load(self, component: Component) -> nn.Module:
-        return self.checkpoint.load(component, torch_dtype(self.device))
-
-    def _keep(self, component: Component) -> nn.Module:
-        if component not in self._kept:
-            self._kept[component] = self._load(component)
-        return self._kept[component]
+        self.residency.warm_up()
 
     @cached_property
     def _vae_description(self) -> nn.Module:
@@ -191,28 +196,64 @@ class LTXModel:
 class WindowDecoder:
     """Decodes each slice by itself: LTX's decoder looks both ways in time, so there is nothing to remember."""
 
-    def __init__(self, load: Callable[[], nn.Module], device: Device, tile_pixels: int | None) -> None:
-        self._load, self._device, self._tile_pixels = load, device, tile_pixels
+    def __init__(self, residency: Residency, tile_pixels: int | None) -> None:
+        self._residency, self._tile_pixels = residency, tile_pixels
 
-    def push(self, latents: Tensor) -> Frames:
-        """Frames [8 (F - 1) + 1, H, W, 3] of one window, whole or in tiles."""
-        with on_device(self._load, Stage.DECODE, self._device) as module, torch.no_grad():
+    @contextmanager
+    def visit(self) -> Iterator[Decode]:
+        """Frames [8 (F - 1) + 1, H, W, 3] of one window a call, whole or in tiles."""
+        with self._residency.on_device(Component.VAE) as module:
             vae: AutoencoderKLLTXVideo = module
             if self._tile_pixels is None:
                 vae.disable_tiling()
             else:
                 stride = self._tile_pixels - TILE_OVERLAP_PIXELS
                 vae.enable_tiling(self._tile_pixels, self._tile_pixels, None, stride, stride)
-            dtype = torch_dtype(self._device)
-            normalised = latents.to(torch_device(self._device), torch.float32)
-            mean, std = (buffer.view(1, -1, 1, 1, 1).to(normalised) for buffer in (vae.latents_mean, vae.latents_std))
-            values = normalised * std / vae.config.scaling_factor + mean
-            timestep = None
-            if vae.config.timestep_conditioning:
-                noise = torch.randn(values.shape, generator=torch.Generator("cpu").manual_seed(0)).to(values)
-                values = (1 - DECODE_NOISE_SCALE) * values + DECODE_NOISE_SCALE * noise
-                timestep = torch.tensor([DECODE_TIMESTEP], device=values.device, dtype=dtype)
-            return to_pixels(vae.decode(values.to(dtype), timestep, return_dict=False)[0][0])
+            yield lambda latents: self._decode(vae, latents)
+
+    @torch.no_grad()
+    def _decode(self, vae: AutoencoderKLLTXVideo, latents: Tensor) -> Frames:
+        device = self._residency.device
+        normalised = latents.to(torch_device(device), torch.float32)
+        mean, std = (buffer.view(1, -1, 1, 1, 1).to(normalised) for buffer in (vae.latents_mean, vae.latents_std))
+        values = normalised * std / vae.config.scaling_factor + mean
+        timestep = None
+        if vae.config.timestep_conditioning:
+            noise = torch.randn(values.shape, generator=torch.Generator("cpu").manual_seed(0)).to(values)
+            values = (1 - DECODE_NOISE_SCALE) * values + DECODE_NOISE_SCALE * noise
+            timestep = torch.tensor([DECODE_TIMESTEP], device=values.device, dtype=torch_dtype(device))
+        return to_pixels(vae.decode(values.to(torch_dtype(device)), timestep, return_dict=False)[0][0])
+
+
+@contextmanager
+def one_after_the_other(transformer: nn.Module) -> Iterator[None]:
+    """Have each call with a batch of two, guidance's, run as two calls with one: half as much is live at once.
+
+    Batched inputs are those whose first dimension is that of `hidden_states`; the rest is shared.
+    """
+    whole = transformer.forward
+
+    def forward(hidden_states: Tensor, **shared: Any) -> tuple[Tensor]:
+        count = hidden_states.shape[0]
+        batched = {name: value for name, value in shared.items() if _counts(value) == count}
+        parts = [
+            whole(
+                hidden_states=hidden_states[index : index + 1],
+                **shared | {name: value[index : index + 1] for name, value in batched.items()},
+            )[0]
+            for index in range(count)
+        ]
+        return (torch.cat(parts),)
+
+    transformer.forward = forward
+    try:
+        yield
+    finally:
+        transformer.forward = whole
+
+
+def _counts(value: object) -> int | None:
+    return value.shape[0] if isinstance(value, Tensor) and value.dim() > 0 else None
 
 
 def timesteps(spec: ModelSpec, steps: int) -> list[float]:

@@ -5,6 +5,7 @@ more than doubles what is live, and it wants both experts at once. Where those d
 pipelines' own, bit for bit (tests/models/test_wan_pipelines.py).
 """
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cached_property, partial
 from typing import Any
@@ -14,13 +15,15 @@ from diffusers import WanPipeline
 from diffusers.schedulers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor, nn
 
+from pipeline.gpu.backend import torch_device, torch_dtype
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
-from pipeline.gpu.residency import on_device, torch_device, torch_dtype
+from pipeline.gpu.residency import Residency
 from pipeline.models.base import Decoder, Frames, OnStep, Sampling
 from pipeline.models.wan_decoder import WanDecoder
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
 from pipeline.plan.memory import Stage
+from pipeline.plan.placement import Choice
 from pipeline.plan.spec import Component, ModelSpec, Tail
 from pipeline.prompt.cache import PromptEmbeds
 from pipeline.video.preview import LatentMap
@@ -29,12 +32,18 @@ TRAINING_TIMESTEPS = 1000  # noise levels are told to the transformer as 0 to 10
 
 
 class WanModel:
-    """One Wan checkpoint. Transformers and VAE stay in main memory between chunks, the encoder does not."""
+    """One Wan checkpoint."""
 
     def __init__(self, spec: ModelSpec, device: Device) -> None:
         self.spec, self.device = spec, device
         self.checkpoint: Checkpoint = find_checkpoint(spec)
-        self._kept: dict[Component, nn.Module] = {}
+        self.residency = Residency(spec, self.checkpoint, device)
+        self._choices: Mapping[Stage, Choice] = {}
+
+    def follow(self, choices: Mapping[Stage, Choice]) -> None:
+        """Run each stage as chosen from now on."""
+        self.residency.follow(choices)
+        self._choices = choices
 
     # Sentences -------------------------------------------------------------------------------------------------------
     def encoder_fingerprint(self) -> str:
@@ -44,7 +53,7 @@ class WanModel:
     @torch.no_grad()
     def encode(self, sentences: list[str]) -> list[PromptEmbeds]:
         """Embeddings [1, 512, D] on the CPU, one a sentence."""
-        with on_device(lambda: self._load(Component.TEXT_ENCODER), Stage.ENCODE, self.device) as encoder:
+        with self.residency.on_device(Component.TEXT_ENCODER) as encoder:
             pipe = WanPipeline(tokenizer=self.checkpoint.tokenizer(), text_encoder=encoder, vae=None, scheduler=None)
             return [self._encode_one(pipe, sentence) for sentence in sentences]
 
@@ -81,8 +90,7 @@ class WanModel:
                 wanted, guidance = self._expert(float(time), sampling.guidance)
                 if wanted is not present:
                     visit.close()  # the expert before leaves first
-                    load = partial(self._keep, wanted)
-                    transformer = visit.enter_context(on_device(load, Stage.DENOISE, self.device))
+                    transformer = visit.enter_context(self.residency.on_device(wanted))
                     present = wanted
                 flow = self._flow(transformer, latents, time, texts, guidance, given)
                 predicted = latents - scheduler.sigmas[index].to(where) * flow
@@ -151,14 +159,11 @@ class WanModel:
         return without + guidance * (flow - without)
 
     # Frames ----------------------------------------------------------------------------------------------------------
-    def open_decoder(self, *, tile_pixels: int | None) -> Decoder:
+    def open_decoder(self) -> Decoder:
         """One that remembers the draft's slices."""
-        return WanDecoder(
-            lambda: self._keep(Component.VAE),
-            self.device,
-            latent_pixels=self.spec.latent_pixels,
-            tile_pixels=tile_pixels,
-        )
+        choice = self._choices.get(Stage.DECODE)
+        tile_pixels = choice.tile_pixels if choice else None
+        return WanDecoder(self.residency, latent_pixels=self.spec.latent_pixels, tile_pixels=tile_pixels)
 
     def preview(self, latents: Tensor) -> Frames | None:
         """Rough frames by the linear map fitted for this VAE, where the checkpoint has one."""
@@ -167,17 +172,7 @@ class WanModel:
     # Weights ---------------------------------------------------------------------------------------------------------
     def warm_up(self) -> None:
         """Read transformers and VAE into main memory."""
-        for component in self.spec.networks:
-            if component is not Component.TEXT_ENCODER:
-                self._keep(component)
-
-    def _load(self, component: Component) -> nn.Module:
-        return self.checkpoint.load(component, torch_dtype(self.device))
-
-    def _keep(self, component: Component) -> nn.Module:
-        if component not in self._kept:
-            self._kept[component] = self._load(component)
-        return self._kept[component]
+        self.residency.warm_up()
 
     def _on_device(self, text: PromptEmbeds) -> Tensor:
         return text.embeds.to(torch_device(self.device), torch_dtype(self.device))

@@ -4,19 +4,21 @@ The decoder is causal: each convolution looks back two frames, which it finds in
 cache makes slices one unbroken decode; diffusers' own `decode` empties it at every call.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
-from torch import Tensor, nn
+from torch import Tensor
 
-from pipeline.gpu.residency import on_device, torch_device, torch_dtype
-from pipeline.models.base import Frames
-from pipeline.plan.device import Device
-from pipeline.plan.memory import TILE_OVERLAP_PIXELS, Stage
+from pipeline.gpu.backend import torch_device, torch_dtype
+from pipeline.gpu.residency import Residency
+from pipeline.models.base import Decode, Frames
+from pipeline.plan.memory import TILE_OVERLAP_PIXELS
+from pipeline.plan.spec import Component
 from pipeline.video.pixels import to_pixels
 
 
@@ -78,36 +80,37 @@ class WanDecoder:
     """The decoder of one draft. What it remembers waits in main memory while something else is on the device.
 
     Args:
-        load: opens the VAE.
-        device: where to decode.
+        residency: brings the VAE.
         latent_pixels: pixels a latent, down and across.
         tile_pixels: side of a tile, each of which remembers for itself; None for whole pictures.
     """
 
-    def __init__(
-        self, load: Callable[[], nn.Module], device: Device, *, latent_pixels: int, tile_pixels: int | None
-    ) -> None:
-        self._load, self._device = load, device
+    def __init__(self, residency: Residency, *, latent_pixels: int, tile_pixels: int | None) -> None:
+        self._residency = residency
         self._latent_pixels, self._tile_pixels = latent_pixels, tile_pixels
         self._streams: list[Stream] = []
 
-    def push(self, latents: Tensor) -> Frames:
-        """Frames of the next slice: 4 a latent, 1 for the draft's first."""
-        with on_device(self._load, Stage.DECODE, self._device) as module, torch.no_grad():
+    @contextmanager
+    def visit(self) -> Iterator[Decode]:
+        """Frames of the next slice a call: 4 a latent, 1 for the draft's first."""
+        with self._residency.on_device(Component.VAE) as module:
             vae: AutoencoderKLWan = module
-            where = torch_device(self._device)
-            statistics = torch.tensor([vae.config.latents_mean, vae.config.latents_std], device=where)
-            mean, std = statistics.view(2, 1, -1, 1, 1, 1)
-            values = (latents.to(where, torch.float32) * std + mean).to(torch_dtype(self._device))
-            if not self._streams:
-                self._streams = self._lay_out(*latents.shape[3:])
+            yield lambda latents: self._next(vae, latents)
             if len(self._streams) == 1:
-                self._streams[0].move(where)
-            # frame by frame off the device, so that it never holds more than one latent's
-            pieces = [to_pixels(self._decode(vae, latent)) for latent in values.split(1, dim=2)]
-            for stream in self._streams:
-                stream.move(torch.device("cpu"))
-        return np.concatenate(pieces)
+                self._streams[0].move(torch.device("cpu"))
+
+    @torch.no_grad()
+    def _next(self, vae: AutoencoderKLWan, latents: Tensor) -> Frames:
+        where, dtype = torch_device(self._residency.device), torch_dtype(self._residency.device)
+        statistics = torch.tensor([vae.config.latents_mean, vae.config.latents_std], device=where)
+        mean, std = statistics.view(2, 1, -1, 1, 1, 1)
+        values = (latents.to(where, torch.float32) * std + mean).to(dtype)
+        if not self._streams:
+            self._streams = self._lay_out(*latents.shape[3:])
+        if len(self._streams) == 1:
+            self._streams[0].move(where)
+        # frame by frame off the device, so that it never holds more than one latent's
+        return np.concatenate([to_pixels(self._decode(vae, latent)) for latent in values.split(1, dim=2)])
 
     def _decode(self, vae: AutoencoderKLWan, latent: Tensor) -> Tensor:
         """Frames [3, 1 or 4, H, W] of one latent [1, C, 1, h, w]; of several tiles, only one's memory is on a card."""

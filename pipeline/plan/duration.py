@@ -98,13 +98,14 @@ def stage_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, 
     stored = Precision(device.dtype)  # quantized weights are made from these, unless made before
     match choice.stage:
         case Stage.ENCODE:
-            reading = weight_bytes(spec.text_encoder, stored) / rates.disk_bytes_per_second
             sentences = 2 if load.guided else 1
+            readings = sentences if choice.placement is Placement.STREAMED else 1
+            reading = readings * weight_bytes(spec.text_encoder, stored) / rates.disk_bytes_per_second
             return OPEN_SECONDS + reading + sentences * choice.slowdown * spec.text_encoder.operations / computing
         case Stage.DENOISE:
             operations = spec.transformer.operations(spec.tokens_of(load.shape, load.chunk_latents))
             passes = 2 if load.guided else 1
-            together = passes if spec.batched_guidance else 1  # passes that share one trip of the weights
+            together = passes if load.batched and choice.together else 1  # passes that share one trip of the weights
             trip = max(
                 together * operations * choice.slowdown / computing, choice.moved_bytes / rates.bus_bytes_per_second
             )

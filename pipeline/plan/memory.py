@@ -42,10 +42,12 @@ class Precision(StrEnum):
 class Placement(StrEnum):
     """Where weights are while they compute.
 
+    - ``KEPT``: on the device from then on, for the next sentence; a text encoder only.
     - ``VISITING``: on the device while their stage lasts.
     - ``STREAMED``: two blocks on the device, the others arriving from main memory; of a text encoder, from disk.
     """
 
+    KEPT = "kept"
     VISITING = "visiting"
     STREAMED = "streamed"
 
@@ -90,7 +92,10 @@ def placed_bytes(network: Network, precision: Precision, placement: Placement) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What one stage has to hold besides weights: the sizes that memory depends on."""
+    """What one stage has to hold besides weights: the sizes that memory depends on.
+
+    `together` tells that the pass with the sentence and the one without run as one batch, where the family can.
+    """
 
     spec: ModelSpec
     shape: VideoShape
@@ -99,6 +104,7 @@ class Workload:
     continued: bool
     window_latents: int
     tile_pixels: int | None = None
+    together: bool = True
 
     def live_bytes(self, stage: Stage, device: Device) -> int:
         """Most that is live at once in `stage` besides weights, in the device's precision."""
@@ -109,7 +115,7 @@ class Workload:
                 live = spec.text_encoder.live_bytes
             case Stage.DENOISE:
                 network = spec.transformer
-                batch = 2 if self.guided and spec.batched_guidance else 1
+                batch = 2 if self.batched else 1
                 live = spec.transformer.live_bytes(
                     spec.tokens_of(self.shape, self.chunk_latents), batch=batch, given=self.given
                 )
@@ -124,6 +130,11 @@ class Workload:
         """What a causal decoder remembers of the whole picture between two slices, in main memory."""
         vae = self.spec.vae
         return round(vae.cache_bytes * self.shape.pixels * (vae.float32_scale if device.dtype == "float32" else 1))
+
+    @property
+    def batched(self) -> bool:
+        """Whether each step is one pass of a batch of two."""
+        return self.guided and self.spec.batched_guidance and self.together
 
     @property
     def given(self) -> bool:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pipeline.errors import say_bytes
+from pipeline.plan.combinations import find_obstacle
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.memory import (
+    ALLOCATOR_SLACK,
     Placement,
     Precision,
     Stage,
@@ -49,14 +51,19 @@ class Budget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One way to run a stage: weights' precision and placement, how much of the picture is decoded at once, and what
-    it needs. `slowdown` is against 16-bit weights that stay on the card, `moved_bytes` what each pass brings over."""
+    """One way to run a stage: weights' precision and placement, how much of the picture is decoded at once, whether
+    both passes of guidance run together, and what it needs.
+
+    `parked` tells that transformers and VAE wait in main memory when they do not compute; else they are read again.
+    `slowdown` is against 16-bit weights that stay on the card, `moved_bytes` what each pass brings over.
+    """
 
     stage: Stage
     precision: Precision
     placement: Placement
     window_latents: int = 0
     tile_pixels: int | None = None
+    together: bool = True
     parked: bool = True
     card_bytes: int
     ram_bytes: int
@@ -76,8 +83,11 @@ class Choice:
                 what = "the transformer"
         source = "disk" if self.stage is Stage.ENCODE else "main memory"
         where = f"streamed from {source}" if self.placement is Placement.STREAMED else "on the device"
-        again = "" if self.parked else ", loaded anew for each chunk"
-        return f"{what} in {self.precision} {where}{again}"
+        if self.placement is Placement.KEPT:
+            where += " for good"
+        again = ", loaded anew for each chunk" if self.stage is Stage.DENOISE and not self.parked else ""
+        apart = "" if self.together else ", with and without the sentence one after the other"
+        return f"{what} in {self.precision} {where}{again}{apart}"
 
 
 def fits(choice: Choice, budget: Budget) -> bool:
@@ -106,33 +116,42 @@ def choices(stage: Stage, load: Workload, device: Device, *, lowest: Precision) 
             yield from _decoder_choices(load, device)
 
 
-def _precisions(device: Device, lowest: Precision) -> list[Precision]:
+def _precisions(stage: Stage, placement: Placement, device: Device, lowest: Precision) -> list[Precision]:
+    """The device's own, and on a card what is legal for a stage's weights there, down to the lowest allowed."""
     native = Precision(device.dtype)
     if device.kind is not DeviceKind.CUDA:
         return [native]
     smaller = [Precision.FP8, Precision.INT8]
     if (device.compute_capability or (0, 0)) >= (8, 0):
         smaller.append(Precision.INT4)  # torch's 4-bit product wants compute capability 8
-    return [native, *(p for p in smaller if FINEST_FIRST.index(p) <= FINEST_FIRST.index(lowest))]
+    allowed = [p for p in smaller if FINEST_FIRST.index(p) <= FINEST_FIRST.index(lowest)]
+    return [native, *(p for p in allowed if not find_obstacle(stage, p, placement))]
+
+
+def _placements(device: Device) -> tuple[Placement, ...]:
+    return (Placement.VISITING, Placement.STREAMED) if device.kind is DeviceKind.CUDA else (Placement.VISITING,)
 
 
 def _encoder_choices(load: Workload, device: Device, lowest: Precision) -> Iterator[Choice]:
-    network = load.spec.text_encoder
-    for precision in _precisions(device, lowest):
-        if precision in (Precision.FP8, Precision.INT4):
-            continue  # T5's last layers do not take fp8; 4 bits err 0.22 (quanto), 8 bits 0.02
-        yield _choice(Stage.ENCODE, load, device, network, precision, Placement.VISITING)
-    if device.kind is DeviceKind.CUDA:
-        yield _choice(Stage.ENCODE, load, device, network, Precision(device.dtype), Placement.STREAMED)
+    for placement in _placements(device):
+        for precision in _precisions(Stage.ENCODE, placement, device, lowest):
+            yield _choice(Stage.ENCODE, load, device, load.spec.text_encoder, precision, placement)
 
 
 def _transformer_choices(load: Workload, device: Device, lowest: Precision) -> Iterator[Choice]:
-    network = load.spec.transformer
-    for precision in _precisions(device, lowest):
-        for parked in (True, False) if device.kind is DeviceKind.CUDA else (True,):
-            yield _choice(Stage.DENOISE, load, device, network, precision, Placement.VISITING, parked=parked)
-            if device.kind is DeviceKind.CUDA and precision not in (Precision.INT8, Precision.INT4):
-                yield _choice(Stage.DENOISE, load, device, network, precision, Placement.STREAMED, parked=parked)
+    ways = (load, replace(load, together=False)) if load.batched else (load,)
+    for placement in _placements(device):
+        for precision in _precisions(Stage.DENOISE, placement, device, lowest):
+            for parked in (True, False) if device.kind is DeviceKind.CUDA else (True,):
+                for way in ways:
+                    network = load.spec.transformer
+                    yield _choice(Stage.DENOISE, way, device, network, precision, placement, parked=parked)
+
+
+def keep_beside(choice: Choice, encoder: Choice, network: Network) -> Choice:
+    """`choice` while the text encoder, of `network`, stays on the card as `encoder` has it there."""
+    beside = int(weight_bytes(network, encoder.precision) * ALLOCATOR_SLACK)
+    return replace(choice, card_bytes=choice.card_bytes + beside)
 
 
 def _decoder_choices(load: Workload, device: Device) -> Iterator[Choice]:
@@ -179,6 +198,7 @@ def _choice(
         placement=placement,
         window_latents=load.window_latents if stage is Stage.DECODE else 0,
         tile_pixels=load.tile_pixels if stage is Stage.DECODE else None,
+        together=load.together,
         parked=parked,
         card_bytes=card,
         ram_bytes=ram,
@@ -200,8 +220,14 @@ def _waiting_bytes(
     if stage is Stage.ENCODE and streamed:
         return 2 * block_bytes(network, precision) + _outside_blocks(network, precision)
     if stage is Stage.DENOISE and parked:
-        return spec.experts * weight_bytes(network, precision) + weight_bytes(spec.vae, Precision.BFLOAT16)
+        return parked_bytes(spec, precision)
     return passing
+
+
+def parked_bytes(spec: ModelSpec, precision: Precision) -> int:
+    """What waits in main memory between chunks: all transformers in `precision`, and what decodes."""
+    stored = Precision.FLOAT32 if precision is Precision.FLOAT32 else Precision.BFLOAT16
+    return spec.experts * weight_bytes(spec.transformer, precision) + weight_bytes(spec.vae, stored)
 
 
 def _outside_blocks(network: Network, precision: Precision) -> int:

@@ -12,11 +12,12 @@ from pipeline.plan.chunks import SHARED_LATENTS, Chunk, plan_chunks, plan_slices
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.draft import DraftPlan, MemoryPlan
 from pipeline.plan.duration import Experience, forecast_duration, no_experience, stage_seconds, visit_seconds
-from pipeline.plan.memory import Precision, Stage, Workload
-from pipeline.plan.placement import FINEST_FIRST, Budget, Choice, choices, fits, say_misfit
+from pipeline.plan.memory import Placement, Precision, Stage, Workload
+from pipeline.plan.placement import FINEST_FIRST, Budget, Choice, choices, fits, keep_beside, parked_bytes, say_misfit
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.rates import Rates, guess_rates
 from pipeline.plan.request import GenerationRequest
+from pipeline.plan.spec import ModelSpec
 
 LATENT_BYTES = 4  # float32 on disk
 VIDEO_BYTES_PER_PIXEL = 0.1  # of every frame, slices and joined; H.264 at crf 20 stays far below for most pictures
@@ -45,6 +46,7 @@ def decide(
     window = min(chosen[Stage.DECODE].window_latents, total)
     slices = plan_slices(chunks, window=window, stride=spec.frame_stride, causal=spec.causal_decoder)
     load = _workload(request, max(chunk.latents for chunk in chunks), continued=len(chunks) > 1)
+    chosen = _keep_encoder(_share_memory(chosen, spec, budget), spec, budget, device)
     memory = MemoryPlan(
         device=device,
         profile=profile,
@@ -178,7 +180,8 @@ def _place(
         chosen[stage] = best
         for choice in options[: options.index(best)]:  # one reason a way, whether parked or read again
             reason = say_misfit(choice, budget, device)
-            reasons.setdefault((stage, choice.precision, choice.placement, choice.tile_pixels), reason)
+            way = stage, choice.precision, choice.placement, choice.tile_pixels, choice.together
+            reasons.setdefault(way, reason)
     return chosen, tuple(reasons.values())
 
 
@@ -214,6 +217,33 @@ def _refusal(stage: Stage, options: list[Choice], budget: Budget, device: Device
     return DoesNotFit(stage, least.card_bytes, budget.card_bytes, where=where)
 
 
+def _share_memory(chosen: Mapping[Stage, Choice], spec: ModelSpec, budget: Budget) -> Mapping[Stage, Choice]:
+    """The VAE waits in main memory if the transformer does; both may while the text encoder is there, if they fit."""
+    encode, denoise, decode = (chosen[stage] for stage in Stage)
+    beside = encode.ram_bytes + parked_bytes(spec, denoise.precision) <= budget.ram_bytes
+    return {
+        Stage.ENCODE: replace(encode, parked=denoise.parked and beside),
+        Stage.DENOISE: denoise,
+        Stage.DECODE: replace(decode, parked=denoise.parked),
+    }
+
+
+def _keep_encoder(
+    chosen: Mapping[Stage, Choice], spec: ModelSpec, budget: Budget, device: Device
+) -> Mapping[Stage, Choice]:
+    """Leave the text encoder on the card where there is room beside all else: the next sentence starts at once."""
+    encoder = chosen[Stage.ENCODE]
+    if device.kind is not DeviceKind.CUDA or encoder.placement is not Placement.VISITING:
+        return chosen
+    beside = {
+        stage: replace(choice, placement=Placement.KEPT)
+        if choice is encoder
+        else keep_beside(choice, encoder, spec.text_encoder)
+        for stage, choice in chosen.items()
+    }
+    return beside if all(fits(choice, budget) for choice in beside.values()) else chosen
+
+
 def _disk_bytes(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> int:
     spec, shape = request.spec, request.shape
     cells = (shape.width // spec.latent_pixels) * (shape.height // spec.latent_pixels)
@@ -233,8 +263,11 @@ def _reasons(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk
         f"Computed on {device.name} in {memory.dtype}; {say_bytes(device.free_bytes)} of "
         f"{say_bytes(device.total_bytes)} are free there now.",
     ]
-    saved = sum(stages.values()) - memory.peak_bytes
-    lines.append(f"Text encoder, transformer and VAE are there one at a time: saves {say_bytes(saved)}.")
+    if memory.choices[Stage.ENCODE].placement is Placement.KEPT:
+        lines.append("The text encoder stays on the card: there is room, and the next sentence starts at once.")
+    else:
+        saved = sum(stages.values()) - memory.peak_bytes
+        lines.append(f"Text encoder, transformer and VAE are there one at a time: saves {say_bytes(saved)}.")
     if len(chunks) == 1:
         lines.append(f"{request.frames} frames are within the model's native length: one chunk, no seams.")
     else:

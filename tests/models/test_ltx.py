@@ -10,7 +10,6 @@ from torch import Tensor
 
 from pipeline.errors import ModelUnavailable, StopRequested
 from pipeline.gpu import loading
-from pipeline.models import ltx as ltx_module
 from pipeline.models import open_model
 from pipeline.models.base import Sampling
 from pipeline.models.ltx import DECODE_NOISE_SCALE, DECODE_TIMESTEP, LTXModel, timesteps
@@ -19,7 +18,7 @@ from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.spec import Component, ModelSpec
 from tests.conftest import SMALL, DeviceMaker
-from tests.tiny import CHANNELS, make_tiny_checkpoint
+from tests.tiny import CHANNELS, decode, in_half, make_tiny_checkpoint
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -53,7 +52,7 @@ class Seen:
     def __init__(self, model: LTXModel) -> None:
         self.calls: list[dict[str, Tensor]] = []
         model.warm_up()
-        transformer = model._kept[Component.TRANSFORMER]
+        transformer = model.residency._parked[Component.TRANSFORMER][1]
         transformer.register_forward_pre_hook(lambda _, __, given: self.calls.append(given), with_kwargs=True)
 
 
@@ -79,7 +78,7 @@ def test_a_sentence_that_is_too_long_is_cut_not_refused(model: LTXModel) -> None
 
 def test_the_encoder_is_not_kept(model: LTXModel) -> None:
     model.encode(["a"])
-    assert Component.TEXT_ENCODER not in model._kept
+    assert Component.TEXT_ENCODER not in model.residency._parked
 
 
 # Denoising ----------------------------------------------------------------------------------------------------------
@@ -190,7 +189,7 @@ def test_ltx_2b_s_schedule_runs_through_the_same_code(sampling: Sampling, make_d
 # Frames -------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("latents", [1, 2, 5])
 def test_a_window_decodes_to_one_frame_and_eight_for_each_further_latent(model: LTXModel, latents: int) -> None:
-    frames = model.open_decoder(tile_pixels=None).push(torch.zeros(1, CHANNELS, latents, ROWS, COLUMNS))
+    frames = decode(model.open_decoder(), torch.zeros(1, CHANNELS, latents, ROWS, COLUMNS))[0]
     assert frames.shape == (8 * (latents - 1) + 1, SMALL.height, SMALL.width, 3)
     assert frames.dtype.name == "uint8"
     assert frames.flags.c_contiguous
@@ -202,7 +201,7 @@ def test_frames_are_what_the_vae_makes_of_the_latents_it_normalised(model: LTXMo
     mean, std = (getattr(vae, name).view(1, -1, 1, 1, 1) for name in ("latents_mean", "latents_std"))
     with torch.no_grad():
         expected = (vae.decode(raw).sample[0].clamp(-1, 1) + 1) * 127.5
-    made = torch.from_numpy(model.open_decoder(tile_pixels=None).push((raw - mean) / std)).permute(3, 0, 1, 2)
+    made = torch.from_numpy(decode(model.open_decoder(), (raw - mean) / std)[0]).permute(3, 0, 1, 2)
     assert (made - expected).abs().max() < 0.51
 
 
@@ -225,11 +224,10 @@ def conditioned(tmp_path: Path, make_device: DeviceMaker, monkeypatch: pytest.Mo
 def test_a_decoder_that_takes_a_timestep_gets_it_with_its_noise(conditioned: LTXModel) -> None:
     given: list[tuple[Tensor, ...]] = []
     conditioned.warm_up()
-    vae = conditioned._kept[Component.VAE]
+    vae = conditioned.residency._parked[Component.VAE][1]
     vae.decoder.register_forward_pre_hook(lambda _, given_now: given.append(given_now))  # type: ignore[union-attr]
     latents = torch.zeros(1, CHANNELS, 2, ROWS, COLUMNS)
-    decoder = conditioned.open_decoder(tile_pixels=None)
-    one, again = decoder.push(latents), decoder.push(latents)
+    one, again = decode(conditioned.open_decoder(), latents, latents)
     assert one.shape[0] == 9
     assert (one == again).all()
     values, timestep = given[0][:2]
@@ -247,15 +245,13 @@ def test_a_checkpoint_without_a_map_has_no_preview(conditioned: LTXModel) -> Non
 # Precision and files ------------------------------------------------------------------------------------------------
 def test_the_processor_computes_in_float32(model: LTXModel) -> None:
     model.warm_up()
-    assert {p.dtype for module in model._kept.values() for p in module.parameters()} == {torch.float32}
+    assert {p.dtype for _, module in model.residency._parked.values() for p in module.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
-def test_half_precision_runs_and_keeps_the_tail_exactly(
-    model: LTXModel, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
-) -> None:
+def test_half_precision_runs_and_keeps_the_tail_exactly(make_device: DeviceMaker, dtype: torch.dtype) -> None:
     """As on a card, but on the processor: latents stay float32, weights and embeddings do not."""
-    monkeypatch.setattr(ltx_module, "torch_dtype", lambda _: dtype)
+    model = LTXModel(MINIATURE, in_half(make_device(), str(dtype).removeprefix("torch.")))
     positive, negative = model.encode(["a red ball", ""])
     assert positive.embeds.dtype == dtype
     sampling = Sampling(shape=SMALL, steps=STEPS, guidance=3.0, positive=positive, negative=negative)
@@ -265,7 +261,7 @@ def test_half_precision_runs_and_keeps_the_tail_exactly(
     assert made.dtype == torch.float32
     assert made.isfinite().all()
     assert torch.equal(made[:, :, :2], TAIL)
-    assert model.open_decoder(tile_pixels=None).push(made).shape[0] == 25
+    assert decode(model.open_decoder(), made)[0].shape[0] == 25
 
 
 @pytest.mark.gpu
@@ -277,8 +273,8 @@ def test_a_card_computes_in_bfloat16_and_keeps_no_weights(make_device: DeviceMak
     made = model.denoise(chunk(start=6, overlap=2), sampling, tail=TAIL, on_step=ignore)
     assert made.dtype == torch.float32
     assert torch.equal(made[:, :, :2], TAIL)
-    assert model.open_decoder(tile_pixels=None).push(made).shape[0] == 25
-    assert {p.device.type for module in model._kept.values() for p in module.parameters()} == {"cpu"}
+    assert decode(model.open_decoder(), made)[0].shape[0] == 25
+    assert {p.device.type for _, module in model.residency._parked.values() for p in module.parameters()} == {"cpu"}
 
 
 def test_the_catalog_opens_its_family(make_device: DeviceMaker, tiny: Path) -> None:

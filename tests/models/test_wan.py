@@ -10,18 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import StopRequested
-from pipeline.gpu.residency import on_device
 from pipeline.models import open_model
-from pipeline.models import wan as wan_module
-from pipeline.models import wan_decoder as decoder_module
 from pipeline.models.base import Sampling
 from pipeline.models.wan import WanModel, second_guidance
 from pipeline.plan.catalog import WAN_5B, WAN_A14B
 from pipeline.plan.chunks import Chunk
-from pipeline.plan.device import Device, DeviceKind
-from pipeline.plan.memory import Stage
+from pipeline.plan.device import DeviceKind
 from pipeline.plan.spec import Component, ModelSpec
 from tests.conftest import DeviceMaker
+from tests.tiny import decode, in_half
 from tests.tiny_wan import COLUMNS, ROWS, TINY_5B, TINY_A14B, small_shape
 
 pytestmark = pytest.mark.usefixtures("tiny_wan")
@@ -65,7 +62,7 @@ class Seen:
         self.calls: list[dict[str, Tensor]] = []
         self.experts: list[Component] = []
         model.warm_up()
-        for component, module in model._kept.items():
+        for component, (_, module) in model.residency._parked.items():
             if component is not Component.VAE:
                 module.register_forward_pre_hook(self.note(component), with_kwargs=True)
 
@@ -200,18 +197,20 @@ class Residence:
         self.visits: list[str] = []
         self.present = self.most = 0
 
+        on_device = model.residency.on_device
+
         @contextmanager
-        def watched(load: Callable[[], nn.Module], stage: Stage, device: Device) -> Iterator[nn.Module]:
-            with on_device(load, stage, device) as module:
+        def watched(component: Component) -> Iterator[nn.Module]:
+            with on_device(component) as module:
                 self.present += 1
                 self.most = max(self.most, self.present)
-                self.visits += [component for component, kept in model._kept.items() if kept is module]
+                self.visits.append(component)
                 try:
                     yield module
                 finally:
                     self.present -= 1
 
-        monkeypatch.setattr(wan_module, "on_device", watched)
+        monkeypatch.setattr(model.residency, "on_device", watched)
 
 
 @pytest.mark.parametrize("spec", [TINY_A14B], ids=["wan-a14b"])
@@ -251,11 +250,10 @@ def test_one_number_guides_both_experts(spec: ModelSpec, first: float, second: f
 @BOTH
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
 def test_half_precision_runs_and_keeps_the_tail_exactly(
-    model: WanModel, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
+    spec: ModelSpec, make_device: DeviceMaker, dtype: torch.dtype
 ) -> None:
     """As on a card, but on the processor: latents stay float32, weights and embeddings do not."""
-    for module in (wan_module, decoder_module):
-        monkeypatch.setattr(module, "torch_dtype", lambda _: dtype)
+    model = WanModel(spec, in_half(make_device(), str(dtype).removeprefix("torch.")))
     positive, negative = model.encode([SENTENCE, ""])
     assert positive.embeds.dtype == dtype
     shape, given = small_shape(model.spec), tail(model.spec)
@@ -266,8 +264,7 @@ def test_half_precision_runs_and_keeps_the_tail_exactly(
     assert made.dtype == torch.float32
     assert made.isfinite().all()
     assert torch.equal(made[:, :, :2], given)
-    decoder = model.open_decoder(tile_pixels=None)
-    assert [len(decoder.push(part)) for part in made.split([2, 3], dim=2)] == [5, 12]
+    assert [len(frames) for frames in decode(model.open_decoder(), *made.split([2, 3], dim=2))] == [5, 12]
 
 
 @pytest.mark.gpu
@@ -280,8 +277,8 @@ def test_a_card_computes_in_bfloat16_and_keeps_no_weights(spec: ModelSpec, make_
     made = model.denoise(chunk(overlap=2), sampling, tail=given, on_step=ignore)
     assert (positive.embeds.dtype, made.dtype) == (torch.bfloat16, torch.float32)
     assert torch.equal(made[:, :, :2], given)
-    assert model.open_decoder(tile_pixels=None).push(made).shape[0] == 17
-    assert {p.device.type for module in model._kept.values() for p in module.parameters()} == {"cpu"}
+    assert decode(model.open_decoder(), made)[0].shape[0] == 17
+    assert {p.device.type for _, module in model.residency._parked.values() for p in module.parameters()} == {"cpu"}
 
 
 @BOTH

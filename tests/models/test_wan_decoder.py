@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.models.base import Decoder
 from pipeline.models.wan import WanModel
 from pipeline.models.wan_decoder import Span, Stream
-from pipeline.plan.memory import TILE_OVERLAP_PIXELS, Workload
+from pipeline.plan.memory import TILE_OVERLAP_PIXELS, Stage, Workload
 from pipeline.plan.spec import Component, ModelSpec, VideoShape
 from pipeline.video.pixels import to_pixels
 from tests.conftest import DeviceMaker
+from tests.tiny import choose, decode
 from tests.tiny_wan import COLUMNS, ROWS, TINY_5B, TINY_A14B
 
 pytestmark = pytest.mark.usefixtures("tiny_wan")
@@ -47,8 +49,7 @@ def whole(model: WanModel, latents: Tensor, **tiling: int) -> Tensor:
 def test_slices_decode_to_the_frames_of_the_whole_timeline(model: WanModel, cuts: tuple[int, ...]) -> None:
     latents = timeline(model.spec)
     expected = to_pixels(whole(model, latents))
-    decoder = model.open_decoder(tile_pixels=None)
-    pieces = [decoder.push(part) for part in latents.split(list(cuts), dim=2)]
+    pieces = decode(model.open_decoder(), *latents.split(list(cuts), dim=2))
     assert [len(piece) for piece in pieces] == [4 * count - 3 * (n == 0) for n, count in enumerate(cuts)]
     made = np.concatenate(pieces)
     assert made.std() > 10
@@ -72,18 +73,16 @@ def test_before_rounding_the_stream_differs_by_less_than_a_millionth(model: WanM
 @BOTH
 def test_a_draft_decodes_alike_whatever_was_decoded_before(model: WanModel) -> None:
     latents = timeline(model.spec)
-    one, other = (model.open_decoder(tile_pixels=None) for _ in range(2))
-    one.push(latents[:, :, :3])
-    other.push(-latents[:, :, :2])  # two drafts at once do not disturb each other either
-    first = one.push(latents[:, :, 3:])
-    again = model.open_decoder(tile_pixels=None)
-    again.push(latents[:, :, :3])
-    assert (first == again.push(latents[:, :, 3:])).all()
+    one, other = (model.open_decoder() for _ in range(2))
+    decode(one, latents[:, :, :3])
+    decode(other, -latents[:, :, :2])  # two drafts at once do not disturb each other either
+    first = decode(one, latents[:, :, 3:])[0]
+    assert (first == decode(model.open_decoder(), latents[:, :, :3], latents[:, :, 3:])[1]).all()
 
 
 @BOTH
 def test_frames_are_pictures(model: WanModel) -> None:
-    frames = model.open_decoder(tile_pixels=None).push(timeline(model.spec, latents=2))
+    frames = decode(model.open_decoder(), timeline(model.spec, latents=2))[0]
     side = model.spec.latent_pixels
     assert (frames.shape, frames.dtype.name, frames.flags.c_contiguous) == (
         (5, ROWS * side, COLUMNS * side, 3),
@@ -100,6 +99,11 @@ def test_previews_come_from_the_checkpoint_s_map(model: WanModel) -> None:
     assert (frames == 127).all()
 
 
+def tiled(model: WanModel, tile_pixels: int | None) -> Decoder:
+    model.follow(choose(model.device, Stage.DECODE, tile_pixels=tile_pixels))
+    return model.open_decoder()
+
+
 # Tiles --------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("spec", [TINY_A14B], ids=["wan-a14b"])
 @pytest.mark.parametrize(("rows", "columns"), [(22, 5), (5, 22)])
@@ -108,7 +112,7 @@ def test_tiles_are_blended_as_diffusers_blends_them(model: WanModel, rows: int, 
     latents = timeline(model.spec, latents=2, rows=rows, columns=columns)
     strides = {"tile_sample_stride_height": 96, "tile_sample_stride_width": 96}
     expected = whole(model, latents, tile_sample_min_height=160, tile_sample_min_width=160, **strides)
-    made = model.open_decoder(tile_pixels=160).push(latents)
+    made = decode(tiled(model, 160), latents)[0]
     assert np.abs(made.astype(int) - to_pixels(expected)).max() <= 1
 
 
@@ -117,16 +121,15 @@ def test_each_tile_remembers_for_itself(model: WanModel) -> None:
     """Two by two of them."""
     side = 128 // model.spec.latent_pixels
     latents = timeline(model.spec, latents=3, rows=side, columns=side)
-    at_once, cut = (model.open_decoder(tile_pixels=96) for _ in range(2))
-    made = np.concatenate([cut.push(latents[:, :, :1]), cut.push(latents[:, :, 1:])])
-    assert (made == at_once.push(latents)).all()
+    made = np.concatenate(decode(tiled(model, 96), latents[:, :, :1], latents[:, :, 1:]))
+    assert (made == decode(tiled(model, 96), latents)[0]).all()
     assert made.shape == (9, 128, 128, 3)
 
 
 @BOTH
 def test_a_tile_as_large_as_the_picture_is_the_picture(model: WanModel) -> None:
     latents = timeline(model.spec, latents=2)
-    one, other = (model.open_decoder(tile_pixels=tile).push(latents) for tile in (None, 256))
+    one, other = (decode(tiled(model, tile), latents)[0] for tile in (None, 256))
     assert (one == other).all()
 
 
@@ -135,7 +138,7 @@ def test_a_tile_as_large_as_the_picture_is_the_picture(model: WanModel) -> None:
 @pytest.mark.parametrize("size", [(256, 256), (320, 512), (704, 1280), (1280, 704), (960, 960), (480, 832)], ids=str)
 def test_tiles_are_those_that_memory_was_counted_for(model: WanModel, tile: int, size: tuple[int, int]) -> None:
     spec, (height, width) = model.spec, size
-    decoder: Any = model.open_decoder(tile_pixels=tile)
+    decoder: Any = tiled(model, tile)
     streams = decoder._lay_out(height // spec.latent_pixels, width // spec.latent_pixels)
     load = Workload(
         spec=spec,

@@ -21,7 +21,7 @@ from pipeline.plan.memory import Stage
 from pipeline.plan.spec import ModelSpec, VideoShape
 from pipeline.video.mp4 import read_frames, write_slice
 from tests.conftest import PlanMaker
-from tests.tiny import count_frames, kinds, make_draft, of
+from tests.tiny import count_frames, decode, kinds, make_draft, of
 from tests.tiny_wan import COLUMNS, ROWS, small_shape
 
 pytestmark = pytest.mark.usefixtures("tiny_wan")
@@ -92,7 +92,7 @@ def test_the_film_is_the_unbroken_decode_of_the_timeline(
     _, journal = make_draft(tmp_path, plan)
     timeline = torch.cat([latents(journal, chunk.index)[:, :, chunk.overlap :] for chunk in plan.chunks], dim=2)
     model = WanModel(plan.spec, plan.memory.device)
-    at_once = model.open_decoder(tile_pixels=None).push(timeline)
+    at_once = decode(model.open_decoder(), timeline)[0]
     made = np.concatenate(pushed)
     assert len(pushed) > len(plan.chunks) >= 3
     assert (made == at_once).all()

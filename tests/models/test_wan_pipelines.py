@@ -58,7 +58,7 @@ def test_the_transformer_gets_what_the_bare_pipeline_encodes(model: WanModel, tm
 @BOTH
 def test_the_encoder_is_not_kept(model: WanModel) -> None:
     model.encode(["a"])
-    assert not model._kept
+    assert not model.residency._parked
 
 
 # Latents ------------------------------------------------------------------------------------------------------------

@@ -73,6 +73,7 @@ def test_no_stage_is_promised_less_than_its_weights_and_what_is_live() -> None:
             continued=len(plan.chunks) > 1,
             window_latents=max(piece.stop - piece.start for piece in plan.slices),
             tile_pixels=decode.tile_pixels,
+            together=memory.choices[Stage.DENOISE].together,
         )
         for stage, network in ((Stage.DENOISE, spec.transformer), (Stage.DECODE, spec.vae)):
             choice = memory.choices[stage]

@@ -104,9 +104,9 @@ def test_reasons_are_sentences_that_name_device_precision_and_largest_stage(plan
 def test_a_small_budget_gives_shorter_chunks_and_the_reason(
     make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
 ) -> None:
-    request = make_request(**LARGE)
+    request = make_request(**LARGE | {"guidance": 1.0})
     ample = plan_draft(request, make_device(80, DeviceKind.CUDA), make_profile())
-    tight = plan_draft(request, make_device(4, DeviceKind.CUDA), make_profile())
+    tight = plan_draft(request, make_device(3, DeviceKind.CUDA), make_profile())
     assert len(tight.chunks) > len(ample.chunks)
     longest = max(c.latents for c in tight.chunks)
     assert longest < max(c.latents for c in ample.chunks)

@@ -109,14 +109,68 @@ def ample(plan: DraftPlan) -> bool:
     return all(choice.placement is Placement.VISITING for choice in plan.memory.choices.values())
 
 
-def test_on_a_large_card_every_stage_visits_in_full_precision(
+def test_on_a_large_card_the_encoder_stays_beside_everything_else(
     make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
 ) -> None:
     request = make_request(model=LTX_2B.key, shape=LTX_2B.shapes[0], frames=121)
-    plan = decide(request, make_device(80, DeviceKind.CUDA), make_profile())
-    assert ample(plan)
-    assert {choice.precision for choice in plan.memory.choices.values()} == {Precision.BFLOAT16}
-    assert any("one at a time" in reason for reason in plan.reasons)
+    kept = decide(request, make_device(80, DeviceKind.CUDA), make_profile())
+    assert kept.memory.choices[Stage.ENCODE].placement is Placement.KEPT
+    assert {choice.precision for choice in kept.memory.choices.values()} == {Precision.BFLOAT16}
+    assert any("stays on the card" in reason for reason in kept.reasons)
+    encoder = weight_bytes(LTX_2B.text_encoder, Precision.BFLOAT16)
+    for stage, network in ((Stage.DENOISE, LTX_2B.transformer), (Stage.DECODE, LTX_2B.vae)):
+        assert kept.memory.stage_bytes[stage] > encoder + weight_bytes(network, Precision.BFLOAT16)
+    exact = make_device(kind=DeviceKind.CUDA, free_bytes=kept.memory.peak_bytes)
+    assert decide(request, exact, make_profile()).memory == replace(
+        kept.memory, device=exact, budget=replace(kept.memory.budget, card_bytes=kept.memory.peak_bytes)
+    )
+    less = decide(request, replace(exact, free_bytes=kept.memory.peak_bytes - 1), make_profile())
+    assert ample(less)
+    assert {choice.precision for choice in less.memory.choices.values()} == {Precision.BFLOAT16}
+    assert any("one at a time" in reason for reason in less.reasons)
+
+
+def test_an_encoder_that_is_streamed_and_one_on_the_processor_do_not_stay(
+    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+) -> None:
+    here = decide(make_request(), make_device(64), make_profile())
+    assert here.memory.choices[Stage.ENCODE].placement is Placement.VISITING
+    request = make_request(model=LTX_2B.key, shape=LTX_2B.shapes[0], frames=121)
+    small = decide(request, make_device(5, DeviceKind.CUDA), make_profile())
+    assert small.memory.choices[Stage.ENCODE].placement is Placement.STREAMED
+
+
+def test_guidance_runs_its_passes_apart_where_both_at_once_do_not_fit(
+    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+) -> None:
+    """A batch of two computes as long as two passes do, and is live twice."""
+    request = make_request(**LARGE)
+    roomy, tight = (decide(request, make_device(gib, DeviceKind.CUDA), make_profile()) for gib in (80, 4))
+    assert roomy.memory.choices[Stage.DENOISE].together
+    assert not tight.memory.choices[Stage.DENOISE].together
+    assert len(tight.chunks) == len(roomy.chunks)
+    assert any("one after the other" in reason for reason in tight.reasons)
+    unguided = decide(make_request(**LARGE | {"guidance": 1.0}), make_device(4, DeviceKind.CUDA), make_profile())
+    assert unguided.memory.choices[Stage.DENOISE].together
+
+
+def test_what_waits_leaves_for_the_text_encoder_only_where_both_do_not_fit(
+    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+) -> None:
+    request = make_request(model=LTX_2B.key, shape=LTX_2B.shapes[0], frames=25)
+    roomy, tight = (decide(request, make_device(gib), make_profile()) for gib in (64, 20))
+    assert roomy.memory.choices[Stage.ENCODE].parked
+    assert not tight.memory.choices[Stage.ENCODE].parked
+    assert tight.memory.choices[Stage.DENOISE].parked
+
+
+def test_the_vae_waits_where_the_transformer_does(
+    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+) -> None:
+    for ram_gib, parked in ((64, True), (4, False)):
+        card = make_device(24, DeviceKind.CUDA, ram_free_bytes=ram_gib * GIB)
+        choices = decide(make_request(**LARGE), card, make_profile()).memory.choices
+        assert [choices[stage].parked for stage in (Stage.DENOISE, Stage.DECODE)] == [parked, parked]
 
 
 def test_what_fits_in_no_way_is_refused_with_stage_numbers_and_place(

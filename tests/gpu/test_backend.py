@@ -1,0 +1,53 @@
+"""Where torch computes, in which precision, and how it says that there is no more memory."""
+
+import pytest
+import torch
+
+from pipeline.gpu.backend import is_out_of_memory, peak_bytes, torch_device, torch_dtype
+from pipeline.plan.device import DeviceKind
+from tests.conftest import DeviceMaker
+
+CPU_ALLOCATOR = (
+    "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+    "4398046511104 bytes. Error code 12 (Cannot allocate memory)"
+)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB"),
+        MemoryError(),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 18.00 GB)"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError(CPU_ALLOCATOR),
+    ],
+    ids=["torch", "python", "driver", "apple", "cublas", "cudnn", "processor"],
+)
+def test_every_spelling_of_out_of_memory_is_known(error: Exception) -> None:
+    assert is_out_of_memory(error)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), ValueError("memory")], ids=repr)
+def test_other_errors_are_other_errors(error: Exception) -> None:
+    assert not is_out_of_memory(error)
+
+
+def test_precision_and_place_follow_the_device(make_device: DeviceMaker) -> None:
+    old = make_device(kind=DeviceKind.CUDA, compute_capability=(7, 5))
+    new = make_device(kind=DeviceKind.CUDA, compute_capability=(8, 9))
+    assert [torch_dtype(device) for device in (make_device(), old, new)] == [
+        torch.float32,
+        torch.float16,
+        torch.bfloat16,
+    ]
+    assert [torch_device(device).type for device in (make_device(), new)] == ["cpu", "cuda"]
+
+
+def test_memory_in_use_is_this_process_s_own(make_device: DeviceMaker) -> None:
+    before = peak_bytes(make_device())
+    block = torch.ones(2**27)  # 512 MiB
+    assert peak_bytes(make_device()) - before > 2**28
+    del block
