@@ -20,7 +20,7 @@ from pipeline.plan.memory import Precision
 from pipeline.plan.planner import decide
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, frames_for
-from pipeline.plan.spec import ModelSpec, VideoShape
+from pipeline.plan.spec import ModelSpec
 
 SLOW_SECONDS = 300.0  # of waiting for a draft, beyond which changes are offered although it fits
 WORTHWHILE = 0.7  # of the time: a change that saves less is not offered for being faster
@@ -186,13 +186,9 @@ def _shorter(request: GenerationRequest) -> Iterator[GenerationRequest]:
 
 
 def _smaller(request: GenerationRequest) -> Iterator[GenerationRequest]:
-    spec, seen = request.spec, {request.shape}
+    seen = {request.shape}
     for scale in SCALES:
-        width, height = (
-            max(spec.smallest_side_pixels, round(side * scale / spec.pixel_multiple) * spec.pixel_multiple)
-            for side in (request.shape.width, request.shape.height)
-        )
-        shape = VideoShape(width=width, height=height)
+        shape = request.spec.scaled(request.shape, scale)
         if shape not in seen and shape.pixels < request.shape.pixels:
             seen.add(shape)
             yield replace(request, shape=shape)
