@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pipeline
+from pipeline.drafts.measurements import Measurements
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest, WriteFailed
 from pipeline.events import ChunkDenoised, Encoded, Event, Failed, Finished, SliceReady, Started, StepDone, Stopped
 from pipeline.plan.catalog import CATALOG, find_model
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _download(options)
         decided = pipeline.plan(_request(options), options.drafts, suppose=options.command == "plan")
         if options.command == "plan":
-            print(json.dumps(plan_as_json(decided), ensure_ascii=False) if options.json else plan_as_text(decided))
+            _say(decided, options)
             return DONE
         return _draft(decided, options)
     except DraftError as error:
@@ -119,6 +120,14 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
         ram_limit_gib=options.ram_limit,
         lowest_precision=options.lowest_precision,
     )
+
+
+def _say(plan: DraftPlan, options: argparse.Namespace) -> None:
+    experience = Measurements(options.drafts).experience(plan.request, plan.memory.device)
+    if options.json:
+        print(json.dumps(plan_as_json(plan, experience), ensure_ascii=False))
+    else:
+        print(plan_as_text(plan, experience))
 
 
 def _examine(options: argparse.Namespace) -> int:

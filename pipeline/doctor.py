@@ -17,17 +17,18 @@ from typing import Any, TypeVar
 
 import pipeline
 from pipeline.drafts.measurements import Measurements
-from pipeline.errors import DoesNotFit, say_bytes
-from pipeline.plan.alternatives import ChangeKind, plan_draft, say_seconds
+from pipeline.errors import say_bytes
+from pipeline.fitting import ModelFinding, say_models, try_model
 from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.device import Device, DeviceKind, probe_device
-from pipeline.plan.duration import Closeness, no_experience
+from pipeline.plan.duration import Closeness, Experience, no_experience
 from pipeline.plan.memory import Precision, Stage, Workload
-from pipeline.plan.placement import choices
+from pipeline.plan.placement import Budget, choices
+from pipeline.plan.planner import budget_for
 from pipeline.plan.presets import find_profile
 from pipeline.plan.rates import Rates
+from pipeline.plan.request import GenerationRequest
 from pipeline.plan.spec import ModelSpec
-from pipeline.weights import AbsentWeights, find_absent_weights
 
 PROFILE = "auto"
 LIBRARIES = ("torch", "diffusers", "transformers", "optimum-quanto", "gradio", "moviepy", "huggingface-hub")
@@ -35,6 +36,7 @@ INSTALL = "Install what Rushes needs: pip install -r requirements.txt"
 ANSWER_SECONDS = 10  # for ffmpeg to say its version
 LITTLE_DISK_BYTES = 2**30  # a draft takes 10 to 100 MB
 BUSY_SHARE = 0.5  # of a card's memory in other programs' hands, from which on it is worth a sentence
+WHY = 'Why, and what would be faster: python -m pipeline plan "…" --model … --width … --height … --seconds …'
 WANTED_BY = {  # as pipeline/plan/placement.py decides
     Precision.BFLOAT16: "an NVIDIA card of compute capability 8.0 or more",
     Precision.FP8: "an NVIDIA card",
@@ -54,33 +56,17 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFinding:
-    """What a catalog entry can do here now.
-
-    `draft` is the model's own size and length where that fits, else the nearest that does (`reduced`), else empty:
-    then `missing` says what is too small. `absent` are the weights that are not here.
-    """
-
-    key: str
-    title: str
-    draft: str
-    reduced: bool = False
-    low_seconds: float | None = None
-    high_seconds: float | None = None
-    peak_bytes: int | None = None
-    budget_bytes: int | None = None
-    missing: str = ""
-    absent: AbsentWeights
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything found; `problems` are sentences that say what to do. `rates` are those forecasts rest on."""
+    """Everything found; `problems` are sentences that say what to do.
+
+    `rates` are those forecasts rest on, `budget` is what a draft may use.
+    """
 
     problems: tuple[str, ...]
     facts: tuple[Fact, ...]
     device: Device | None
     rates: Rates | None
+    budget: Budget | None
     models: tuple[ModelFinding, ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -96,13 +82,10 @@ class Report:
             lines += ["", fact.topic] if fact.topic != topic else []
             lines.append(f"  {fact.name:{width}}  {fact.value}")
             topic = fact.topic
-        rows = [("model", "weights", "draft", "takes", "peak memory"), *map(_row, self.models)]
-        widths = [max(len(row[column]) for row in rows if column < 2 or row[3]) for column in range(5)]
-        lines += ["", f"What fits here now, with profile {PROFILE}"]
-        lines += ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        absent = [model for model in self.models if model.absent.components]
-        lines += ["", "Weights that are not here"] if absent else []
-        return "\n".join(lines + [f"  {model.title}: {' && '.join(model.absent.commands)}" for model in absent])
+        if self.device and self.models and self.budget:
+            lines += ["", f"What fits here now, with profile {PROFILE}: {_say_budget(self.budget, self.device)}"]
+            lines += [*say_models(self.models, self.device), "", WHY]
+        return "\n".join(lines)
 
 
 def examine(drafts: Path, *, measure: bool = True) -> Report:
@@ -115,14 +98,13 @@ def examine(drafts: Path, *, measure: bool = True) -> Report:
     return _Examination(drafts).report(measure=measure)
 
 
-def _row(model: ModelFinding) -> tuple[str, str, str, str, str]:
-    absent = model.absent
-    weights = f"{say_bytes(absent.download_bytes)} to get" if absent.components else "here"
-    if model.low_seconds is None or model.high_seconds is None:
-        return model.title, weights, f"does not fit: {model.missing}", "", ""
-    seconds = f"{say_seconds(model.low_seconds)} to {say_seconds(model.high_seconds)}"
-    memory = f"{say_bytes(model.peak_bytes or 0)} of {say_bytes(model.budget_bytes or 0)}"
-    return model.title, weights, model.draft + (" (reduced)" if model.reduced else ""), seconds, memory
+def _say_budget(budget: Budget, device: Device) -> str:
+    ram = f"{say_bytes(budget.ram_bytes)} of main memory"
+    return f"{say_bytes(budget.card_bytes)} of the card and {ram}" if device.kind is DeviceKind.CUDA else ram
+
+
+def _find_budget(device: Device) -> Budget:
+    return budget_for(pipeline.request("-", seed=0), device, find_profile(PROFILE))
 
 
 class _Examination:
@@ -144,18 +126,24 @@ class _Examination:
         for name in LIBRARIES:
             self.ask(name, partial(self.look_at_library, name), hint=INSTALL)
         self.ask("ffmpeg", self.look_at_ffmpeg, hint="Install it again: pip install --force-reinstall imageio-ffmpeg")
-        rates, models = None, []
+        rates, models, budget = None, [], None
         if device:
+            budget = self.ask("The budget", partial(_find_budget, device))
             usable = self.ask("torch", partial(self.look_at_torch, device), hint=INSTALL)
             if usable and measure:
                 rates = self.ask("How fast the device is", partial(self.measure, device))
             rates = self.ask("The rates", partial(self.find_rates, device, rates))
             found = [self.ask(spec.title, partial(self.try_model, spec, device, rates)) for spec in CATALOG.values()]
             models = [model for model in found if model]
-            if not any(model.draft for model in models):
+            if not any(model.fits for model in models):
                 self.problems.append("No model fits here now: close other programs, or free some disk.")
         return Report(
-            problems=tuple(self.problems), facts=tuple(self.facts), device=device, rates=rates, models=tuple(models)
+            problems=tuple(self.problems),
+            facts=tuple(self.facts),
+            device=device,
+            rates=rates,
+            budget=budget,
+            models=tuple(models),
         )
 
     def note(self, topic: str, name: str, value: str) -> None:
@@ -213,7 +201,8 @@ class _Examination:
 
         command = [get_ffmpeg_exe(), "-version"]
         said = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=True).stdout
-        self.note("Libraries", "ffmpeg", f"{said.split(' Copyright')[0].strip()} ({command[0]})")
+        self.note("Libraries", "ffmpeg", said.split(" Copyright")[0].strip())
+        self.note("Libraries", "ffmpeg program", command[0])
 
     def look_at_torch(self, device: Device) -> bool:
         """Whether torch can compute on the device that the driver names."""
@@ -246,31 +235,13 @@ class _Examination:
         return rates
 
     def try_model(self, spec: ModelSpec, device: Device, rates: Rates | None) -> ModelFinding:
-        """The model's own draft or the nearest that fits, planned as the page and the command line would."""
-        request, absent = pipeline.request("-", model=spec.key, seed=0), find_absent_weights(spec)
-        experience = self.measurements.experience(request, device)
-        if rates and experience.closeness is Closeness.GUESSED:  # what was measured could not be kept
-            experience = no_experience(rates)
-        try:
-            plan, reduced = plan_draft(request, device, find_profile(PROFILE), experience), False
-        except DoesNotFit as error:
-            nearest = next((change for change in error.changes if change.kind is not ChangeKind.MODEL), None)
-            if nearest is None:
-                return ModelFinding(key=spec.key, title=spec.title, draft="", missing=error.message, absent=absent)
-            plan, reduced = nearest.plan, True
-        asked, forecast = plan.request, plan.forecast
-        size = f"{asked.shape.width}x{asked.shape.height}, {asked.seconds:.1f} s, {asked.steps} steps"
-        return ModelFinding(
-            key=spec.key,
-            title=spec.title,
-            draft=size + (", 4-bit weights" if reduced and asked.lowest_precision == "int4" else ""),
-            reduced=reduced,
-            low_seconds=forecast.low_seconds,
-            high_seconds=forecast.high_seconds,
-            peak_bytes=plan.memory.peak_bytes,
-            budget_bytes=plan.memory.budget_bytes,
-            absent=absent,
-        )
+        """Forecast from what was measured now, where it could not be kept, too."""
+
+        def experience(request: GenerationRequest) -> Experience:
+            kept = self.measurements.experience(request, device)
+            return no_experience(rates) if rates and kept.closeness is Closeness.GUESSED else kept
+
+        return try_model(spec, device, find_profile(PROFILE), experience)
 
 
 def _say_precisions(device: Device) -> Iterator[tuple[str, str]]:

@@ -45,6 +45,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.engine",),
     ("pipeline.worker",),
     ("pipeline",),
+    ("pipeline.fitting",),
     ("pipeline.doctor",),
     ("pipeline.__main__",),
     ("pipeline.studio.*",),

@@ -5,10 +5,14 @@ from typing import Any
 from pipeline.errors import say_bytes
 from pipeline.plan.alternatives import Change, offer_faster, say_seconds
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.duration import Experience
 
 
-def plan_as_text(plan: DraftPlan) -> str:
-    """Stages, peak, seconds, chunks, reasons, and what to change where it is slow; a line each."""
+def plan_as_text(plan: DraftPlan, experience: Experience | None = None) -> str:
+    """Stages, peak, seconds, chunks, reasons, and what to change where it is slow; a line each.
+
+    `experience` is what the plan was forecast from.
+    """
     request, memory, forecast = plan.request, plan.memory, plan.forecast
     lines = [
         f"{plan.spec.title}, {request.shape.width}x{request.shape.height}, {request.frames} frames "
@@ -26,14 +30,14 @@ def plan_as_text(plan: DraftPlan) -> str:
         for chunk in plan.chunks
     ]
     lines += [f"  - {reason}" for reason in plan.reasons]
-    faster = offer_faster(plan, memory.profile)
+    faster = offer_faster(plan, memory.profile, experience)
     lines += [f"  faster: {say_change(change)}" for change in faster]
     return "\n".join(lines)
 
 
-def plan_as_json(plan: DraftPlan) -> dict[str, Any]:
+def plan_as_json(plan: DraftPlan, experience: Experience | None = None) -> dict[str, Any]:
     """The plan as plain values, with the changes that would make it faster."""
-    faster = offer_faster(plan, plan.memory.profile)
+    faster = offer_faster(plan, plan.memory.profile, experience)
     return plan.to_json() | {"changes": changes_as_json(faster)}
 
 
@@ -53,6 +57,8 @@ def changes_as_json(changes: tuple[Change, ...]) -> list[dict[str, Any]]:
             "width": change.request.shape.width,
             "height": change.request.shape.height,
             "frames": change.request.frames,
+            "chunks": len(change.plan.chunks),
+            "chunk_frames": change.request.chunk_frames,
             "lowest_precision": change.request.lowest_precision,
             "seconds": change.plan.forecast.total_seconds,
             "peak_bytes": change.plan.memory.peak_bytes,

@@ -163,6 +163,17 @@ class ModelSpec:
         """The legal frame count nearest to `frames`, at least one stride long."""
         return max(1, round((frames - 1) / self.frame_stride)) * self.frame_stride + 1
 
+    def scaled(self, shape: VideoShape, scale: float) -> VideoShape:
+        """The legal size nearest to a shape with its sides `scale` times as long; none grows beyond the largest side,
+        and both keep their proportion up to there."""
+        multiple = self.pixel_multiple
+        scale = min(scale, self.largest_side_pixels / max(shape.width, shape.height))
+        width, height = (
+            max(self.smallest_side_pixels, round(side * scale / multiple) * multiple)
+            for side in (shape.width, shape.height)
+        )
+        return VideoShape(width=width, height=height)
+
     def tokens_of(self, shape: VideoShape, latents: int) -> int:
         """Transformer tokens of a window."""
         return latents * (shape.width // self.pixel_multiple) * (shape.height // self.pixel_multiple)

@@ -153,6 +153,7 @@ def _offers(form: Form, changes: tuple[Change, ...], language: Language) -> tupl
                 width=change.request.shape.width,
                 height=change.request.shape.height,
                 model=change.request.spec.title,
+                chunks=len(change.plan.chunks),
                 duration=say_duration(language, change.plan.forecast.total_seconds),
             ),
             form=form_with(form, change.request),

@@ -36,7 +36,7 @@ from pipeline.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-MODEL_FIELDS = ("shape", "seconds", "steps", "guidance")  # what a model has its own settings for
+MODEL_FIELDS = ("shape", "seconds", "steps", "guidance", "chunk_frames")  # what a model has its own settings for
 FOLLOW_SECONDS = 0.05  # how often a follower looks; about as long as a step of the miniature
 
 
@@ -99,7 +99,7 @@ class Desk:
         return [kept_draft if known else None, *fill(form), self._shelf(_language(request))]
 
     def choose_model(self, model: str | None) -> list[Any]:
-        """A model's own shape, length, steps and guidance, in the order of `MODEL_FIELDS`."""
+        """A model's own shape, length, steps, guidance and chunks, in the order of `MODEL_FIELDS`."""
         spec = CATALOG.get(model or "")
         chosen = form_for(spec) if spec else self.default
         updates = dict(zip(FIELDS, fill(chosen), strict=True))

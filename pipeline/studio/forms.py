@@ -33,7 +33,7 @@ SIZE_TEXT = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 class Form:
     """The fields as they stand on the page, right or wrong; None is a field that was cleared.
 
-    `shape` is a name (wide, square, tall) or a size (`256x160`); a `limit_gib` of 0 is none.
+    `shape` is a name (wide, square, tall) or a size (`256x160`); a `limit_gib` or `chunk_frames` of 0 is none.
     """
 
     prompt: str | None
@@ -46,6 +46,7 @@ class Form:
     steps: float | None
     guidance: float | None
     lowest_precision: str | None
+    chunk_frames: float | None
     negative_prompt: str | None
 
 
@@ -76,6 +77,7 @@ def form_for(spec: ModelSpec) -> Form:
         steps=spec.default_steps,
         guidance=spec.default_guidance,
         lowest_precision="int8",
+        chunk_frames=0,
         negative_prompt="",
     )
 
@@ -104,6 +106,7 @@ def restore_form(request: Mapping[str, Any], default: Form) -> Form:
         steps=request["steps"],
         guidance=request["guidance"],
         lowest_precision=request.get("lowest_precision", default.lowest_precision),
+        chunk_frames=request.get("chunk_frames") or 0,
         negative_prompt=request["negative_prompt"],
     )
 
@@ -129,6 +132,7 @@ def read_form(form: Form, *, card: bool) -> GenerationRequest:
         seed=_seed(form.seed or ""),
         profile=profile.key,
         negative_prompt=(form.negative_prompt or "").strip(),
+        chunk_frames=_whole("chunk_frames", form.chunk_frames) if form.chunk_frames else None,
         vram_limit_gib=limit if card else None,
         ram_limit_gib=None if card else limit,
         lowest_precision=form.lowest_precision or "",
@@ -157,6 +161,7 @@ def form_with(form: Form, request: GenerationRequest) -> Form:
         steps=request.steps,
         guidance=request.guidance,
         lowest_precision=request.lowest_precision,
+        chunk_frames=request.chunk_frames or 0,
     )
 
 

@@ -171,13 +171,21 @@ def _lay_out_form(studio: Studio, desk: Desk) -> tuple[tuple[Any, ...], gr.HTML,
             label=_label("precision"),
             info=_label("precision_help"),
         )
+        chunk = gr.Number(
+            default.chunk_frames,
+            label=_label("chunk"),
+            info=_label("chunk_help"),
+            minimum=0,
+            buttons=[],
+            elem_id="rushes-chunk",
+        )
         negative = gr.Textbox(default.negative_prompt, label=_label("negative"), info=_label("negative_help"))
     forecast = _advice("forecast")
     with gr.Row(elem_id="rushes-buttons"):
         make = gr.Button(_label("make"), variant="primary", elem_id="rushes-make", scale=3, min_width=120)
         stop = gr.Button(_label("stop"), elem_id="rushes-stop", interactive=False, scale=2, min_width=120)
     gr.Markdown(_label("keys"), elem_classes="rushes-quiet")
-    fields = (prompt, model, shape, seconds, profile, limit, seed, steps, guidance, precision, negative)
+    fields = (prompt, model, shape, seconds, profile, limit, seed, steps, guidance, precision, chunk, negative)
     return fields, note, forecast, make, stop
 
 

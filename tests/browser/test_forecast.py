@@ -62,3 +62,15 @@ def test_why_unfolds_the_reasons(visit: Visit) -> None:
     page = visit.page
     page.locator("#rushes-forecast summary").click()
     sync_api.expect(page.locator("#rushes-forecast li").first).to_contain_text("The whole draft takes")
+
+
+def test_a_chunk_length_typed_by_hand_cuts_the_draft_finer_and_a_wrong_one_is_refused(visit: Visit) -> None:
+    page, line = visit.page, visit.page.locator("#rushes-forecast .line")
+    visit.fill(seconds=3)
+    sync_api.expect(line).to_contain_text("2 chunks")
+    page.locator("#rushes-chunk input").fill("33")
+    sync_api.expect(line).to_contain_text("4 chunks")
+    page.locator("#rushes-chunk input").fill("30")
+    sync_api.expect(line).to_contain_text("chunk frames of 30")
+    page.locator("#rushes-chunk input").fill("0")
+    sync_api.expect(line).to_contain_text("2 chunks")

@@ -2,12 +2,20 @@
 
 from dataclasses import replace
 from functools import cache
+from itertools import islice, repeat
 from random import Random
 
 import pytest
 
-from pipeline.errors import DoesNotFit
-from pipeline.plan.alternatives import MOST_CHANGES, ChangeKind, plan_draft
+from pipeline.errors import DoesNotFit, InvalidRequest
+from pipeline.plan.alternatives import (
+    MOST_CHANGES,
+    SLOW_SECONDS,
+    WORTHWHILE_CHUNKS,
+    ChangeKind,
+    offer_faster,
+    plan_draft,
+)
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Placement, Stage, Workload, on_card, placed_bytes
@@ -16,6 +24,8 @@ from tests.plan.random_requests import Case, draw_case
 
 CASES = 3000
 REFUSED_CASES = 600  # each is tried again with every change
+CHUNKED_CASES = 300  # of many tokens, and as many of any; each that is slow is tried again in every length of chunk
+MANY_TOKENS = 25_000  # in a chunk, from which on shorter ones may pay
 
 
 # Fails until the planner (1) never makes a decode window as short as what neighbours share, (2) charges a draft of one
@@ -111,6 +121,53 @@ def test_more_memory_never_gives_more_chunks_and_never_a_slower_draft_of_the_sam
             assert more.forecast.total_seconds <= plan.forecast.total_seconds * (1 + 1e-9)
 
 
+def has_many_tokens(case: Case) -> bool:
+    """Whether attention is a large part of the work when the draft is cut as little as its model allows."""
+    spec, request = case.request.spec, case.request
+    latents = spec.latents_of(min(request.frames, spec.native_frames))
+    return spec.tokens_of(request.shape, latents) > MANY_TOKENS
+
+
+def plans_in_more_chunks(case: Case, plan: DraftPlan) -> list[DraftPlan]:
+    """Every length of chunk that may be asked for, the longest first; such as cut the draft finer than `plan`."""
+    spec, found = plan.spec, []
+    for latents in range(spec.latents_of(spec.native_frames), 0, -1):
+        try:
+            request = replace(case.request, chunk_frames=spec.frames_of(latents))
+        except InvalidRequest:
+            continue
+        again = plan_of(replace(case, request=request))
+        if again and len(again.chunks) > len(plan.chunks):
+            found.append(again)
+    return found
+
+
+def test_the_fewest_chunks_that_save_enough_of_a_slow_plan_are_offered_and_fit() -> None:
+    random, offered = Random(4), 0
+    heavy = islice(filter(has_many_tokens, map(draw_case, repeat(random))), CHUNKED_CASES)
+    for case in (*cases(1, CHUNKED_CASES), *heavy):
+        plan = plan_of(case)
+        if not plan:
+            continue
+        seconds = plan.forecast.total_seconds
+        changes = {change.kind: change for change in offer_faster(plan, case.profile)}
+        if seconds < SLOW_SECONDS:
+            assert not changes
+            continue
+        finer = plans_in_more_chunks(case, plan)
+        enough = [again for again in finer if again.forecast.total_seconds <= WORTHWHILE_CHUNKS * seconds]
+        if not enough:
+            assert ChangeKind.CHUNKS not in changes
+            continue
+        offered += 1
+        change = changes[ChangeKind.CHUNKS]
+        assert len(change.plan.chunks) == min(len(again.chunks) for again in enough)
+        assert change.plan.forecast.total_seconds <= WORTHWHILE_CHUNKS * seconds
+        assert change.request == replace(case.request, chunk_frames=change.request.chunk_frames)
+        assert plan_of(replace(case, request=change.request)) == change.plan
+    assert offered > CHUNKED_CASES / 30
+
+
 def test_what_does_not_fit_is_refused_with_changes_that_do() -> None:
     kinds, refused = list(ChangeKind), 0
     for case in cases(2, REFUSED_CASES):
@@ -121,6 +178,7 @@ def test_what_does_not_fit_is_refused_with_changes_that_do() -> None:
         assert error.need_bytes > error.budget_bytes
         assert len(error.changes) <= MOST_CHANGES
         order = [kinds.index(change.kind) for change in error.changes]
+        assert kinds.index(ChangeKind.CHUNKS) not in order  # the planner tried them
         assert order == sorted(set(order))
         for change in error.changes:
             assert change.request != case.request

@@ -176,11 +176,13 @@ def test_guidance_in_one_batch_shares_a_trip_of_the_weights(make_device: DeviceM
         ("NVIDIA GeForce RTX 3060", CARDS["RTX 3060"]),
         ("NVIDIA GeForce RTX 3060 Laptop GPU", CARDS["RTX 3060"]),
         ("NVIDIA GeForce RTX 4070 Ti", CARDS["RTX 4070 Ti"]),
+        ("NVIDIA GeForce RTX 4070 Ti SUPER", CARDS["RTX 4070 Ti SUPER"]),
         ("NVIDIA GeForce RTX 4070", CARDS["RTX 4070"]),
         ("NVIDIA H200", CARDS["H200"]),
         ("NVIDIA GH200 480GB", CARDS["H200"]),
         ("NVIDIA H20", CARDS["H20"]),
         ("NVIDIA H100 80GB HBM3", CARDS["H100"]),
+        ("NVIDIA H100 PCIe", CARDS["H100 PCIe"]),
         ("NVIDIA A100-SXM4-40GB", CARDS["A100"]),
         ("Tesla T4", CARDS["T4"]),
         ("NVIDIA T400 4GB", UNKNOWN_CARD),
@@ -198,6 +200,24 @@ def test_a_card_s_rate_is_guessed_from_its_name(name: str, rate: float, make_dev
 def test_every_known_card_is_found_by_its_own_name(make_device: DeviceMaker) -> None:
     for name, rate in CARDS.items():
         assert guess_rates(make_device(8, DeviceKind.CUDA, name=f"NVIDIA {name}")).operations_per_second == rate, name
+
+
+# What the whitepapers print, float32 accumulation, no sparsity; the RTX 4080's is in llm.c's llmc/mfu.h.
+@pytest.mark.parametrize(
+    ("name", "teraflops"),
+    [("RTX 2080 Ti", 53.8), ("RTX 3090", 71.0), ("RTX 4090", 165.2), ("RTX 4080", 97.5), ("RTX 5090", 209.5)],
+)
+def test_a_geforce_card_s_multiprocessors_and_clock_give_the_rate_that_is_printed(name: str, teraflops: float) -> None:
+    assert CARDS[name] == pytest.approx(teraflops * 1e12, rel=0.003)
+
+
+# NVIDIA advertises 4-bit operations with sparsity, sixteen times the 16-bit ones with float32 accumulation.
+@pytest.mark.parametrize(
+    ("name", "advertised"),
+    [("RTX 5090", 3352), ("RTX 5080", 1801), ("RTX 5070 Ti", 1406), ("RTX 5070", 988), ("RTX 5060 Ti", 759.4)],
+)
+def test_a_blackwell_card_s_rate_is_a_sixteenth_of_the_one_that_is_advertised(name: str, advertised: float) -> None:
+    assert CARDS[name] == pytest.approx(advertised * 1e12 / 16, rel=0.003)
 
 
 def test_a_processor_is_as_fast_as_it_has_cores_and_slower_than_any_card(make_device: DeviceMaker) -> None:

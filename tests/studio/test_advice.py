@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.plan.device import Device
+import pipeline
+from pipeline.plan.catalog import LTX_2B, WAN_5B
+from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.presets import load_looks, load_profiles
 from pipeline.studio import advice
 from pipeline.studio.advice import EXAMPLES, Machine, advise, note_unknown_words, read_vocabulary
-from pipeline.studio.forms import form_of
-from pipeline.studio.texts import Language
+from pipeline.studio.forms import form_for, form_of, form_with
+from pipeline.studio.texts import Language, say
 
 FORM = form_of(load_looks()["first-light"])
 KNOWN = frozenset(word for example in EXAMPLES for word in example.split())
@@ -22,10 +24,10 @@ KNOWN = frozenset(word for example in EXAMPLES for word in example.split())
 def machine(
     make_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[..., Machine]:
-    """A machine with so many GiB free."""
+    """A machine with so many GiB free, in main memory or on a card."""
 
-    def make(gib: float) -> Machine:
-        monkeypatch.setattr(advice, "probe_device", lambda **_: make_device(gib))
+    def make(gib: float, kind: DeviceKind = DeviceKind.CPU) -> Machine:
+        monkeypatch.setattr(advice, "probe_device", lambda **_: make_device(gib, kind))
         return Machine(load_profiles(), tmp_path)
 
     return make
@@ -70,6 +72,29 @@ def test_a_slow_draft_offers_faster_ones(machine: Callable[..., Machine]) -> Non
     said = advise(replace(FORM, seconds=60.0, steps=100), machine(8), Language.EN)
     assert said.fits
     assert [offer.label.split()[0] for offer in said.offers][:2] == ["Make", "Make"]  # it shorter, it smaller
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [(Language.EN, "Make it in 2 shorter chunks (about "), (Language.ZH, "分成更短的 2 段（约 ")]
+)
+def test_one_click_cuts_a_slow_clip_into_shorter_chunks(
+    machine: Callable[..., Machine], language: Language, said: str
+) -> None:
+    studio, form = machine(24, DeviceKind.CUDA), replace(form_for(WAN_5B), prompt="a boat")
+    whole = advise(form, studio, language)
+    assert whole.line.endswith(say(language, "one_chunk"))
+    offer = whole.offers[0]
+    assert offer.label.startswith(said)
+    assert offer.form == replace(form, seconds=5.04, chunk_frames=65)  # 121 frames
+    cut = advise(offer.form, studio, language)
+    assert cut.fits
+    assert cut.line.endswith(say(language, "many_chunks", count=2))
+    assert not any(again.label.startswith(said[:10]) for again in cut.offers)
+
+
+def test_a_change_of_model_leaves_the_chunks_to_the_planner() -> None:
+    form = replace(form_for(WAN_5B), chunk_frames=65)
+    assert form_with(form, pipeline.request("a boat", model=LTX_2B.key)).chunk_frames == 0
 
 
 def test_a_limit_is_the_budget(machine: Callable[..., Machine]) -> None:

@@ -158,14 +158,14 @@ def choices_of(update: dict[str, Any]) -> list[str]:
 
 
 def test_a_model_brings_its_own_shapes_length_steps_and_guidance(sit: Callable[..., Desk]) -> None:
-    shape, seconds, steps, guidance = sit(Register()).choose_model("wan-5b")
+    shape, seconds, steps, guidance, chunk = sit(Register()).choose_model("wan-5b")
     assert choices_of(shape) == ["1280x704", "960x960", "704x1280"]
-    assert (shape["value"], seconds, steps, guidance) == ("1280x704", 5.0, 50, 5.0)
+    assert (shape["value"], seconds, steps, guidance, chunk) == ("1280x704", 5.0, 50, 5.0, 0)
 
 
 @pytest.mark.parametrize("model", ["sora", "", None])
 def test_a_model_there_is_none_of_leaves_the_first_form(sit: Callable[..., Desk], model: str | None) -> None:
-    assert values_of(sit(Register()).choose_model(model)) == ("256x160", 4.0, LOOK.steps, LOOK.guidance)
+    assert values_of(sit(Register()).choose_model(model)) == ("256x160", 4.0, LOOK.steps, LOOK.guidance, 0)
 
 
 def test_an_offer_that_was_pressed_fills_the_form(sit: Callable[..., Desk]) -> None:

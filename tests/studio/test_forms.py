@@ -23,6 +23,11 @@ def test_a_right_form_becomes_its_request() -> None:
     assert (request.shape.width, request.shape.height) == (256, 160)
 
 
+@pytest.mark.parametrize(("typed", "asked"), [(0, None), (None, None), (33, 33), (33.0, 33)])
+def test_a_chunk_length_that_is_not_given_is_the_planners(typed: float | None, asked: int | None) -> None:
+    assert read_form(replace(RIGHT, chunk_frames=typed), card=False).chunk_frames == asked
+
+
 def test_an_empty_seed_is_a_new_one_each_time() -> None:
     assert read_form(replace(RIGHT, seed=""), card=False).seed != read_form(replace(RIGHT, seed=" "), card=False).seed
 
@@ -49,6 +54,12 @@ def test_an_empty_seed_is_a_new_one_each_time() -> None:
         pytest.param("limit_gib", 1e9, id="endless limit"),
         pytest.param("lowest_precision", "int1", id="unknown precision"),
         pytest.param("lowest_precision", None, id="no precision"),
+        pytest.param("chunk_frames", 30, id="chunk off the grid"),
+        pytest.param("chunk_frames", 25.5, id="half a frame"),
+        pytest.param("chunk_frames", -33, id="negative chunk"),
+        pytest.param("chunk_frames", 17, id="chunk that adds nothing to its overlap"),
+        pytest.param("chunk_frames", 57, id="chunk longer than the model was trained for"),
+        pytest.param("chunk_frames", float("nan"), id="chunk that is no number"),
         pytest.param("seconds", 0, id="no length"),
         pytest.param("seconds", -4, id="negative length"),
         pytest.param("seconds", 3600, id="an hour"),
@@ -107,6 +118,7 @@ def test_a_drafts_settings_come_back_into_the_form() -> None:
         steps=12,
         guidance=2.0,
         lowest_precision="int4",
+        chunk_frames=33,
         negative_prompt="snow",
     )
     request = read_form(form, card=False)
