@@ -18,7 +18,18 @@ from pathlib import Path
 import pipeline
 from pipeline.drafts.measurements import Measurements
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest, WriteFailed
-from pipeline.events import ChunkDenoised, Encoded, Event, Failed, Finished, SliceReady, Started, StepDone, Stopped
+from pipeline.events import (
+    ChunkDenoised,
+    Encoded,
+    Event,
+    Failed,
+    Finished,
+    Retreated,
+    SliceReady,
+    Started,
+    StepDone,
+    Stopped,
+)
 from pipeline.plan.catalog import CATALOG, find_model
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot, frames_for
@@ -235,6 +246,8 @@ def _shown(events: Iterator[Event], plan: DraftPlan, *, as_json: bool) -> Iterat
             if as_json:
                 print(json.dumps(_plain(event), ensure_ascii=False), flush=True)
             match event:
+                case Retreated():
+                    print(event.reason, file=sys.stderr)
                 case Encoded():
                     bar.set_description("sentence known" if event.cached == event.sentences else "sentence read")
                 case StepDone():

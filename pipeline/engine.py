@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,8 +22,18 @@ from torch import Tensor
 
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.measurements import Measurements
-from pipeline.errors import InvalidRequest, StopRequested
-from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Preview, SliceReady, Started, StepDone, Stopped
+from pipeline.errors import InvalidRequest, OutOfMemory, StopRequested
+from pipeline.events import (
+    ChunkDenoised,
+    Encoded,
+    Event,
+    Finished,
+    Retreated,
+    SliceReady,
+    Started,
+    StepDone,
+    Stopped,
+)
 from pipeline.gpu.backend import peak_bytes
 from pipeline.models import open_model
 from pipeline.models.base import Sampling, VideoModel
@@ -31,17 +42,18 @@ from pipeline.plan.device import Device, DeviceKind, probe_device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
 from pipeline.plan.planner import decide_again
+from pipeline.plan.retreat import retreat
 from pipeline.plan.spec import ModelSpec
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
 from pipeline.video.blending import Crossfader
 from pipeline.video.mp4 import join_slices, write_slice
-from pipeline.video.preview import to_strip
+from pipeline.video.preview import PacedPreviews
 
 logger = logging.getLogger(__name__)
 
-PREVIEW_SHARE = 0.05  # of a step's time a preview may cost; dearer ones are drawn less often
 Emit = Callable[[Event], None]
+Result = TypeVar("Result")
 
 
 class Engine:
@@ -88,7 +100,8 @@ class Engine:
             for chunk in plan.chunks:
                 run.make_chunk(chunk)
             run.finish()
-            Measurements(self.drafts).record_draft(plan, run.stage_seconds, encoded=run.encoded)
+            if run.plan is plan:  # else it took longer than what was planned does
+                Measurements(self.drafts).record_draft(plan, run.stage_seconds, encoded=run.encoded)
         except StopRequested:
             run.keep()
 
@@ -118,8 +131,9 @@ class _Run:
         self.decoder = model.open_decoder()
         self.stage_seconds = dict.fromkeys(Stage, 0.0)
         self.pieces: list[Path] = []
+        self.decoded = 0  # slices that the decoder was given
         self.frames = self.chunks = 0
-        self.preview_seconds = self.step_seconds = 0.0
+        self.previews = PacedPreviews()
 
     # 1 -----------------------------------------------------------------------------------------------------------
     def encode(self, cache: EmbeddingCache) -> None:
@@ -129,12 +143,15 @@ class _Run:
         sentences = [shot.prompt for shot in request.shots]
         if self.plan.guided:
             sentences.append(request.negative_prompt)
-        encoded = encode_sentences(
-            sentences,
-            encoder=self.model.encoder_fingerprint(),
-            dtype=self.plan.memory.dtype,
-            cache=cache,
-            encode=self.model.encode,
+        encoded = self._attempt(
+            Stage.ENCODE,
+            lambda: encode_sentences(
+                sentences,
+                encoder=self.model.encoder_fingerprint(),
+                precision=self.plan.memory.choices[Stage.ENCODE].precision,
+                cache=cache,
+                encode=self.model.encode,
+            ),
         )
         self.embeds = encoded.embeds
         tensors: dict[str, Tensor] = {}
@@ -151,7 +168,7 @@ class _Run:
     def make_chunk(self, chunk: Chunk) -> None:
         """Denoise a chunk, save it, decode what it completes. A chunk once denoised is decoded, stop or not."""
         start = time.monotonic()
-        latents = self._denoise(chunk)
+        latents = self._attempt(Stage.DENOISE, lambda: self._denoise(chunk))
         new = latents[:, :, chunk.overlap :]
         self.timeline = new if self.timeline is None else torch.cat([self.timeline, new], dim=2)
         with self.journal.writing(self.journal.latents_path(chunk.index)) as path:
@@ -166,15 +183,8 @@ class _Run:
             peak_bytes(self.plan.memory.device) / 2**30,
         )
         self.tell(ChunkDenoised(chunk=chunk.index, seconds=seconds))
-        pieces = [piece for piece in self.plan.slices if piece.chunk == chunk.index]
-        if not pieces:
-            return
-        start = time.monotonic()
-        with self.decoder.visit() as decode:
-            for piece in pieces:
-                frames = decode(self.timeline[:, :, piece.start : piece.stop])
-                self._write(self.fader.push(frames[piece.skip :], fade=piece.fade, hold=piece.hold), chunk.index, start)
-                start = time.monotonic()
+        if any(piece.chunk == chunk.index for piece in self.plan.slices):
+            self._attempt(Stage.DECODE, self._decode)
 
     def _denoise(self, chunk: Chunk) -> Tensor:
         request = self.plan.request
@@ -191,7 +201,7 @@ class _Run:
         def on_step(step: int, clean: Callable[[], Tensor]) -> None:
             nonlocal last
             seconds = time.monotonic() - last
-            preview = self._preview(clean, seconds)
+            preview = self.previews.draw(lambda: self.model.preview(clean()), step_seconds=seconds)
             self.tell(StepDone(chunk=chunk.index, step=step, steps=request.steps, seconds=seconds, preview=preview))
             self._check_stop()
             last = time.monotonic()
@@ -199,20 +209,42 @@ class _Run:
         self._check_stop()
         return self.model.denoise(chunk, sampling, tail=tail, on_step=on_step)
 
-    def _preview(self, clean: Callable[[], Tensor], step_seconds: float) -> Preview | None:
-        """A preview while previews have cost less than their share. Whatever goes wrong, the draft goes on."""
-        self.step_seconds += step_seconds
-        if self.preview_seconds > PREVIEW_SHARE * self.step_seconds:
-            return None
+    def _decode(self) -> None:
+        """Every slice that is denoised and not yet written; a new decoder is told first what came before."""
+        assert self.timeline is not None
         start = time.monotonic()
-        try:
-            frames = self.model.preview(clean())
-            return None if frames is None else to_strip(frames)
-        except Exception:
-            logger.warning("no preview of this step", exc_info=True)
-            return None
-        finally:
-            self.preview_seconds += time.monotonic() - start
+        with self.decoder.visit() as decode:
+            for piece in self.plan.slices[self.decoded :]:
+                if piece.chunk >= self.chunks:
+                    break
+                frames = decode(self.timeline[:, :, piece.start : piece.stop])
+                self.decoded = piece.index + 1
+                if piece.index == len(self.pieces):
+                    faded = self.fader.push(frames[piece.skip :], fade=piece.fade, hold=piece.hold)
+                    self._write(faded, piece.chunk, start)
+                    start = time.monotonic()
+
+    def _attempt(self, stage: Stage, work: Callable[[], Result]) -> Result:
+        """Do it; where memory runs out, do it again the next way that takes less, until there is none.
+
+        Raises:
+            OutOfMemory: with the plan of the last attempt.
+        """
+        while True:
+            try:
+                return work()
+            except OutOfMemory as error:
+                hint = error.hint
+            # Not in the `except` block: the error holds on to what was computed.
+            plan = retreat(self.plan, stage)
+            if plan is None:
+                raise OutOfMemory(stage, hint, self.plan)
+            self.plan = plan
+            self.model.follow(plan.memory.choices)
+            self.tell(Retreated(stage=stage, reason=plan.reasons[0]))
+            if stage is Stage.DECODE:
+                self.decoder = self.model.open_decoder()
+                self.decoded = 0 if plan.spec.causal_decoder else len(self.pieces)
 
     def _write(self, frames: NDArray[np.uint8], chunk: int, start: float) -> None:
         index = len(self.pieces)

@@ -5,7 +5,7 @@
     + PresetError          file                           a TOML file in presets/ that cannot be read
   x DoesNotFit             stage, need_bytes, budget_bytes, where, changes
   x ModelUnavailable       model                          missing, partial or unreadable weights
-  x OutOfMemory            stage                          raised in gpu/residency.py only
+  x OutOfMemory            stage, plan                    found in gpu/residency.py only
   x WriteFailed            path                           drafts folder, mp4, ffmpeg
   x DraftsInUse            path                           another Rushes works on this drafts folder
 * StopRequested            control flow, not an error
@@ -85,11 +85,11 @@ class ModelUnavailable(DraftError):
 
 
 class OutOfMemory(DraftError):
-    """The device ran out of memory in `stage`, against the forecast."""
+    """The device ran out of memory in `stage`, against the forecast; `plan` is the one that was carried out."""
 
-    def __init__(self, stage: str, hint: str = "") -> None:
+    def __init__(self, stage: str, hint: str = "", plan: typing.Any = None) -> None:
         super().__init__(f"The device ran out of memory while it was busy with {stage}.", hint)
-        self.stage = stage
+        self.stage, self.plan = stage, plan
 
 
 class WriteFailed(DraftError):

@@ -1,6 +1,8 @@
 """What the engine says while it works: a closed set of frozen values, in the order in which they can come.
 
 Started -> Encoded -> (StepDone* -> ChunkDenoised -> SliceReady*)* -> Finished | Stopped | Failed
+
+Retreated can come anywhere between the first and the last.
 """
 
 from dataclasses import dataclass
@@ -23,6 +25,17 @@ class Encoded:
     sentences: int
     cached: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retreated:
+    """Memory ran out in `stage`, against the forecast; what was begun there is begun again in a way that takes less.
+
+    `reason` is for people.
+    """
+
+    stage: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,5 +107,5 @@ class Failed:
     hint: str
 
 
-Event = Started | Encoded | StepDone | ChunkDenoised | SliceReady | Finished | Stopped | Failed
+Event = Started | Encoded | Retreated | StepDone | ChunkDenoised | SliceReady | Finished | Stopped | Failed
 ENDS = (Finished, Stopped, Failed)

@@ -24,7 +24,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.plan.presets", "pipeline.plan.duration"),
     ("pipeline.plan.draft",),
     ("pipeline.plan.planner",),
-    ("pipeline.plan.alternatives",),
+    ("pipeline.plan.alternatives", "pipeline.plan.retreat"),
     ("pipeline.plan.say",),
     ("pipeline.events",),
     (

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from pipeline import engine as engine_module
 from pipeline.drafts import journal as journal_module
 from pipeline.drafts.journal import Journal
 from pipeline.errors import WriteFailed
 from pipeline.events import ChunkDenoised, Event, Finished, SliceReady, Started, StepDone, Stopped
 from pipeline.models.base import Frames
 from pipeline.models.ltx import LTXModel
+from pipeline.video import preview as preview_module
 from tests.conftest import PlanMaker
 from tests.tiny import Say, count_frames, kinds, make_draft, of
 
@@ -80,7 +80,7 @@ def test_a_preview_that_fails_never_fails_the_draft(
 def test_a_preview_that_costs_too_much_is_drawn_rarely(
     tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "PREVIEW_SHARE", 1e-9)
+    monkeypatch.setattr(preview_module, "SHARE", 1e-9)
     events, _ = make_draft(tmp_path, make_plan(steps=5))
     assert [event.preview is None for event in of(StepDone, events)] == [False, True, True, True, True]
 

@@ -18,6 +18,7 @@ from pipeline.events import (
     Failed,
     Finished,
     Preview,
+    Retreated,
     SliceReady,
     Started,
     StepDone,
@@ -45,7 +46,10 @@ class DraftState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftStatus:
-    """A snapshot of one draft. `version` grows with every change; `request` and shapes are plain values."""
+    """A snapshot of one draft. `version` grows with every change; `request` and shapes are plain values.
+
+    `retreated_in` names the stage that ran out of memory last and went on in a way that takes less; empty if none did.
+    """
 
     draft: str
     version: int
@@ -70,6 +74,7 @@ class DraftStatus:
     video_frames: int
     message: str
     hint: str
+    retreated_in: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -94,6 +99,7 @@ class DraftRecord:
     video_frames: int = 0
     message: str = ""
     hint: str = ""
+    retreated_in: str = ""
     _began: float | None = None
     _took: float | None = None
     _step_seconds: float | None = None
@@ -127,6 +133,8 @@ class DraftRecord:
             case Failed():
                 self.state, self.message, self.hint, self.preview = DraftState.FAILED, event.message, event.hint, None
                 self._took = None if self._began is None else time.monotonic() - self._began
+            case Retreated():
+                self.retreated_in, self.step = event.stage, 0
             case Encoded():
                 pass
 
@@ -163,6 +171,7 @@ class DraftRecord:
             video_frames=self.video_frames,
             message=self.message,
             hint=self.hint,
+            retreated_in=self.retreated_in,
         )
 
     def _seconds_left(self) -> tuple[float | None, float | None]:
@@ -186,7 +195,7 @@ class DraftRecord:
 
 
 _ROWS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Encoded, StepDone, ChunkDenoised, SliceReady, Finished, Stopped, Failed)
+    kind.__name__: kind for kind in (Encoded, Retreated, StepDone, ChunkDenoised, SliceReady, Finished, Stopped, Failed)
 }
 
 

@@ -148,10 +148,10 @@ def _transformer_choices(load: Workload, device: Device, lowest: Precision) -> I
                     yield _choice(Stage.DENOISE, way, device, network, precision, placement, parked=parked)
 
 
-def keep_beside(choice: Choice, encoder: Choice, network: Network) -> Choice:
-    """`choice` while the text encoder, of `network`, stays on the card as `encoder` has it there."""
+def keep_beside(choice: Choice, encoder: Choice, network: Network, *, leaves: bool = False) -> Choice:
+    """`choice` while the text encoder, of `network`, stays on the card as `encoder` has it; or once it `leaves`."""
     beside = int(weight_bytes(network, encoder.precision) * ALLOCATOR_SLACK)
-    return replace(choice, card_bytes=choice.card_bytes + beside)
+    return replace(choice, card_bytes=choice.card_bytes + (-beside if leaves else beside))
 
 
 def _decoder_choices(load: Workload, device: Device) -> Iterator[Choice]:

@@ -45,7 +45,7 @@ def decide(
     chunks, chosen, reasons = _longest_that_fits(request, device, budget, taught, wanted, overlap)
     window = min(chosen[Stage.DECODE].window_latents, total)
     slices = plan_slices(chunks, window=window, stride=spec.frame_stride, causal=spec.causal_decoder)
-    load = _workload(request, max(chunk.latents for chunk in chunks), continued=len(chunks) > 1)
+    load = workload(request, max(chunk.latents for chunk in chunks), continued=len(chunks) > 1)
     chosen = _keep_encoder(_share_memory(chosen, spec, budget), spec, budget, device)
     memory = MemoryPlan(
         device=device,
@@ -103,7 +103,8 @@ def _least(free_bytes: int, limit_gib: float | None) -> int:
     return max(0, free_bytes if limit_gib is None else min(free_bytes, int(limit_gib * 2**30)))
 
 
-def _workload(request: GenerationRequest, chunk_latents: int, *, continued: bool) -> Workload:
+def workload(request: GenerationRequest, chunk_latents: int, *, continued: bool) -> Workload:
+    """What a request's longest chunk has to hold; `continued` tells that there is more than one."""
     spec = request.spec
     return Workload(
         spec=spec,
@@ -130,7 +131,7 @@ def _longest_that_fits(
     refusal = ""
     for longest in range(wanted, shortest - 1, -1):
         chunks = _cut(request, max(longest, overlap + 1), overlap)
-        load = _workload(request, max(chunk.latents for chunk in chunks), continued=len(chunks) > 1)
+        load = workload(request, max(chunk.latents for chunk in chunks), continued=len(chunks) > 1)
         try:
             chosen, reasons = _place(load, chunks, request, device, budget, taught)
         except DoesNotFit as error:
@@ -167,7 +168,7 @@ def _place(
         options = sorted(
             choices(stage, load, device, lowest=Precision(request.lowest_precision)),
             key=lambda choice: (
-                _seconds(choice, load, chunks, taught.rates, device, steps=request.steps),
+                seconds_of(choice, load, chunks, taught.rates, device, steps=request.steps),
                 FINEST_FIRST.index(choice.precision),
                 not choice.parked,  # what waits in main memory is there for the next draft, too
                 choice.ram_bytes,
@@ -185,7 +186,7 @@ def _place(
     return chosen, tuple(reasons.values())
 
 
-def _seconds(
+def seconds_of(
     choice: Choice, load: Workload, chunks: tuple[Chunk, ...], rates: Rates, device: Device, *, steps: int
 ) -> float:
     """What tells a faster choice of a stage from a slower one, as the forecast counts it; for DECODE of one latent."""

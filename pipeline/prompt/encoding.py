@@ -18,7 +18,7 @@ def encode_sentences(
     sentences: Sequence[str],
     *,
     encoder: str,
-    dtype: str,
+    precision: str,
     cache: EmbeddingCache,
     encode: Callable[[list[str]], list[PromptEmbeds]],
 ) -> EncodedSentences:
@@ -27,15 +27,15 @@ def encode_sentences(
     Args:
         sentences: shots and the negative prompt; repeats are encoded once.
         encoder: fingerprint of the weights.
-        dtype: their precision.
+        precision: theirs; embeddings of coarser weights are others.
         cache: asked first.
         encode: brings the encoder in for the sentences nobody knows, and takes it out again.
     """
     wanted = list(dict.fromkeys(sentences))
-    known = {sentence: found for sentence in wanted if (found := cache.find(encoder, dtype, sentence))}
+    known = {sentence: found for sentence in wanted if (found := cache.find(encoder, precision, sentence))}
     unknown = [sentence for sentence in wanted if sentence not in known]
     if unknown:
         for sentence, embeds in zip(unknown, encode(unknown), strict=True):
-            cache.store(encoder, dtype, sentence, embeds)
+            cache.store(encoder, precision, sentence, embeds)
             known[sentence] = embeds
     return EncodedSentences(known, len(wanted) - len(unknown))

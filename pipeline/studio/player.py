@@ -190,8 +190,10 @@ def _detail(status: DraftStatus, language: Language) -> str:
         return say(language, "finished_took", forecast=forecast, duration=took)
     if status.state != DraftState.RUNNING:
         return ""
+    parts = [say(language, f"retreated_{status.retreated_in}")] if status.retreated_in else []
     etas = (("eta_first", status.first_slice_eta_seconds), ("eta_all", status.eta_seconds))
-    return " · ".join(say(language, key, duration=say_duration(language, eta)) for key, eta in etas if eta is not None)
+    parts += [say(language, key, duration=say_duration(language, eta)) for key, eta in etas if eta is not None]
+    return " · ".join(parts)
 
 
 def _kept_seconds(status: DraftStatus) -> float:

@@ -1,6 +1,9 @@
 """Rough pictures straight from latents: one matrix product, no VAE. Small enough to send at every step."""
 
 import io
+import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,9 @@ from torch import Tensor
 
 from pipeline.events import Preview
 
+logger = logging.getLogger(__name__)
+
+SHARE = 0.05  # of the steps' time that previews may cost; dearer ones are drawn less often
 GRID_PIXELS = 4  # preview pixels a latent is drawn with, down and across
 FRAME_STEP = 2  # every second frame: half the bytes, still moving
 JPEG_QUALITY = 72
@@ -55,6 +61,29 @@ class LatentMap:
             count * self.stride, height * GRID_PIXELS, width * GRID_PIXELS, 3
         )
         return frames[self.stride - 1 :].cpu().numpy()
+
+
+@dataclass(slots=True)
+class PacedPreviews:
+    """The previews of one draft: drawn while they have cost less than their share of the steps' time."""
+
+    step_seconds: float = 0.0
+    preview_seconds: float = 0.0
+
+    def draw(self, frames: Callable[[], NDArray[np.uint8] | None], *, step_seconds: float) -> Preview | None:
+        """A preview after a step that took `step_seconds`, or None. Whatever goes wrong, the draft goes on."""
+        self.step_seconds += step_seconds
+        if self.preview_seconds > SHARE * self.step_seconds:
+            return None
+        start = time.monotonic()
+        try:
+            drawn = frames()
+            return None if drawn is None else to_strip(drawn)
+        except Exception:
+            logger.warning("no preview of this step", exc_info=True)
+            return None
+        finally:
+            self.preview_seconds += time.monotonic() - start
 
 
 def to_strip(frames: NDArray[np.uint8]) -> Preview:

@@ -199,7 +199,7 @@ def measure_ratio() -> list[str]:
     return [
         f"our loop ÷ bare `LTXConditionPipeline`, 49 frames | {ratio:.3f} | 1.05",
         f"the same latents, bit for bit | {'yes' if same else 'NO'} | yes",
-        f"previews ÷ steps, in time | {run.preview_seconds / run.step_seconds:.1%} | 5 %",
+        f"previews ÷ steps, in time | {run.previews.preview_seconds / run.previews.step_seconds:.1%} | 5 %",
     ]
 
 

@@ -16,6 +16,7 @@ from pipeline.events import (
     Failed,
     Finished,
     Preview,
+    Retreated,
     SliceReady,
     Started,
     StepDone,
@@ -109,6 +110,14 @@ def test_a_draft_is_followed_step_by_step(record: DraftRecord, plan: DraftPlan) 
 def test_a_step_without_a_picture_keeps_the_one_before(record: DraftRecord, plan: DraftPlan) -> None:
     after(record, whole_draft(plan, record.draft)[:3])
     assert after(record, [StepDone(chunk=0, step=2, steps=2, seconds=1, preview=None)]).preview is PREVIEW
+
+
+def test_a_stage_that_began_again_is_told_and_its_steps_are_counted_anew(record: DraftRecord, plan: DraftPlan) -> None:
+    record.apply(Started(draft="x", plan=plan))
+    record.apply(StepDone(chunk=0, step=2, steps=plan.request.steps, seconds=1.0, preview=None))
+    record.apply(Retreated(stage="denoise", reason="why"))
+    now = record.snapshot()
+    assert (now.retreated_in, now.step, now.chunks_done) == ("denoise", 0, 0)
 
 
 def test_a_stopped_draft_says_what_was_kept(record: DraftRecord, plan: DraftPlan) -> None:

@@ -29,7 +29,7 @@ def cache(tmp_path: Path) -> EmbeddingCache:
 def run(
     cache: EmbeddingCache, encoder: CountingEncoder, *sentences: str, name: str = "e", dtype: str = "f"
 ) -> EncodedSentences:
-    return encode_sentences(sentences, encoder=name, dtype=dtype, cache=cache, encode=encoder)
+    return encode_sentences(sentences, encoder=name, precision=dtype, cache=cache, encode=encoder)
 
 
 def test_all_new_sentences_go_in_one_visit_each_once_in_order(cache: EmbeddingCache) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.events import Preview, SliceReady
+from pipeline.plan.memory import Stage
 from pipeline.studio.player import show
 from pipeline.studio.shelf import fill_shelf
-from pipeline.studio.texts import Language
+from pipeline.studio.texts import TEXTS, Language
 
 REQUEST = {
     "shots": [{"prompt": "<b>Red</b> ball: left!", "seconds": 4.0}],
@@ -43,6 +44,7 @@ QUEUED = DraftStatus(
     video_frames=0,
     message="",
     hint="",
+    retreated_in="",
 )
 SLICE = SliceReady(index=0, chunk=0, file="slice-000.mp4", first_frame=0, frames=33, seconds=0.5)
 RUNNING = replace(
@@ -104,6 +106,15 @@ def test_times_left_are_told_beside_the_sentence() -> None:
     assert view(RUNNING)["detail"] == "first picture in 4 s · ready in about 10 s"
     assert view(SECOND)["detail"] == "ready in about 10 s"
     assert view(FINISHED)["detail"] == "forecast 40 s, took 9 s"
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("language", Language)
+def test_running_out_of_memory_is_told_while_the_draft_goes_on(stage: Stage, language: Language) -> None:
+    view = show(replace(RUNNING, retreated_in=stage), language, warm=True)
+    said = TEXTS[language][f"retreated_{stage}"]
+    assert view["detail"].startswith(said)
+    assert view["sentence"] == show(RUNNING, language, warm=True)["sentence"]
 
 
 def test_the_filmstrip_tells_done_making_and_waiting() -> None:

@@ -1,0 +1,51 @@
+"""What to do when memory ran out although the plan said that it would not: the next way to run that stage.
+
+The chunks stay as they are, so what is finished stays finished; only where weights are, and how much of a picture is
+decoded at once, changes.
+"""
+
+from dataclasses import replace
+
+from pipeline.plan.draft import DraftPlan
+from pipeline.plan.memory import Placement, Precision, Stage
+from pipeline.plan.placement import choices, keep_beside
+from pipeline.plan.planner import seconds_of, workload
+from pipeline.plan.rates import guess_rates
+
+
+def retreat(plan: DraftPlan, stage: Stage) -> DraftPlan | None:
+    """The same draft with `stage` run the fastest way that holds less on the device at once; None where none is left.
+
+    A text encoder that was to stay on the card leaves first, as it costs the draft nothing. Precision goes no lower than
+    what was asked for allows, main memory no higher than what may be used.
+    """
+    present, memory, request = plan.memory.choices[stage], plan.memory, plan.request
+    encoder = memory.choices[Stage.ENCODE]
+    if encoder.placement is Placement.KEPT and stage is not Stage.ENCODE:
+        alone = {
+            other: replace(choice, placement=Placement.VISITING)
+            if choice is encoder
+            else keep_beside(choice, encoder, request.spec.text_encoder, leaves=True)
+            for other, choice in memory.choices.items()
+        }
+        why = f"Memory ran out in the {stage} stage, so the text encoder leaves the device."
+        return replace(plan, memory=replace(memory, choices=alone), reasons=(why, *plan.reasons))
+    load = workload(request, max(chunk.latents for chunk in plan.chunks), continued=len(plan.chunks) > 1)
+    smaller = [
+        choice
+        for choice in choices(stage, load, memory.device, lowest=Precision(request.lowest_precision))
+        if choice.card_bytes < present.card_bytes
+        and choice.ram_bytes <= memory.budget.ram_bytes
+        and (stage is not Stage.DECODE or choice.window_latents == present.window_latents)  # else slices would shift
+        and (stage is not Stage.DENOISE or choice.parked == present.parked)
+    ]
+    if not smaller:
+        return None
+    rates = guess_rates(memory.device)
+    best = min(
+        smaller,
+        key=lambda c: (seconds_of(c, load, plan.chunks, rates, memory.device, steps=request.steps), c.card_bytes),
+    )
+    chosen = dict(memory.choices) | {stage: replace(best, parked=present.parked)}
+    why = f"Memory ran out in the {stage} stage, so it goes on with {best.name}."
+    return replace(plan, memory=replace(memory, choices=chosen), reasons=(why, *plan.reasons))
