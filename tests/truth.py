@@ -150,10 +150,12 @@ def pass_of(
     batch: int = 1,
     given: bool = False,
     dtype: torch.dtype = torch.bfloat16,
+    module: nn.Module | None = None,
 ) -> Callable[[], object]:
-    """One pass of a transformer over `size`: latents, latent rows, latent columns; `given` sets a timestep a token."""
+    """One pass of a transformer over `size`: latents, latent rows, latent columns; `given` sets a timestep a token.
+    `module` is a network of that kind that something was done to."""
     latents, height, width = size
-    module = build(network, dtype)
+    module = module or build(network, dtype)
     config: Any = module.config
     if network.class_name == "LTXVideoTransformer3DModel":
         tokens = latents * height * width

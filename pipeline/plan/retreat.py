@@ -16,8 +16,8 @@ from pipeline.plan.rates import guess_rates
 def retreat(plan: DraftPlan, stage: Stage) -> DraftPlan | None:
     """The same draft with `stage` run the fastest way that holds less on the device at once; None where none is left.
 
-    A text encoder that was to stay on the card leaves first, as it costs the draft nothing. Precision goes no lower than
-    what was asked for allows, main memory no higher than what may be used.
+    A text encoder that was to stay on the card leaves first, as it costs the draft nothing. Precision goes no lower
+    than what was asked for allows, main memory no higher than what may be used.
     """
     present, memory, request = plan.memory.choices[stage], plan.memory, plan.request
     encoder = memory.choices[Stage.ENCODE]

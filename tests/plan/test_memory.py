@@ -111,6 +111,7 @@ DENOISED = [
     pytest.param(load_of(LTX_2B, 768, 512, 97), id="ltx-2b 768x512x97"),
     pytest.param(load_of(LTX_2B, 768, 512, 97, continued=True), id="ltx-2b 768x512x97 continued"),
     pytest.param(load_of(LTX_13B, 768, 512, 97), id="ltx-13b 768x512x97"),
+    pytest.param(load_of(LTX_13B, 768, 512, 97, together=False), id="ltx-13b 768x512x97 passes apart"),
     pytest.param(load_of(LTX_13B, 768, 512, 97, continued=True), id="ltx-13b 768x512x97 continued"),
     pytest.param(load_of(WAN_5B, 1280, 704, 121), id="wan-5b 1280x704x121"),
     pytest.param(load_of(WAN_5B, 1280, 704, 121, continued=True), id="wan-5b 1280x704x121 continued"),
@@ -134,7 +135,7 @@ def check_denoising(load: Workload, device: Device) -> None:
         spec.transformer,
         (load.chunk_latents, shape.height // spec.latent_pixels, shape.width // spec.latent_pixels),
         text_tokens=spec.text_tokens,
-        batch=2 if load.guided and spec.batched_guidance else 1,
+        batch=2 if load.batched else 1,
         given=load.given,
         dtype=DTYPES[device.kind],
     )
