@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKLLTXVideo
 from numpy.typing import NDArray
+from torch import Tensor
 
 import pipeline
 from pipeline.gpu import loading
@@ -50,8 +51,8 @@ def measure_vae(model: LTXModel, clips: int) -> list[float]:
     return values
 
 
-def make_clip(model: LTXModel, sentence: str, seed: int) -> NDArray[np.uint8]:
-    """One unchunked clip with default steps and guidance, through the product's own model class."""
+def make_clip(model: LTXModel, sentence: str, seed: int) -> tuple[Tensor, NDArray[np.uint8]]:
+    """Latents and frames of one unchunked clip with default steps and guidance, through the product's own model."""
     spec = model.spec
     wanted = replace(
         pipeline.request(sentence, seed=seed), frames=FRAMES, steps=spec.default_steps, guidance=spec.default_guidance
@@ -62,7 +63,8 @@ def make_clip(model: LTXModel, sentence: str, seed: int) -> NDArray[np.uint8]:
         shape=wanted.shape, steps=wanted.steps, guidance=wanted.guidance, positive=positive, negative=negative
     )
     latents = model.denoise(plan.chunks[0], sampling, tail=None, on_step=lambda *_: None)
-    return model.open_decoder(tile_pixels=None).push(latents)
+    with model.open_decoder().visit() as decode:
+        return latents, decode(latents)
 
 
 def pairs(count: int, *, tuning: bool) -> list[tuple[Words, str, int]]:
@@ -120,7 +122,7 @@ def main() -> None:
     sheet, seconds = [], 0.0
     for words, sentence, seed in pairs(options.pairs, tuning=options.tuning):
         start = time.monotonic()
-        frames = make_clip(model, sentence, seed)
+        _, frames = make_clip(model, sentence, seed)
         seconds += time.monotonic() - start
         seen = judge(frames).words
         for name in TARGETS:
@@ -135,7 +137,7 @@ def main() -> None:
         print(f"\n{confusion(name, table)}")
 
     sentence = canonical(sorted(HELD_OUT, key=astuple)[0])
-    first, second = (make_clip(model, sentence, seed).astype(float) for seed in (1, 2))
+    first, second = (make_clip(model, sentence, seed)[1].astype(float) for seed in (1, 2))
     print(f"\nTwo seeds of one sentence: mean absolute difference {np.abs(first - second).mean():.1f} of 255 levels.")
     print(f"{seconds / options.pairs:.1f} s a clip.")
     if options.save:
