@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--lowest-precision", default="int8", help=f"how coarse weights may become: {', '.join(LOWEST_PRECISIONS)}"
         )
+        command.add_argument("--decode-float32", action="store_true", help="decode in float32: twice the memory")
         _add_folder(command)
         command.add_argument("--output", type=Path, help="also put the finished mp4 here")
     text = "say what this machine is, how fast it is, and what fits on it"
@@ -129,6 +130,7 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
         overlap_frames=options.overlap_frames,
         vram_limit_gib=options.vram_limit,
         ram_limit_gib=options.ram_limit,
+        decode_float32=options.decode_float32,
         lowest_precision=options.lowest_precision,
     )
 

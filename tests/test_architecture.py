@@ -28,6 +28,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.plan.say",),
     ("pipeline.events",),
     (
+        "pipeline.gpu.attention",
         "pipeline.gpu.backend",
         "pipeline.gpu.revisions",
         "pipeline.gpu.access",

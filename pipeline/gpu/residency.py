@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import ModelUnavailable, OutOfMemory
+from pipeline.gpu.attention import set_attention
 from pipeline.gpu.backend import is_out_of_memory, torch_device, torch_dtype
 from pipeline.gpu.loading import Checkpoint
 from pipeline.gpu.quantization import check_room, open_quantized
@@ -118,7 +119,8 @@ class Residency:
         form = precision, placement = self._form(component)
         if component in self._parked:
             return self._parked[component][1]
-        there, dtype = torch_device(self.device), torch_dtype(self.device)
+        there = torch_device(self.device)
+        dtype = getattr(torch, precision) if precision in NATIVE else torch_dtype(self.device)
         waits = (self._parks(component) and placement is not Placement.KEPT) or placement is Placement.STREAMED
         place = torch.device("cpu") if waits else there
         network = self.spec.networks[component]
@@ -128,8 +130,9 @@ class Residency:
             module = self.checkpoint.load(component, dtype, str(place))
         else:
             module = open_quantized(self.checkpoint, component, network, precision, dtype, place)
-        if component is not Component.TEXT_ENCODER and placement is Placement.STREAMED:
-            module = stream_blocks(module, there)
+        if STAGES[component] is Stage.DENOISE:
+            module = set_attention(module, self.device)
+            module = stream_blocks(module, there) if placement is Placement.STREAMED else module
         self._parked[component] = form, module.eval()
         return module
 

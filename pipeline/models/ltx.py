@@ -13,7 +13,7 @@ from diffusers import AutoencoderKLLTXVideo, LTXConditionPipeline
 from diffusers.pipelines.ltx.pipeline_ltx_condition import linear_quadratic_schedule
 from torch import Tensor, nn
 
-from pipeline.gpu.backend import torch_device, torch_dtype
+from pipeline.gpu.backend import torch_device
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import Residency
 from pipeline.models.base import Decode, Decoder, Frames, OnStep, Sampling
@@ -213,16 +213,16 @@ class WindowDecoder:
 
     @torch.no_grad()
     def _decode(self, vae: AutoencoderKLLTXVideo, latents: Tensor) -> Frames:
-        device = self._residency.device
-        normalised = latents.to(torch_device(device), torch.float32)
+        dtype = next(vae.decoder.parameters()).dtype
+        normalised = latents.to(torch_device(self._residency.device), torch.float32)
         mean, std = (buffer.view(1, -1, 1, 1, 1).to(normalised) for buffer in (vae.latents_mean, vae.latents_std))
         values = normalised * std / vae.config.scaling_factor + mean
         timestep = None
         if vae.config.timestep_conditioning:
             noise = torch.randn(values.shape, generator=torch.Generator("cpu").manual_seed(0)).to(values)
             values = (1 - DECODE_NOISE_SCALE) * values + DECODE_NOISE_SCALE * noise
-            timestep = torch.tensor([DECODE_TIMESTEP], device=values.device, dtype=torch_dtype(device))
-        return to_pixels(vae.decode(values.to(torch_dtype(device)), timestep, return_dict=False)[0][0])
+            timestep = torch.tensor([DECODE_TIMESTEP], device=values.device, dtype=dtype)
+        return to_pixels(vae.decode(values.to(dtype), timestep, return_dict=False)[0][0])
 
 
 @contextmanager

@@ -115,7 +115,7 @@ def stage_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, 
             operations = load.tiles * spec.vae.operations(pixels, load.window_latents)
             frames = spec.frames_of(load.window_latents)
             writing = FRAME_SECONDS_PER_MEGAPIXEL * frames * load.shape.pixels / 1e6
-            return operations / (computing * DECODE_EFFICIENCY) + writing
+            return choice.slowdown * operations / (computing * DECODE_EFFICIENCY) + writing
 
 
 def visit_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, *, first: bool) -> float:

@@ -94,7 +94,8 @@ def placed_bytes(network: Network, precision: Precision, placement: Placement) -
 class Workload:
     """What one stage has to hold besides weights: the sizes that memory depends on.
 
-    `together` tells that the pass with the sentence and the one without run as one batch, where the family can.
+    `together` tells that the pass with the sentence and the one without run as one batch, where the family can;
+    `decode_float32` that the VAE computes in float32 whatever the device does.
     """
 
     spec: ModelSpec
@@ -105,6 +106,7 @@ class Workload:
     window_latents: int
     tile_pixels: int | None = None
     together: bool = True
+    decode_float32: bool = False
 
     def live_bytes(self, stage: Stage, device: Device) -> int:
         """Most that is live at once in `stage` besides weights, in the device's precision."""
@@ -122,14 +124,18 @@ class Workload:
             case Stage.DECODE:
                 network = spec.vae
                 live = spec.vae.live_bytes(self.decode_pixels, self.window_latents)
-        return round(live * (network.float32_scale if device.dtype == "float32" else 1)) + self._frames_bytes(
-            stage, device
-        )
+        wide = self.precision(stage, device) is Precision.FLOAT32
+        return round(live * (network.float32_scale if wide else 1)) + self._frames_bytes(stage, device)
+
+    def precision(self, stage: Stage, device: Device) -> Precision:
+        """What a stage computes in."""
+        return Precision.FLOAT32 if stage is Stage.DECODE and self.decode_float32 else Precision(device.dtype)
 
     def cache_bytes(self, device: Device) -> int:
         """What a causal decoder remembers of the whole picture between two slices, in main memory."""
         vae = self.spec.vae
-        return round(vae.cache_bytes * self.shape.pixels * (vae.float32_scale if device.dtype == "float32" else 1))
+        wide = self.precision(Stage.DECODE, device) is Precision.FLOAT32
+        return round(vae.cache_bytes * self.shape.pixels * (vae.float32_scale if wide else 1))
 
     @property
     def batched(self) -> bool:

@@ -34,6 +34,7 @@ SLOWDOWN = {
     Precision.INT8: 1.05,  # quanto has no int8 kernel on CUDA: each layer is expanded, then multiplied; assumed
     Precision.INT4: 1.15,  # assumed
 }
+FLOAT32_SLOWDOWN = 2.0  # where 16 bits are native: twice the bytes, TF32 at half the rate (data sheets); assumed
 STREAM_SLOWDOWN = 1.07  # Wan 14B on an H100, group offload with a stream: 4.92 s a pass, 4.60 s resident (PR 11605)
 TILES_PIXELS = (512, 256)
 SMALLEST_WINDOW_LATENTS = 4  # LTX: three shared with the window before, one new
@@ -155,7 +156,7 @@ def keep_beside(choice: Choice, encoder: Choice, network: Network, *, leaves: bo
 
 
 def _decoder_choices(load: Workload, device: Device) -> Iterator[Choice]:
-    spec, precision = load.spec, Precision(device.dtype)
+    spec, precision = load.spec, load.precision(Stage.DECODE, device)
     windows = [load.window_latents]
     if not spec.causal_decoder and load.window_latents > SMALLEST_WINDOW_LATENTS:
         windows.append(SMALLEST_WINDOW_LATENTS)
@@ -183,7 +184,7 @@ def _choice(
     card = on_card(device, placed + load.live_bytes(stage, device))
     if device.kind is DeviceKind.CUDA:
         ram = host_bytes(device) + _waiting_bytes(
-            stage, load.spec, network, precision, streamed=streamed, parked=parked
+            load, device, stage, network, precision, streamed=streamed, parked=parked
         )
     else:
         card = ram = card + host_bytes(device) + _beside_bytes(stage, load.spec, precision)
@@ -202,13 +203,20 @@ def _choice(
         parked=parked,
         card_bytes=card,
         ram_bytes=ram,
-        slowdown=SLOWDOWN[precision] * (STREAM_SLOWDOWN if streamed else 1.0),
+        slowdown=_slowdown(precision, device) * (STREAM_SLOWDOWN if streamed else 1.0),
         moved_bytes=(network.blocks - 2) * block_bytes(network, precision) if streamed else 0,
     )
 
 
 def _waiting_bytes(
-    stage: Stage, spec: ModelSpec, network: Network, precision: Precision, *, streamed: bool, parked: bool
+    load: Workload,
+    device: Device,
+    stage: Stage,
+    network: Network,
+    precision: Precision,
+    *,
+    streamed: bool,
+    parked: bool,
 ) -> int:
     """Weights in main memory while a card computes.
 
@@ -220,14 +228,19 @@ def _waiting_bytes(
     if stage is Stage.ENCODE and streamed:
         return 2 * block_bytes(network, precision) + _outside_blocks(network, precision)
     if stage is Stage.DENOISE and parked:
-        return parked_bytes(spec, precision)
+        return parked_bytes(load, device, precision)
     return passing
 
 
-def parked_bytes(spec: ModelSpec, precision: Precision) -> int:
+def parked_bytes(load: Workload, device: Device, precision: Precision) -> int:
     """What waits in main memory between chunks: all transformers in `precision`, and what decodes."""
-    stored = Precision.FLOAT32 if precision is Precision.FLOAT32 else Precision.BFLOAT16
-    return spec.experts * weight_bytes(spec.transformer, precision) + weight_bytes(spec.vae, stored)
+    spec = load.spec
+    decoder = weight_bytes(spec.vae, load.precision(Stage.DECODE, device))
+    return spec.experts * weight_bytes(spec.transformer, precision) + decoder
+
+
+def _slowdown(precision: Precision, device: Device) -> float:
+    return FLOAT32_SLOWDOWN if precision is Precision.FLOAT32 and device.dtype != "float32" else SLOWDOWN[precision]
 
 
 def _outside_blocks(network: Network, precision: Precision) -> int:

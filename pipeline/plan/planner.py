@@ -46,7 +46,7 @@ def decide(
     window = min(chosen[Stage.DECODE].window_latents, total)
     slices = plan_slices(chunks, window=window, stride=spec.frame_stride, causal=spec.causal_decoder)
     load = workload(request, max(chunk.latents for chunk in chunks), continued=len(chunks) > 1)
-    chosen = _keep_encoder(_share_memory(chosen, spec, budget), spec, budget, device)
+    chosen = _keep_encoder(_share_memory(chosen, load, budget, device), spec, budget, device)
     memory = MemoryPlan(
         device=device,
         profile=profile,
@@ -112,6 +112,7 @@ def workload(request: GenerationRequest, chunk_latents: int, *, continued: bool)
         chunk_latents=chunk_latents,
         guided=request.guidance > 1,
         continued=continued,
+        decode_float32=request.decode_float32,
         # A window may be longer than a chunk: it begins within the one before. A shorter one would never end.
         window_latents=min(
             spec.decode_window_latents, max(chunk_latents, SHARED_LATENTS + 1), spec.latents_of(request.frames)
@@ -218,10 +219,12 @@ def _refusal(stage: Stage, options: list[Choice], budget: Budget, device: Device
     return DoesNotFit(stage, least.card_bytes, budget.card_bytes, where=where)
 
 
-def _share_memory(chosen: Mapping[Stage, Choice], spec: ModelSpec, budget: Budget) -> Mapping[Stage, Choice]:
+def _share_memory(
+    chosen: Mapping[Stage, Choice], load: Workload, budget: Budget, device: Device
+) -> Mapping[Stage, Choice]:
     """The VAE waits in main memory if the transformer does; both may while the text encoder is there, if they fit."""
     encode, denoise, decode = (chosen[stage] for stage in Stage)
-    beside = encode.ram_bytes + parked_bytes(spec, denoise.precision) <= budget.ram_bytes
+    beside = encode.ram_bytes + parked_bytes(load, device, denoise.precision) <= budget.ram_bytes
     return {
         Stage.ENCODE: replace(encode, parked=denoise.parked and beside),
         Stage.DENOISE: denoise,

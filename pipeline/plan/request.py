@@ -35,7 +35,8 @@ class GenerationRequest:
 
     `frames` is the whole draft's length on the model's grid (see `frames_for`). `chunk_frames` and `overlap_frames`
     are None unless set by hand. `vram_limit_gib` and `ram_limit_gib` override the profile's; `lowest_precision` is how
-    coarse weights may become so that they fit. Raises InvalidRequest.
+    coarse weights may become so that they fit; `decode_float32` has the VAE decode in float32 whatever the rest
+    computes in, as diffusers' documentation of Wan advises. Raises InvalidRequest.
     """
 
     shots: tuple[Shot, ...]
@@ -51,6 +52,7 @@ class GenerationRequest:
     overlap_frames: int | None = None
     vram_limit_gib: float | None = None
     ram_limit_gib: float | None = None
+    decode_float32: bool = False
     lowest_precision: str = "int8"
 
     def __post_init__(self) -> None:

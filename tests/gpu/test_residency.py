@@ -10,7 +10,7 @@ from torch import nn
 
 from pipeline.errors import ModelUnavailable, OutOfMemory, StopRequested
 from pipeline.gpu.loading import find_checkpoint
-from pipeline.gpu.residency import Residency
+from pipeline.gpu.residency import Residency, _move
 from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.memory import Placement, Precision, Stage
@@ -177,3 +177,40 @@ def test_a_card_is_as_empty_after_the_block_as_before(make_device: DeviceMaker) 
             assert torch.cuda.memory_allocated() > before
         assert {p.device.type for p in module.parameters()} == {"cpu"}
         assert torch.cuda.memory_allocated() <= before + 2**20  # buffers
+
+
+def test_weights_visit_without_a_copy_back_and_what_is_shared_stays_shared() -> None:
+    """To the meta device, as no card is needed for that."""
+    module = nn.ModuleDict({"one": nn.Linear(2, 2), "other": nn.Linear(2, 2, bias=False), "norm": nn.BatchNorm1d(2)})
+    module["other"].weight = module["one"].weight
+    before = dict(module.named_parameters(remove_duplicate=False))
+    guests: list[tuple[nn.Module, str, nn.Parameter]] = []
+    _move(module, torch.device("meta"), guests)
+    assert {tensor.device.type for tensor in (*module.parameters(), *module.buffers())} == {"meta"}
+    assert module["other"].weight is module["one"].weight
+    for owner, name, waiting in guests:
+        owner._parameters[name] = waiting
+    assert all(tensor is before[name] for name, tensor in module.named_parameters(remove_duplicate=False))
+
+
+def test_the_encoder_s_bytes_are_gone_before_the_transformer_s_arrive(
+    residency: Residency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights, each followed by a weak reference: whoever loads next finds none of them."""
+    with residency.on_device(Component.TEXT_ENCODER) as encoder:
+        weights = [weakref.ref(parameter) for parameter in encoder.parameters()]
+    del encoder
+    alive: list[int] = []
+    load = type(residency.checkpoint).load
+
+    def watched(*arguments: object) -> nn.Module:
+        alive.append(sum(ref() is not None for ref in weights))
+        return load(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(residency.checkpoint), "load", watched)
+    gc.disable()
+    try:
+        with residency.on_device(Component.TRANSFORMER):
+            assert alive == [0]
+    finally:
+        gc.enable()

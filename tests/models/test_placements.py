@@ -18,7 +18,7 @@ from pipeline.plan.memory import Placement, Precision, Stage
 from pipeline.plan.placement import Choice
 from pipeline.plan.spec import Component, ModelSpec
 from tests.conftest import SMALL, DeviceMaker
-from tests.tiny import choose, decode, make_tiny_checkpoint
+from tests.tiny import CHANNELS, choose, decode, in_half, make_tiny_checkpoint
 from tests.tiny_wan import TINY_5B, TINY_A14B, make_tiny_wan, small_shape
 
 FAMILIES = [MINIATURE, TINY_5B, TINY_A14B]
@@ -105,6 +105,23 @@ def test_how_exact_weights_are_changes_little(model: VideoModel, way: str) -> No
     assert frames.std() > 0
     if changes.get("together", True):
         assert error > 0
+
+
+def test_a_decode_in_float32_is_that_of_a_device_that_computes_in_it(
+    spec: ModelSpec, assets: Path, make_device: DeviceMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same latents; what is native there is as near as 16 bits are."""
+    from pipeline.gpu import loading
+
+    monkeypatch.setattr(loading, "ASSETS", assets)
+    here, card = make_device(), in_half(make_device(), "bfloat16")
+    channels = CHANNELS if spec is MINIATURE else spec.latent_channels
+    latents = torch.randn(1, channels, 4, 4, 6, generator=torch.Generator().manual_seed(3))
+    exact, rough, asked = open_model(spec, here), open_model(spec, card), open_model(spec, card)
+    asked.follow(choose(card, Stage.DECODE, precision=Precision.FLOAT32))
+    expected, native, wide = (decode(model.open_decoder(), latents)[0].astype(int) for model in (exact, rough, asked))
+    assert (wide == expected).all()
+    assert 0 < abs(native - expected).max() < 32
 
 
 def test_passes_apart_hold_half_as_much_at_once(

@@ -56,6 +56,7 @@ def draw_request(random: Random) -> GenerationRequest:
         chunk_frames=chunk,
         overlap_frames=spec.frames_of(1) if by_hand else None,
         lowest_precision=random.choice(LOWEST_PRECISIONS),
+        decode_float32=random.random() < 0.2,
     )
 
 

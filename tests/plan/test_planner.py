@@ -164,6 +164,20 @@ def test_what_waits_leaves_for_the_text_encoder_only_where_both_do_not_fit(
     assert tight.memory.choices[Stage.DENOISE].parked
 
 
+def test_decoding_in_float32_is_counted_as_it_is(
+    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+) -> None:
+    """Twice the weights, twice what is live, and longer; the other stages as before."""
+    card = make_device(80, DeviceKind.CUDA)
+    plain, exact = (decide(make_request(**LARGE, decode_float32=wide), card, make_profile()) for wide in (False, True))
+    assert exact.memory.choices[Stage.DECODE].precision is Precision.FLOAT32
+    assert exact.memory.stage_bytes[Stage.DENOISE] == plain.memory.stage_bytes[Stage.DENOISE]
+    assert exact.memory.stage_bytes[Stage.DECODE] > 1.2 * plain.memory.stage_bytes[Stage.DECODE]
+    assert exact.forecast.stage_seconds[Stage.DECODE] > 1.5 * plain.forecast.stage_seconds[Stage.DECODE]
+    on_the_processor = decide(make_request(decode_float32=True), make_device(64), make_profile()).memory
+    assert on_the_processor == decide(make_request(), make_device(64), make_profile()).memory
+
+
 def test_the_vae_waits_where_the_transformer_does(
     make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
 ) -> None:
