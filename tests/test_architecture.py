@@ -23,6 +23,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.plan.placement",),
     ("pipeline.plan.presets", "pipeline.plan.duration"),
     ("pipeline.plan.draft",),
+    ("pipeline.plan.reasons",),
     ("pipeline.plan.planner",),
     ("pipeline.plan.alternatives", "pipeline.plan.retreat"),
     ("pipeline.plan.say",),

@@ -16,6 +16,7 @@ from pipeline.plan.memory import Placement, Precision, Stage, Workload
 from pipeline.plan.placement import FINEST_FIRST, Budget, Choice, choices, fits, keep_beside, parked_bytes, say_misfit
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.rates import Rates, guess_rates
+from pipeline.plan.reasons import explain
 from pipeline.plan.request import GenerationRequest
 from pipeline.plan.spec import ModelSpec
 
@@ -66,7 +67,7 @@ def decide(
         chunks=chunks,
         slices=slices,
         forecast=forecast,
-        reasons=(*_reasons(request, memory, chunks), *reasons),
+        reasons=(*explain(request, memory, chunks), *reasons),
     )
 
 
@@ -259,31 +260,3 @@ def _shot_stops(request: GenerationRequest, total: int) -> tuple[int, ...]:
     seconds = [shot.seconds for shot in request.shots]
     passed = [sum(seconds[: index + 1]) / sum(seconds) for index in range(len(seconds))]
     return (*(round(share * total) for share in passed[:-1]), total)
-
-
-def _reasons(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk, ...]) -> tuple[str, ...]:
-    spec, stages, device = request.spec, memory.stage_bytes, memory.device
-    lines = [
-        f"Computed on {device.name} in {memory.dtype}; {say_bytes(device.free_bytes)} of "
-        f"{say_bytes(device.total_bytes)} are free there now.",
-    ]
-    if memory.choices[Stage.ENCODE].placement is Placement.KEPT:
-        lines.append("The text encoder stays on the card: there is room, and the next sentence starts at once.")
-    else:
-        saved = sum(stages.values()) - memory.peak_bytes
-        lines.append(f"Text encoder, transformer and VAE are there one at a time: saves {say_bytes(saved)}.")
-    if len(chunks) == 1:
-        lines.append(f"{request.frames} frames are within the model's native length: one chunk, no seams.")
-    else:
-        shared = spec.frames_of(chunks[1].overlap)
-        lines.append(
-            f"{len(chunks)} chunks of at most {spec.frames_of(max(chunk.latents for chunk in chunks))} frames, each "
-            f"continuing from the last {shared} of the one before."
-        )
-    for choice in memory.choices.values():
-        lines.append(f"{choice.name[0].upper()}{choice.name[1:]}: {say_bytes(choice.card_bytes)}.")
-    largest = max(Stage, key=lambda stage: stages[stage])
-    lines.append(
-        f"The {largest} stage is the largest: {say_bytes(memory.peak_bytes)} of {say_bytes(memory.budget_bytes)}."
-    )
-    return tuple(lines)

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.errors import DoesNotFit
 from pipeline.plan.catalog import LTX_2B, LTX_13B, MINIATURE, WAN_5B, WAN_A14B
+from pipeline.plan.combinations import NATIVE, PICTURE_COSTS, find_obstacle
 from pipeline.plan.device import Device, DeviceKind, suppose_card
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Placement, Precision, Stage, weight_bytes
@@ -162,6 +163,24 @@ def test_what_waits_leaves_for_the_text_encoder_only_where_both_do_not_fit(
     assert roomy.memory.choices[Stage.ENCODE].parked
     assert not tight.memory.choices[Stage.ENCODE].parked
     assert tight.memory.choices[Stage.DENOISE].parked
+
+
+def test_a_plan_says_what_coarser_weights_cost_the_picture(
+    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+) -> None:
+    request = make_request(model=LTX_13B.key, shape=LTX_13B.shapes[0], frames=121)
+    for gib, coarse in ((80, False), (16, True)):
+        plan = decide(request, make_device(gib, DeviceKind.CUDA), make_profile())
+        precisions = {(choice.stage, choice.precision) for choice in plan.memory.choices.values()}
+        told = [reason for reason in plan.reasons if reason.startswith("What ")]
+        assert bool(told) is coarse
+        assert len(told) == len(precisions & set(PICTURE_COSTS))
+
+
+def test_each_legal_coarser_precision_has_a_measured_cost() -> None:
+    coarse = [precision for precision in Precision if precision not in NATIVE]
+    legal = {(s, p) for s in Stage for p in coarse if not find_obstacle(s, p, Placement.VISITING)}
+    assert set(PICTURE_COSTS) == legal
 
 
 def test_decoding_in_float32_is_counted_as_it_is(

@@ -1,0 +1,43 @@
+"""Why a plan is as it is, in sentences for people."""
+
+from pipeline.errors import say_bytes
+from pipeline.plan.chunks import Chunk
+from pipeline.plan.combinations import PICTURE_COSTS
+from pipeline.plan.draft import MemoryPlan
+from pipeline.plan.memory import Placement, Stage
+from pipeline.plan.request import GenerationRequest
+
+
+def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk, ...]) -> tuple[str, ...]:
+    """What was decided, a sentence each."""
+    spec, stages, device = request.spec, memory.stage_bytes, memory.device
+    lines = [
+        f"Computed on {device.name} in {memory.dtype}; {say_bytes(device.free_bytes)} of "
+        f"{say_bytes(device.total_bytes)} are free there now.",
+    ]
+    if memory.choices[Stage.ENCODE].placement is Placement.KEPT:
+        lines.append("The text encoder stays on the card: there is room, and the next sentence starts at once.")
+    else:
+        saved = sum(stages.values()) - memory.peak_bytes
+        lines.append(f"Text encoder, transformer and VAE are there one at a time: saves {say_bytes(saved)}.")
+    if len(chunks) == 1:
+        lines.append(f"{request.frames} frames are within the model's native length: one chunk, no seams.")
+    else:
+        shared = spec.frames_of(chunks[1].overlap)
+        lines.append(
+            f"{len(chunks)} chunks of at most {spec.frames_of(max(chunk.latents for chunk in chunks))} frames, each "
+            f"continuing from the last {shared} of the one before."
+        )
+    for choice in memory.choices.values():
+        lines.append(f"{choice.name[0].upper()}{choice.name[1:]}: {say_bytes(choice.card_bytes)}.")
+        cost = PICTURE_COSTS.get((choice.stage, choice.precision))
+        if cost:
+            lines.append(
+                f"What {choice.precision} costs there: the miniature's pictures are within {cost.psnr_db:.0f} dB "
+                f"(PSNR) of those with full weights, its latents within {cost.latent_error:.1%}."
+            )
+    largest = max(Stage, key=lambda stage: stages[stage])
+    lines.append(
+        f"The {largest} stage is the largest: {say_bytes(memory.peak_bytes)} of {say_bytes(memory.budget_bytes)}."
+    )
+    return tuple(lines)
