@@ -14,7 +14,9 @@ Rooms, each importing only from those before it:
     video/      latents and frames to moving pictures
     drafts/     what is on disk
     models/     one file a family
-    engine      the main line
+    restoring   what an interrupted draft already has
+    making      the main line
+    engine      plan, model and folder for it
     worker      the process that runs it
     studio/     the page
 
@@ -27,6 +29,7 @@ import threading
 from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.drafts.measurements import Measurements
 from pipeline.errors import DraftError, InvalidRequest, WriteFailed
@@ -39,8 +42,22 @@ from pipeline.plan.presets import find_profile
 from pipeline.plan.request import GenerationRequest, Shot, frames_for
 from pipeline.plan.spec import VideoShape
 
+if TYPE_CHECKING:
+    from pipeline.drafts.journal import Journal
+
 __version__ = "0.1.0"
-__all__ = ["DraftError", "DraftPlan", "Event", "GenerationRequest", "Shot", "VideoShape", "draft", "plan", "request"]
+__all__ = [
+    "DraftError",
+    "DraftPlan",
+    "Event",
+    "GenerationRequest",
+    "Shot",
+    "VideoShape",
+    "draft",
+    "plan",
+    "request",
+    "resume",
+]
 
 
 def request(
@@ -93,17 +110,46 @@ def draft(wanted: GenerationRequest | DraftPlan, drafts: Path = Path("drafts")) 
         DraftError: before the first event, when there is nothing to make or nowhere to put it.
     """
     from pipeline.drafts.journal import Journal, new_draft_id
-    from pipeline.engine import Engine
 
     decided = wanted if isinstance(wanted, DraftPlan) else plan(wanted, drafts)
-    name, events = new_draft_id(), queue.SimpleQueue[Event | BaseException]()
-    journal = Journal(drafts, name)
+    journal = Journal(drafts, new_draft_id())
     journal.begin(decided)  # from here on there is a folder in which to ask for a stop
+    yield from _make(decided, journal, drafts)
+
+
+def resume(draft: str | None = None, drafts: Path = Path("drafts")) -> Generator[Event, None, None]:
+    """Go on with a draft under `drafts` that was stopped, failed or cut off, from what is finished of it.
+
+    Its latents, and with them its frames, are those of never having stopped, on the same device. Closing the iterator
+    stops it again.
+
+    Args:
+        draft: its id; the newest unfinished one if not given.
+
+    Raises:
+        InvalidRequest: before the first event, when there is no such draft or none is unfinished.
+    """
+    from pipeline.drafts.journal import ID_PATTERN, Journal, unfinished_drafts
+
+    waiting = unfinished_drafts(drafts)
+    if draft is None and not waiting:
+        raise InvalidRequest("draft", f"No draft in {drafts} is unfinished.")
+    name = waiting[0] if draft is None else draft
+    if not ID_PATTERN.fullmatch(name):
+        raise InvalidRequest("draft", f"{name!r} is no draft's id.", "Drafts are folders such as 20260101-120000-…")
+    journal = Journal(drafts, name)
+    yield from _make(journal.take_up(), journal, drafts)
+
+
+def _make(decided: DraftPlan, journal: "Journal", drafts: Path) -> Generator[Event, None, None]:
+    from pipeline.engine import Engine
+
+    events = queue.SimpleQueue[Event | BaseException]()
 
     def work() -> None:
         try:
             try:
-                Engine(drafts).run(decided, name, events.put)
+                Engine(drafts).run(decided, journal.draft, events.put)
             except DraftError as error:
                 failed = Failed(message=error.message, hint=error.hint)
                 with suppress(WriteFailed):  # the disk may be what failed

@@ -1,4 +1,4 @@
-"""The command line: `python -m pipeline draft "a red ball moves over snow"`, `… plan "…"`, `… doctor`, `… download`.
+"""The command line: `python -m pipeline draft "a red ball moves over snow"`; also `plan`, `resume`, `doctor`, `download`.
 
 Exit codes: 0 done, 1 failed with finished parts kept, 2 bad request, 3 does not fit, 130 stopped, finished chunks kept.
 """
@@ -9,7 +9,7 @@ import logging
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from functools import partial
@@ -19,7 +19,6 @@ import pipeline
 from pipeline.drafts.measurements import Measurements
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest, WriteFailed
 from pipeline.events import (
-    ChunkDenoised,
     Encoded,
     Event,
     Failed,
@@ -48,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _examine(options)
         if options.command == "download":
             return _download(options)
+        if options.command == "resume":
+            return _resume(options)
         decided = pipeline.plan(_request(options), options.drafts, suppose=options.command == "plan")
         if options.command == "plan":
             _say(decided, options)
@@ -87,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--decode-float32", action="store_true", help="decode in float32: twice the memory")
         _add_folder(command)
         command.add_argument("--output", type=Path, help="also put the finished mp4 here")
+    text = "go on with a draft that was stopped, failed or cut off"
+    command = commands.add_parser("resume", help=text, description=text)
+    command.add_argument("draft", nargs="?", help="its id; the newest unfinished one if not given")
+    command.add_argument("--output", type=Path, help="also put the finished mp4 here")
+    _add_folder(command)
     text = "say what this machine is, how fast it is, and what fits on it"
     command = commands.add_parser("doctor", help=text, description=text)
     command.add_argument("--quick", action="store_true", help="measure nothing")
@@ -200,10 +206,17 @@ def _complain(error: DraftError, *, as_json: bool) -> None:
 
 
 def _draft(plan: DraftPlan, options: argparse.Namespace) -> int:
-    events = pipeline.draft(plan, options.drafts)
+    return _follow(pipeline.draft(plan, options.drafts), options)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    return _follow(pipeline.resume(options.draft, options.drafts), options)
+
+
+def _follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
     code, folder = FAILED, options.drafts
     try:
-        for event in _shown(events, plan, as_json=options.json):
+        for event in _shown(events, as_json=options.json):
             match event:
                 case Started():
                     folder = options.drafts / event.draft
@@ -238,12 +251,12 @@ def _report(video: Path, options: argparse.Namespace) -> None:
         print(options.output or video)
 
 
-def _shown(events: Iterator[Event], plan: DraftPlan, *, as_json: bool) -> Iterator[Event]:
+def _shown(events: Iterator[Event], *, as_json: bool) -> Iterator[Event]:
     """Pass events on, showing each: a progress bar, or a JSON line."""
     from tqdm import tqdm
 
-    total = len(plan.chunks) * plan.request.steps
-    with tqdm(total=total, unit="step", disable=as_json, file=sys.stderr, dynamic_ncols=True) as bar:
+    plan: DraftPlan | None = None
+    with tqdm(unit="step", disable=as_json, file=sys.stderr, dynamic_ncols=True) as bar:
         for event in events:
             if as_json:
                 print(json.dumps(_plain(event), ensure_ascii=False), flush=True)
@@ -252,13 +265,17 @@ def _shown(events: Iterator[Event], plan: DraftPlan, *, as_json: bool) -> Iterat
                     print(event.reason, file=sys.stderr)
                 case Encoded():
                     bar.set_description("sentence known" if event.cached == event.sentences else "sentence read")
-                case StepDone():
+                case StepDone() if plan:
                     bar.set_description(f"chunk {event.chunk + 1} of {len(plan.chunks)}", refresh=False)
+                    bar.n = event.chunk * event.steps + event.step - 1
                     bar.update()
-                case SliceReady():
+                case SliceReady() if plan:
                     ready = (event.first_frame + event.frames) / plan.spec.fps
                     bar.set_postfix_str(f"{ready:.1f} of {plan.request.seconds:.1f} s can be played")
-                case ChunkDenoised() | Started() | Finished() | Stopped() | Failed():
+                case Started():
+                    plan = event.plan
+                    bar.total = len(plan.chunks) * plan.request.steps
+                case _:
                     pass
             yield event
 

@@ -1,59 +1,23 @@
-"""THE MAIN LINE: a plan in, events out, everything finished on disk. Knows no page, no process and no model family.
-
-    1 encode every sentence
-    2 for each chunk:  2.1 denoise   2.2 save its latents   2.3 decode, fade, write what can be played
-    3 finish one mp4
-
-Events are handed to a callback, because a library's denoise loop calls back and cannot yield.
+"""Makes drafts, one at a time: the plan as things are now, the model it names, what is there already, and then the main
+line (pipeline/making.py).
 """
 
-import logging
-import time
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from safetensors.torch import save_file
-from torch import Tensor
 
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.measurements import Measurements
-from pipeline.errors import InvalidRequest, OutOfMemory, StopRequested
-from pipeline.events import (
-    ChunkDenoised,
-    Encoded,
-    Event,
-    Finished,
-    Retreated,
-    SliceReady,
-    Started,
-    StepDone,
-    Stopped,
-)
-from pipeline.gpu.backend import peak_bytes
+from pipeline.errors import InvalidRequest, StopRequested
+from pipeline.events import Event, Started
+from pipeline.making import Emit, Making
 from pipeline.models import open_model
-from pipeline.models.base import Sampling, VideoModel
-from pipeline.plan.chunks import Chunk
+from pipeline.models.base import VideoModel
 from pipeline.plan.device import Device, DeviceKind, probe_device
 from pipeline.plan.draft import DraftPlan
-from pipeline.plan.memory import Stage
 from pipeline.plan.planner import decide_again
-from pipeline.plan.retreat import retreat
+from pipeline.plan.retreat import fit_again
 from pipeline.plan.spec import ModelSpec
-from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
-from pipeline.prompt.encoding import encode_sentences
-from pipeline.video.blending import Crossfader
-from pipeline.video.mp4 import join_slices, write_slice
-from pipeline.video.preview import PacedPreviews
-
-logger = logging.getLogger(__name__)
-
-Emit = Callable[[Event], None]
-Result = TypeVar("Result")
+from pipeline.prompt.cache import EmbeddingCache
+from pipeline.restoring import restore
 
 
 class Engine:
@@ -80,11 +44,16 @@ class Engine:
     def run(self, plan: DraftPlan, draft: str, emit: Emit) -> None:
         """Make a draft; planned again where memory has shrunk since it was planned. Ends with Finished or Stopped.
 
+        What its folder already holds of it is not made again: the draft goes on from there, and its latents are those
+        of never having stopped.
+
         Raises:
             DraftError: with finished slices kept on disk.
         """
-        plan = _as_things_are_now(plan)
         journal = Journal(self.drafts, draft)
+        sentences = _sentences(plan)
+        restored = restore(journal, plan, sentences)
+        plan = _as_things_are_now(plan, begun=bool(restored.latents))
         journal.begin(plan)
 
         def tell(event: Event) -> None:
@@ -94,202 +63,42 @@ class Engine:
         tell(Started(draft=draft, plan=plan))
         model = self.open(plan.spec, plan.memory.device)
         model.follow(plan.memory.choices)
-        run = _Run(plan, model, journal, tell)
+        making = Making(plan, model, journal, tell)
         try:
-            run.encode(self.cache)
-            for chunk in plan.chunks:
-                run.make_chunk(chunk)
-            run.finish()
-            if run.plan is plan:  # else it took longer than what was planned does
-                Measurements(self.drafts).record_draft(plan, run.stage_seconds, encoded=run.encoded)
+            making.take_up(restored)
+            making.encode(sentences, self.cache)
+            making.decode()
+            for chunk in plan.chunks[making.chunks :]:
+                making.make_chunk(chunk)
+            making.finish()
+            if making.plan is plan and not restored.latents:  # else it took another time than what was planned does
+                Measurements(self.drafts).record_draft(plan, making.stage_seconds, encoded=making.encoded)
         except StopRequested:
-            run.keep()
+            making.keep()
 
 
-def _as_things_are_now(plan: DraftPlan) -> DraftPlan:
-    """The plan, or another where it no longer fits. Raises DraftError for what cannot be carried out here."""
+def _sentences(plan: DraftPlan) -> list[str]:
+    """What has to be encoded, in order, each once."""
+    negative = [plan.request.negative_prompt] if plan.guided else []
+    return list(dict.fromkeys([*(shot.prompt for shot in plan.request.shots), *negative]))
+
+
+def _as_things_are_now(plan: DraftPlan, *, begun: bool) -> DraftPlan:
+    """The plan, or another where it no longer fits; one with the same chunks where some are made.
+
+    Raises DraftError for what cannot be carried out here.
+    """
     if plan.memory.device.supposed:
         raise InvalidRequest(
             "vram_limit", f"There is no such card here: {plan.memory.device.name}.", "It can be planned."
         )
     device = probe_device(use_card=plan.memory.device.kind is not DeviceKind.CPU)
     if device.kind is plan.memory.device.kind:
-        plan = decide_again(plan, device)
+        return fit_again(plan, device) if begun else decide_again(plan, device)
+    if begun:
+        raise InvalidRequest(
+            "device",
+            f"This draft was begun on {plan.memory.device.name}, which is not here.",
+            "Its finished part can be played; make it anew to have it whole.",
+        )
     return plan
-
-
-class _Run:
-    """The state of one draft while it is made: timeline so far, what is held back, what can be played."""
-
-    def __init__(self, plan: DraftPlan, model: VideoModel, journal: Journal, tell: Emit) -> None:
-        self.plan, self.model, self.journal, self.tell = plan, model, journal, tell
-        self.began = time.monotonic()
-        self.embeds: dict[str, PromptEmbeds] = {}
-        self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
-        self.fader = Crossfader()
-        self.encoded = False
-        self.decoder = model.open_decoder()
-        self.stage_seconds = dict.fromkeys(Stage, 0.0)
-        self.pieces: list[Path] = []
-        self.decoded = 0  # slices that the decoder was given
-        self.frames = self.chunks = 0
-        self.previews = PacedPreviews()
-
-    # 1 -----------------------------------------------------------------------------------------------------------
-    def encode(self, cache: EmbeddingCache) -> None:
-        """Every sentence of the draft to embeddings, kept beside it."""
-        start = time.monotonic()
-        request = self.plan.request
-        sentences = [shot.prompt for shot in request.shots]
-        if self.plan.guided:
-            sentences.append(request.negative_prompt)
-        encoded = self._attempt(
-            Stage.ENCODE,
-            lambda: encode_sentences(
-                sentences,
-                encoder=self.model.encoder_fingerprint(),
-                precision=self.plan.memory.choices[Stage.ENCODE].precision,
-                cache=cache,
-                encode=self.model.encode,
-            ),
-        )
-        self.embeds = encoded.embeds
-        tensors: dict[str, Tensor] = {}
-        for index, embeds in enumerate(encoded.embeds.values()):
-            tensors |= {f"{index}.embeds": embeds.embeds.contiguous(), f"{index}.mask": embeds.mask}
-        with self.journal.writing(self.journal.embeddings_path()) as path:
-            save_file(tensors, path)
-        seconds = self.stage_seconds[Stage.ENCODE] = time.monotonic() - start
-        self.encoded = encoded.cached < len(encoded.embeds)
-        logger.info("encode: %.2f s, %d of %d cached", seconds, encoded.cached, len(encoded.embeds))
-        self.tell(Encoded(sentences=len(encoded.embeds), cached=encoded.cached, seconds=seconds))
-
-    # 2 -----------------------------------------------------------------------------------------------------------
-    def make_chunk(self, chunk: Chunk) -> None:
-        """Denoise a chunk, save it, decode what it completes. A chunk once denoised is decoded, stop or not."""
-        start = time.monotonic()
-        latents = self._attempt(Stage.DENOISE, lambda: self._denoise(chunk))
-        new = latents[:, :, chunk.overlap :]
-        self.timeline = new if self.timeline is None else torch.cat([self.timeline, new], dim=2)
-        with self.journal.writing(self.journal.latents_path(chunk.index)) as path:
-            save_file({"latents": latents}, path)
-        seconds = time.monotonic() - start
-        self.stage_seconds[Stage.DENOISE] += seconds
-        self.chunks = chunk.index + 1
-        logger.info(
-            "denoise chunk %d: %.2f s, peak %.2f GiB",
-            chunk.index,
-            seconds,
-            peak_bytes(self.plan.memory.device) / 2**30,
-        )
-        self.tell(ChunkDenoised(chunk=chunk.index, seconds=seconds))
-        if any(piece.chunk == chunk.index for piece in self.plan.slices):
-            self._attempt(Stage.DECODE, self._decode)
-
-    def _denoise(self, chunk: Chunk) -> Tensor:
-        request = self.plan.request
-        sampling = Sampling(
-            shape=request.shape,
-            steps=request.steps,
-            guidance=request.guidance,
-            positive=self.embeds[request.shots[chunk.shot].prompt],
-            negative=self.embeds[request.negative_prompt] if self.plan.guided else None,
-        )
-        tail = self.timeline[:, :, chunk.start :] if self.timeline is not None else None
-        last = time.monotonic()
-
-        def on_step(step: int, clean: Callable[[], Tensor]) -> None:
-            nonlocal last
-            seconds = time.monotonic() - last
-            preview = self.previews.draw(lambda: self.model.preview(clean()), step_seconds=seconds)
-            self.tell(StepDone(chunk=chunk.index, step=step, steps=request.steps, seconds=seconds, preview=preview))
-            self._check_stop()
-            last = time.monotonic()
-
-        self._check_stop()
-        return self.model.denoise(chunk, sampling, tail=tail, on_step=on_step)
-
-    def _decode(self) -> None:
-        """Every slice that is denoised and not yet written; a new decoder is told first what came before."""
-        assert self.timeline is not None
-        start = time.monotonic()
-        with self.decoder.visit() as decode:
-            for piece in self.plan.slices[self.decoded :]:
-                if piece.chunk >= self.chunks:
-                    break
-                frames = decode(self.timeline[:, :, piece.start : piece.stop])
-                self.decoded = piece.index + 1
-                if piece.index == len(self.pieces):
-                    faded = self.fader.push(frames[piece.skip :], fade=piece.fade, hold=piece.hold)
-                    self._write(faded, piece.chunk, start)
-                    start = time.monotonic()
-
-    def _attempt(self, stage: Stage, work: Callable[[], Result]) -> Result:
-        """Do it; where memory runs out, do it again the next way that takes less, until there is none.
-
-        Raises:
-            OutOfMemory: with the plan of the last attempt.
-        """
-        while True:
-            try:
-                return work()
-            except OutOfMemory as error:
-                hint = error.hint
-            # Not in the `except` block: the error holds on to what was computed.
-            plan = retreat(self.plan, stage)
-            if plan is None:
-                raise OutOfMemory(stage, hint, self.plan)
-            self.plan = plan
-            self.model.follow(plan.memory.choices)
-            self.tell(Retreated(stage=stage, reason=plan.reasons[0]))
-            if stage is Stage.DECODE:
-                self.decoder = self.model.open_decoder()
-                self.decoded = 0 if plan.spec.causal_decoder else len(self.pieces)
-
-    def _write(self, frames: NDArray[np.uint8], chunk: int, start: float) -> None:
-        index = len(self.pieces)
-        path = self.journal.slice_path(index)
-        with self.journal.writing(path) as temporary:
-            write_slice(frames, temporary, fps=self.plan.spec.fps)
-        self.pieces.append(path)
-        seconds = time.monotonic() - start
-        self.stage_seconds[Stage.DECODE] += seconds
-        self.tell(
-            SliceReady(
-                index=index,
-                chunk=chunk,
-                file=path.name,
-                first_frame=self.frames,
-                frames=len(frames),
-                seconds=seconds,
-            )
-        )
-        self.frames += len(frames)
-
-    def _check_stop(self) -> None:
-        if self.journal.stop_requested():
-            raise StopRequested
-
-    # 3 -----------------------------------------------------------------------------------------------------------
-    def finish(self) -> None:
-        """All slices to one mp4."""
-        self._join()
-        seconds = time.monotonic() - self.began
-        peak = peak_bytes(self.plan.memory.device)
-        logger.info("draft: %d frames in %.1f s, peak %.2f GiB", self.frames, seconds, peak / 2**30)
-        self.tell(Finished(file="draft.mp4", frames=self.frames, seconds=seconds, peak_bytes=peak))
-
-    def keep(self) -> None:
-        """Stopped: what is decoded but was held back for the next chunk is written too, then everything is joined."""
-        held = self.fader.flush()
-        if held is not None:
-            self._write(held, self.chunks - 1, time.monotonic())
-        if self.pieces:
-            self._join()
-        file = "draft.mp4" if self.pieces else None
-        seconds = time.monotonic() - self.began
-        self.tell(Stopped(file=file, frames=self.frames, chunks=self.chunks, seconds=seconds))
-
-    def _join(self) -> None:
-        with self.journal.writing(self.journal.video_path()) as path:
-            join_slices(self.pieces, path, title=self.plan.request.prompt, settings=asdict(self.plan.request))

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_json
 from pipeline.drafts.status import DraftRecord, DraftState, DraftStatus, read_record
-from pipeline.errors import DraftError, DraftsInUse, WriteFailed
+from pipeline.errors import DraftError, DraftsInUse, InvalidRequest, WriteFailed
 from pipeline.events import ENDS, Event, Failed, Stopped
 from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.device import probe_device
@@ -41,7 +41,7 @@ UNEXPECTED = Failed(
 )
 DIED = Failed(
     message="The process that makes pictures stopped by itself; what was finished is kept.",
-    hint="It was started again. If it happens twice, try a smaller picture or a shorter draft.",
+    hint="It happened twice with this draft: try a smaller picture or a shorter draft.",
 )
 
 NEVER_READY = Failed(
@@ -75,7 +75,8 @@ class Worker:
         self._changed = threading.Condition()
         self._records: dict[str, DraftRecord] = {}
         self._waiting: deque[tuple[str, DraftPlan]] = deque()
-        self._running: str | None = None
+        self._running: tuple[str, DraftPlan] | None = None
+        self._taken_up: set[str] = set()  # drafts that went on by themselves after the process had died
         self._ready = self._closing = False
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
@@ -106,6 +107,28 @@ class Worker:
             self._waiting.append((draft, plan))
             self._feed()
             return draft
+
+    def resume(self, draft: str) -> None:
+        """Put a draft that was stopped, failed or cut off in the queue again, to go on from what is finished.
+
+        One that is waiting, running or finished is left alone.
+
+        Raises:
+            DraftError: when there is no such draft, its plan cannot be read or the queue is full.
+        """
+        with self._changed:
+            record = self._records.get(draft) or self._from_disk(draft)
+            if record is None:
+                raise InvalidRequest("draft", "There is no such draft.")
+            if record.state not in (DraftState.STOPPED, DraftState.FAILED):
+                return
+            if len(self._waiting) >= LONGEST_QUEUE:
+                raise DraftError(f"{LONGEST_QUEUE} drafts are waiting already.", "Wait for one to finish.")
+            plan = Journal(self.drafts, draft).take_up()
+            record.mark_queued()
+            self._waiting.append((draft, plan))
+            self._feed()
+            self._changed.notify_all()
 
     def stop(self, draft: str) -> None:
         """Ask a draft to stop and keep what is finished; an unknown or finished one is left alone."""
@@ -148,7 +171,7 @@ class Worker:
         with self._changed:
             self._closing = True
             if self._running:
-                Journal(self.drafts, self._running).request_stop()
+                Journal(self.drafts, self._running[0]).request_stop()
             if self._pipe is not None:
                 with suppress(OSError):  # it is dead already
                     self._pipe.send(None)
@@ -183,7 +206,7 @@ class Worker:
             draft, plan = self._waiting.popleft()
             try:
                 self._pipe.send((draft, plan))
-                self._running = draft
+                self._running = draft, plan
             except OSError:  # the process just died: `_listen` will notice, and the draft waits for the next one
                 self._waiting.appendleft((draft, plan))
                 self._ready = False
@@ -216,7 +239,13 @@ class Worker:
                 return
             logger.error("the engine process ended; starting it again")
             if self._running is not None:
-                self._fail(self._running, DIED)
+                draft, _ = self._running
+                if draft in self._taken_up:
+                    self._fail(draft, DIED)
+                else:  # once: what kills the process may be the draft itself
+                    self._taken_up.add(draft)
+                    self._records[draft].mark_queued()
+                    self._waiting.appendleft(self._running)
                 self._running = None
             while self._waiting and not warm:
                 self._fail(self._waiting.popleft()[0], NEVER_READY)

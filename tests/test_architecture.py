@@ -44,6 +44,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.models.base",),
     ("pipeline.models.*",),
     ("pipeline.models",),
+    ("pipeline.restoring",),
+    ("pipeline.making",),
     ("pipeline.engine",),
     ("pipeline.worker",),
     ("pipeline",),

@@ -11,7 +11,7 @@ import pytest
 from pipeline import worker as worker_module
 from pipeline.drafts.journal import Journal, read_events
 from pipeline.drafts.status import DraftState, DraftStatus
-from pipeline.errors import DraftError, DraftsInUse, WriteFailed
+from pipeline.errors import DraftError, DraftsInUse, InvalidRequest, WriteFailed
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.spec import VideoShape
 from pipeline.worker import LONGEST_QUEUE, Worker
@@ -41,6 +41,12 @@ def idle(tmp_path: Path) -> Iterator[Worker]:
 @pytest.fixture
 def short(make_plan: PlanMaker) -> DraftPlan:
     return make_plan(shape=VideoShape(width=96, height=96), frames=9, steps=1, guidance=1.0)
+
+
+@pytest.fixture
+def medium(make_plan: PlanMaker) -> DraftPlan:
+    """A few seconds in several chunks."""
+    return make_plan(shape=VideoShape(width=96, height=96), frames=241, steps=4, guidance=1.0)
 
 
 @pytest.fixture
@@ -106,14 +112,24 @@ def test_drafts_are_made_in_order_and_stopped_waiting_or_running(
     assert (running.status(third) or kept).state is DraftState.FINISHED
 
 
-def test_a_killed_process_loses_its_draft_s_rest_and_nothing_else(
+def kill(worker: Worker) -> None:
+    assert worker._process is not None
+    assert worker._process.pid is not None
+    os.kill(worker._process.pid, signal.SIGKILL)
+
+
+def test_a_draft_whose_process_was_killed_goes_on_by_itself_once(
     running: Worker, long: DraftPlan, short: DraftPlan
 ) -> None:
     lost, waiting = running.submit(long), running.submit(short)
-    follow(running, lost, lambda status: len(status.slices) >= 1)
-    assert running._process is not None
-    assert running._process.pid is not None
-    os.kill(running._process.pid, signal.SIGKILL)
+    seen = follow(running, lost, lambda status: len(status.slices) >= 1)
+    kill(running)
+    gone_on = follow(running, lost, lambda status: len(status.slices) > len(seen.slices) + 1)
+    assert gone_on.state is DraftState.RUNNING
+    events = read_events(running.drafts / lost)
+    done = [(row["chunk"], row["step"]) for row in events if row["event"] == "StepDone"]
+    assert len([step for step in done if step[0] < seen.chunks_done]) == seen.chunks_done * long.request.steps
+    kill(running)
     failed = follow(running, lost, over)
     assert failed.state is DraftState.FAILED
     assert failed.message == worker_module.DIED.message
@@ -122,6 +138,30 @@ def test_a_killed_process_loses_its_draft_s_rest_and_nothing_else(
         assert count_frames(running.drafts / lost / piece.file) == piece.frames
     assert read_events(running.drafts / lost)[-1]["event"] == "Failed"
     assert follow(running, waiting, over).state is DraftState.FINISHED
+
+
+def test_a_draft_that_was_stopped_goes_on_when_asked(running: Worker, medium: DraftPlan) -> None:
+    draft = running.submit(medium)
+    follow(running, draft, lambda status: status.chunks_done >= 1)
+    running.stop(draft)
+    stopped = follow(running, draft, over)
+    assert stopped.state is DraftState.STOPPED
+    running.resume(draft)
+    again = running.status(draft)
+    assert again is not None
+    assert again.state in (DraftState.QUEUED, DraftState.RUNNING)
+    assert again.chunks_done == stopped.chunks_done
+    finished = follow(running, draft, over)
+    assert finished.state is DraftState.FINISHED
+    assert finished.video_frames == medium.request.frames == count_frames(running.drafts / draft / "draft.mp4")
+    running.resume(draft)  # nothing is left to do
+    assert (running.status(draft) or stopped).state is DraftState.FINISHED
+
+
+def test_what_is_no_draft_cannot_go_on(idle: Worker) -> None:
+    for name in ("../../etc", "20260101-000000-0123456789abcdef"):
+        with pytest.raises(InvalidRequest, match="no such draft"):
+            idle.resume(name)
 
 
 def test_closing_ends_the_process_at_once_and_frees_the_folder(running: Worker, long: DraftPlan) -> None:

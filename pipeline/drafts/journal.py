@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import WriteFailed
+from pipeline.errors import InvalidRequest, WriteFailed
 from pipeline.events import Event, Started, StepDone
 from pipeline.plan.draft import DraftPlan
 
@@ -110,9 +110,40 @@ class Journal:
         with _refusals(self.folder):
             self.path("STOP").touch()
 
+    def take_up(self) -> DraftPlan:
+        """The plan of a draft that is to go on; what asked it to stop is gone.
+
+        Raises:
+            InvalidRequest: when there is no such draft, or its plan cannot be read.
+        """
+        try:
+            plan = DraftPlan.from_json(self.path("plan.json").read_bytes())
+        except FileNotFoundError as error:
+            raise InvalidRequest("draft", f"There is no draft {self.draft} in {self.folder.parent}.") from error
+        except (OSError, ValueError) as error:
+            raise InvalidRequest(
+                "draft", f"The plan of draft {self.draft} cannot be read: {str(error).splitlines()[0]}"
+            ) from error
+        with _refusals(self.folder):
+            self.path("STOP").unlink(missing_ok=True)
+        return plan
+
     def stop_requested(self) -> bool:
         """Whether somebody asked."""
         return self.path("STOP").exists()
+
+
+def unfinished_drafts(drafts: Path) -> list[str]:
+    """Ids of the drafts that were begun and not finished, the newest first."""
+    found = []
+    for folder in sorted(drafts.glob("*/plan.json"), reverse=True):
+        draft = folder.parent.name
+        finished = (folder.parent / "draft.mp4").exists() and any(
+            row.get("event") == "Finished" for row in read_events(folder.parent)
+        )
+        if ID_PATTERN.fullmatch(draft) and not finished:
+            found.append(draft)
+    return found
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:

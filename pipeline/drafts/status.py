@@ -110,8 +110,9 @@ class DraftRecord:
         self.version += 1
         match event:
             case Started():
-                self._began = time.monotonic()
-                if self.state is DraftState.QUEUED:
+                self._began, self._took = time.monotonic(), None
+                self.message = self.hint = self.retreated_in = ""
+                if self.state is not DraftState.STOPPING:
                     self.state = DraftState.RUNNING
             case StepDone():
                 self.chunk, self.step = event.chunk, event.step
@@ -122,7 +123,7 @@ class DraftRecord:
                 self.chunks_done, self.step = event.chunk + 1, 0
                 self.chunk = min(event.chunk + 1, len(self.plan["chunks"]) - 1)
             case SliceReady():
-                self.slices.append(event)
+                self.slices = [*self.slices[: event.index], event]  # one that was cut short by a stop is made anew
                 self._slice_seconds.append(event.seconds)
             case Finished():
                 self.state, self.video, self.video_frames = DraftState.FINISHED, event.file, event.frames
@@ -137,6 +138,12 @@ class DraftRecord:
                 self.retreated_in, self.step = event.stage, 0
             case Encoded():
                 pass
+
+    def mark_queued(self) -> None:
+        """It goes on as soon as the engine is free; what is finished stays."""
+        self.state, self.version, self.step, self.preview = DraftState.QUEUED, self.version + 1, 0, None
+        self._began = self._step_seconds = None
+        self.video, self.video_frames, self.message, self.hint = None, 0, "", ""
 
     def mark_stopping(self) -> None:
         """The person asked; the engine has not answered yet."""

@@ -75,6 +75,13 @@ class DraftPlan:
         """Whether each step also runs without the sentence."""
         return self.request.guidance > 1
 
+    @staticmethod
+    def from_json(text: str | bytes) -> "DraftPlan":
+        """The plan that `to_json` wrote. Raises ValueError for anything else."""
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(DraftPlan).validate_json(text)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for `plan.json` and `--json`."""
         values = asdict(self)

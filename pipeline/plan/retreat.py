@@ -1,15 +1,16 @@
-"""What to do when memory ran out although the plan said that it would not: the next way to run that stage.
+"""The same chunks with less memory: for a draft that goes on where less is free, and when memory ran out after all.
 
-The chunks stay as they are, so what is finished stays finished; only where weights are, and how much of a picture is
-decoded at once, changes.
+What is finished stays finished; only where weights are, and how much of a picture is decoded at once, changes.
 """
 
 from dataclasses import replace
 
+from pipeline.errors import DoesNotFit
+from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Placement, Precision, Stage
-from pipeline.plan.placement import choices, keep_beside
-from pipeline.plan.planner import seconds_of, workload
+from pipeline.plan.placement import choices, fits, keep_beside
+from pipeline.plan.planner import budget_for, seconds_of, workload
 from pipeline.plan.rates import guess_rates
 
 
@@ -49,3 +50,23 @@ def retreat(plan: DraftPlan, stage: Stage) -> DraftPlan | None:
     chosen = dict(memory.choices) | {stage: replace(best, parked=present.parked)}
     why = f"Memory ran out in the {stage} stage, so it goes on with {best.name}."
     return replace(plan, memory=replace(memory, choices=chosen), reasons=(why, *plan.reasons))
+
+
+def fit_again(plan: DraftPlan, device: Device) -> DraftPlan:
+    """A plan whose draft is begun already, as `device` is now: each stage that no longer fits is run the next way.
+
+    Raises:
+        DoesNotFit: when no way is left.
+    """
+    budget = budget_for(plan.request, device, plan.memory.profile)
+    plan = replace(plan, memory=replace(plan.memory, device=device, budget=budget))
+    for stage in Stage:
+        while not fits(choice := plan.memory.choices[stage], budget):
+            lower = retreat(plan, stage)
+            if lower is None:
+                where, need, allowed = "the card", choice.card_bytes, budget.card_bytes
+                if need <= allowed:
+                    where, need, allowed = "main memory", choice.ram_bytes, budget.ram_bytes
+                raise DoesNotFit(stage, need, allowed, "Close other programs; what is finished is kept.", where=where)
+            plan = lower
+    return plan

@@ -21,6 +21,11 @@ class Crossfader:
     def __init__(self) -> None:
         self._held: NDArray[np.uint8] | None = None
 
+    @property
+    def held_frames(self) -> int:
+        """How many frames are kept back."""
+        return 0 if self._held is None else len(self._held)
+
     def push(self, frames: NDArray[np.uint8], *, fade: int, hold: int) -> NDArray[np.uint8]:
         """Frames that are final now.
 
@@ -32,7 +37,7 @@ class Crossfader:
         Returns:
             [F - hold, H, W, 3] uint8.
         """
-        held = 0 if self._held is None else len(self._held)
+        held = self.held_frames
         if fade != held or max(fade, hold) > len(frames):
             raise ValueError(f"cannot fade {fade} and hold {hold} of {len(frames)} frames with {held} held back")
         if self._held is not None:

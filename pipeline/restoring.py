@@ -1,0 +1,100 @@
+"""What an interrupted draft already has: everything that is whole. What is torn or missing counts as not made."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from pipeline.drafts.journal import Journal, read_events
+from pipeline.events import SliceReady
+from pipeline.plan.draft import DraftPlan
+from pipeline.prompt.cache import PromptEmbeds
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """Embeddings by sentence, empty unless all are there; latents [1, C, F, h, w] of the finished chunks, overlap
+    included; the slices that can be played."""
+
+    embeds: dict[str, PromptEmbeds]
+    latents: tuple[Tensor, ...]
+    slices: tuple[SliceReady, ...]
+
+
+def restore(journal: Journal, plan: DraftPlan, sentences: list[str]) -> Restored:
+    """Look through a draft's folder; a new draft's is empty.
+
+    Args:
+        sentences: what was encoded, in order, no repeats.
+    """
+    latents = _latents(journal, plan)
+    return Restored(
+        embeds=_embeds(journal, sentences),
+        latents=latents,
+        slices=_slices(journal, plan, chunks=len(latents)),
+    )
+
+
+def _embeds(journal: Journal, sentences: list[str]) -> dict[str, PromptEmbeds]:
+    tensors = _read(journal.embeddings_path())
+    found = {
+        sentence: PromptEmbeds(tensors[f"{index}.embeds"], tensors[f"{index}.mask"])
+        for index, sentence in enumerate(sentences)
+        if f"{index}.embeds" in tensors and f"{index}.mask" in tensors
+    }
+    return found if len(found) == len(sentences) else {}
+
+
+def _latents(journal: Journal, plan: DraftPlan) -> tuple[Tensor, ...]:
+    spec, shape, found = plan.spec, plan.request.shape, list[Tensor]()
+    cells = shape.height // spec.latent_pixels, shape.width // spec.latent_pixels
+    for chunk in plan.chunks:
+        latents = _read(journal.latents_path(chunk.index)).get("latents")
+        if latents is None or latents.shape[2:] != (chunk.latents, *cells) or not torch.isfinite(latents).all():
+            break
+        found.append(latents)
+    return tuple(found)
+
+
+def _slices(journal: Journal, plan: DraftPlan, *, chunks: int) -> tuple[SliceReady, ...]:
+    """Those of finished chunks, from the first without a gap.
+
+    What a stopped draft wrote of frames that were held back for the next slice is none of the plan's, and made anew.
+    """
+    said = {row.get("index"): row for row in read_events(journal.folder) if row.get("event") == "SliceReady"}
+    found = list[SliceReady]()
+    for piece in plan.slices:
+        row = said.get(piece.index, {})
+        if piece.chunk >= chunks or (row.get("chunk"), row.get("frames")) != (piece.chunk, piece.frames):
+            break
+        path = journal.slice_path(piece.index)
+        if not path.is_file() or not path.stat().st_size:
+            break
+        found.append(
+            SliceReady(
+                index=piece.index,
+                chunk=piece.chunk,
+                file=path.name,
+                first_frame=piece.first_frame,
+                frames=piece.frames,
+                seconds=float(row.get("seconds", 0.0)),
+            )
+        )
+    return tuple(found)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file; none where it is missing or torn."""
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        return {}
+    except (OSError, SafetensorError, ValueError) as error:
+        logger.warning("%s cannot be read and is made anew: %s", path, error)
+        return {}
