@@ -93,7 +93,7 @@ def trace_film(film: Film) -> Trace:
             )
     if trace.frames < FEWEST_FRAMES:
         raise InvalidRequest(
-            "film", f"{film.path} is too short to be checked: {trace.frames} frames of at least {FEWEST_FRAMES}."
+            "film", f"{film.path} is too short to be checked: {trace.frames} of at least {FEWEST_FRAMES} frames."
         )
     return trace
 

@@ -4,7 +4,6 @@ Where the seams are is written into every film that Rushes makes. A draft made b
 anybody else's film a person says it. Metadata is anybody's to change: what is no list of seams counts as none.
 """
 
-import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -125,12 +124,10 @@ def read_small_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
     """
     # Each picture comes with its size, whatever ffmpeg made of an expression or of a rotation in the file.
     form = ("-map", "0:v:0", "-vf", SCALE, "-fps_mode", "passthrough", "-c:v", "ppm", "-f", "image2pipe", "-")
-    # A playlist may name other files, but nothing on a network.
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "quiet", "-nostdin", "-protocol_whitelist", "file,pipe"]
+    # An absolute path is never taken for an option or an address.
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "quiet", "-nostdin", "-i", str(path.absolute()), *form]
     try:
-        process = subprocess.Popen(
-            [*command, "-i", os.fspath(path.absolute()), *form], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError as error:
         raise DraftError(f"ffmpeg did not read {path.name}: {error}") from error
     found = False
