@@ -131,17 +131,14 @@ def read_small_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
     except OSError as error:
         raise DraftError(f"ffmpeg did not read {path.name}: {error}") from error
     found = False
-    with process:
+    with process:  # which closes the pipe at the end, and ffmpeg with it
         assert process.stdout is not None
-        try:
-            while process.stdout.readline() == b"P6\n":
-                width, height = map(int, process.stdout.readline().split())
-                process.stdout.readline()  # 255
-                data = process.stdout.read(width * height * 3)
-                if len(data) == width * height * 3:
-                    found = True
-                    yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
-        finally:
-            process.kill()
+        while process.stdout.readline() == b"P6\n":
+            width, height = map(int, process.stdout.readline().split())
+            process.stdout.readline()  # 255
+            data = process.stdout.read(width * height * 3)
+            if len(data) == width * height * 3:
+                found = True
+                yield np.frombuffer(data, np.uint8).reshape(height, width, 3)
     if not found:
         raise InvalidRequest("film", f"{path} is not a video: ffmpeg finds no picture in it.")
