@@ -31,12 +31,12 @@ def draw(trace: Trace, verdict: Verdict, path: Path) -> None:
 
     figure = Figure(figsize=(10, 3), layout="constrained")
     axes = figure.subplots()
-    axes.plot(range(trace.frames), trace.change, color="0.35", linewidth=1, label="change from the frame before")
+    axes.plot(range(trace.frames), trace.change, color="0.35", linewidth=1, label="mean change from the frame before")
     for flagged, colour, label in ((False, "tab:green", "seam"), (True, "tab:red", "flagged seam")):
         frames = [finding.seam.frame for finding in verdict.findings if bool(finding.beyond) is flagged]
         for index, frame in enumerate(frames):
             axes.axvline(frame, color=colour, linestyle="--", linewidth=1, label=label if index == 0 else None)
-    axes.set(xlabel="frame", ylabel="mean |change of luma|, 8-bit levels", xlim=(0, trace.frames - 1), ylim=(0, None))
+    axes.set(xlabel="frame", ylabel="change of luma, levels", xlim=(0, trace.frames - 1), ylim=(0, None))
     axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False)
     try:
         figure.savefig(path, format="png", dpi=120)
