@@ -13,6 +13,7 @@ Rooms, each importing only from those before it:
     prompt/     sentences to embeddings, once
     video/      latents and frames to moving pictures
     drafts/     what is on disk
+    seams/      whether the joins between chunks can be seen
     models/     one file a family
     restoring   what an interrupted draft already has
     making      the main line

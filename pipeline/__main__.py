@@ -1,6 +1,7 @@
-"""The command line: `python -m pipeline draft "a red ball moves over snow"`; also `plan`, `resume`, `doctor`, `download`.
+"""The command line: `python -m pipeline draft "a red ball moves over snow"`, and `plan`, `resume`, `doctor`, …
 
-Exit codes: 0 done, 1 failed with finished parts kept, 2 bad request, 3 does not fit, 130 stopped, finished chunks kept.
+Exit codes: 0 done, 1 failed with finished parts kept, 2 bad request, 3 does not fit, 4 seams flagged,
+130 stopped, finished chunks kept.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, Generation
 from pipeline.plan.say import changes_as_json, plan_as_json, plan_as_text, say_change
 from pipeline.plan.spec import VideoShape
 
-DONE, FAILED, BAD_REQUEST, DOES_NOT_FIT, STOPPED = 0, 1, 2, 3, 130
+DONE, FAILED, BAD_REQUEST, DOES_NOT_FIT, FLAGGED, STOPPED = 0, 1, 2, 3, 4, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _download(options)
         if options.command == "resume":
             return _resume(options)
+        if options.command == "seams":
+            return _check_seams(options)
         decided = pipeline.plan(_request(options), options.drafts, suppose=options.command == "plan")
         if options.command == "plan":
             _say(decided, options)
@@ -102,6 +105,16 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("model", metavar="MODEL", help=f"one of {', '.join(CATALOG)}")
     command.add_argument("--revision", metavar="COMMIT", help="use this one from now on")
     _add_json(command)
+    text = "say whether the joins between a film's chunks can be seen"
+    command = commands.add_parser("seams", help=text, description=text)
+    command.add_argument("film", metavar="FILE|DRAFT", help="an mp4, or the id of a draft")
+    command.add_argument(
+        "--at", metavar="FRAME", type=int, nargs="+", default=[], help="first frames of chunks, from 0"
+    )
+    command.add_argument("--faded", metavar="FRAMES", type=int, default=0, help="frames faded before each of them")
+    command.add_argument("--against", metavar="FILE|DRAFT", help="the same in one chunk, to judge drift by")
+    command.add_argument("--plot", metavar="FILE.png", type=Path, help="draw the change from frame to frame")
+    _add_folder(command)
     return parser
 
 
@@ -192,6 +205,25 @@ def _download(options: argparse.Namespace) -> int:
     if not options.json:
         print(folder)
     return DONE
+
+
+def _check_seams(options: argparse.Namespace) -> int:
+    from pipeline.seams.check import judge, trace_film
+    from pipeline.seams.film import find_film, find_unchunked
+    from pipeline.seams.plot import check_plot, draw
+    from pipeline.seams.report import verdict_as_json, verdict_as_text
+
+    if options.plot:
+        check_plot(options.plot)
+    film = find_film(options.film, options.drafts, at=options.at, faded_frames=options.faded)
+    unchunked = None if options.against is None else find_unchunked(options.against, options.drafts)
+    trace = trace_film(film)
+    verdict = judge(trace, film.seams or (), None if unchunked is None else trace_film(unchunked))
+    if options.plot:
+        draw(trace, verdict, options.plot)
+    as_json = json.dumps(verdict_as_json(film, verdict), ensure_ascii=False) if options.json else ""
+    print(as_json or verdict_as_text(film, verdict))
+    return DONE if verdict.passed else FLAGGED
 
 
 def _complain(error: DraftError, *, as_json: bool) -> None:

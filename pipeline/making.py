@@ -236,5 +236,7 @@ class Making:
         self.tell(Stopped(file=file, frames=self.frames, chunks=self.chunks, seconds=seconds))
 
     def _join(self) -> None:
+        seams = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
+        settings = asdict(self.plan.request) | {"seams": seams}
         with self.journal.writing(self.journal.video_path()) as path:
-            join_slices(self.pieces, path, title=self.plan.request.prompt, settings=asdict(self.plan.request))
+            join_slices(self.pieces, path, title=self.plan.request.prompt, settings=settings)

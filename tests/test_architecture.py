@@ -38,6 +38,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.drafts.*",
     ),
     ("pipeline.gpu.rates", "pipeline.prompt.encoding", "pipeline.weights"),
+    ("pipeline.seams.*",),
     ("pipeline.gpu.loading", "pipeline.repository"),
     ("pipeline.gpu.quantization", "pipeline.gpu.streaming", "pipeline.download"),
     ("pipeline.gpu.residency",),
@@ -103,7 +104,7 @@ def test_gradio_is_known_to_the_studio_and_the_composition_root_only() -> None:
 
 
 MODEL_LIBRARIES = {"torch", "diffusers", "transformers"}
-LIGHT = re.compile(r"pipeline\.(plan\.|drafts\.|(events|errors|weights|repository|download)$)")
+LIGHT = re.compile(r"pipeline\.(plan\.|drafts\.|seams\.|(events|errors|weights|repository|download)$)")
 
 
 @pytest.mark.parametrize("module", [module for module in HOUSE if LIGHT.match(module)])

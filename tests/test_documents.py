@@ -92,12 +92,16 @@ def test_spaces_install_what_the_project_depends_on() -> None:
 
 
 def test_every_library_that_is_imported_is_a_declared_dependency() -> None:
-    declared = {normal(NAME.match(line)[0]) for line in PROJECT["dependencies"]}
+    def names(lines: list[str]) -> set[str]:
+        return {normal(NAME.match(line)[0]) for line in lines}
+
+    declared, extras = names(PROJECT["dependencies"]), names(PROJECT["optional-dependencies"]["plot"])
     providers = packages_distributions()
     for module in MODULES:
-        for top in tops(imports(module, lazy=True)) - sys.stdlib_module_names - {"pipeline", "app"}:
-            distributions = {normal(name) for name in providers.get(top, [top])}
-            assert distributions & declared, f"{module} imports {top}, which pyproject.toml does not ask for"
+        for lazy, allowed in ((False, declared), (True, declared | extras)):
+            for top in tops(imports(module, lazy=lazy)) - sys.stdlib_module_names - {"pipeline", "app"}:
+                distributions = {normal(name) for name in providers.get(top, [top])}
+                assert distributions & allowed, f"{module} imports {top}, which pyproject.toml does not ask for"
 
 
 def test_the_version_is_the_same_everywhere() -> None:

@@ -128,7 +128,13 @@ def test_the_film_has_exactly_the_frames_of_the_plan(
 def test_the_film_carries_its_request(tmp_path: Path, make_plan: PlanMaker) -> None:
     plan = make_plan(prompt='a "red" ball; 红球 = \\ # moves\nleft', negative_prompt="a star")
     _, journal = make_draft(tmp_path, plan)
-    assert read_settings(journal.video_path()) == json.loads(json.dumps(asdict(plan.request)))
+    assert read_settings(journal.video_path()) == json.loads(json.dumps(asdict(plan.request))) | {"seams": []}
+
+
+def test_the_film_says_where_its_chunks_meet(tmp_path: Path, make_plan: PlanMaker) -> None:
+    _, journal = make_draft(tmp_path, make_plan(frames=97))
+    settings = read_settings(journal.video_path()) or {}
+    assert settings["seams"] == [{"frame": 49, "faded_frames": 16}, {"frame": 73, "faded_frames": 16}]
 
 
 def test_nothing_but_the_draft_s_own_files_is_left(tmp_path: Path, make_plan: PlanMaker) -> None:

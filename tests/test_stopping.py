@@ -12,6 +12,7 @@ from pipeline.events import ChunkDenoised, Event, Finished, SliceReady, Started,
 from pipeline.models.base import Frames
 from pipeline.models.ltx import LTXModel
 from pipeline.video import preview as preview_module
+from pipeline.video.mp4 import read_settings
 from tests.conftest import PlanMaker
 from tests.tiny import Say, count_frames, kinds, make_draft, of
 
@@ -62,6 +63,16 @@ def test_a_stop_asked_for_before_the_start_makes_nothing(tmp_path: Path, make_pl
 
     events, _ = make_draft(tmp_path, make_plan(), say)
     assert kinds(events) == ["Started", "Encoded", "Stopped"]
+
+
+@pytest.mark.parametrize(("chunk", "seams"), [(0, []), (1, [49]), (2, [49, 73])])
+def test_a_stopped_film_has_the_seams_of_what_it_holds(
+    tmp_path: Path, make_plan: PlanMaker, chunk: int, seams: list[int]
+) -> None:
+    _, journal = make_draft(tmp_path, make_plan(frames=121, steps=1), stopping_at(chunk, ChunkDenoised))
+    settings = read_settings(journal.video_path()) or {}
+    assert [seam["frame"] for seam in settings["seams"]] == seams
+    assert all(frame < count_frames(journal.video_path()) for frame in seams)
 
 
 # What goes wrong ----------------------------------------------------------------------------------------------------

@@ -63,6 +63,14 @@ class Slice:
     frames: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seam:
+    """Where a chunk after the first comes in: `frame` is its first new one, the `faded_frames` before it are faded."""
+
+    frame: int
+    faded_frames: int
+
+
 def plan_chunks(
     latents: int, *, longest: int, overlap: int, seed: int, shot_stops: tuple[int, ...]
 ) -> tuple[Chunk, ...]:
@@ -143,3 +151,16 @@ def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: 
                 return tuple(slices)
             start = stop - shared
     return tuple(slices)
+
+
+def plan_seams(chunks: tuple[Chunk, ...], slices: tuple[Slice, ...], *, stride: int) -> tuple[Seam, ...]:
+    """The seams of a draft, in order; none where there is one chunk.
+
+    Args:
+        chunks: from `plan_chunks`.
+        slices: from `plan_slices`; where one of them ends its fade at a seam, that fade is the seam's.
+        stride: frames a latent stands for (the first one stands for a single frame).
+    """
+    fades = {piece.first_frame + piece.fade: piece.fade for piece in slices}
+    frames = ((chunk.start + chunk.overlap - 1) * stride + 1 for chunk in chunks[1:])
+    return tuple(Seam(frame=frame, faded_frames=fades.get(frame, 0)) for frame in frames)

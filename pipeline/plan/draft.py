@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.plan.chunks import Chunk, Slice
+from pipeline.plan.chunks import Chunk, Seam, Slice, plan_seams
 from pipeline.plan.device import Device
 from pipeline.plan.duration import Forecast
 from pipeline.plan.memory import Stage
@@ -69,6 +69,11 @@ class DraftPlan:
     def latents(self) -> int:
         """Length of the latent timeline."""
         return self.chunks[-1].stop
+
+    @property
+    def seams(self) -> tuple[Seam, ...]:
+        """Where its chunks meet."""
+        return plan_seams(self.chunks, self.slices, stride=self.spec.frame_stride)
 
     @property
     def guided(self) -> bool:

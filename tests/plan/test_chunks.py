@@ -5,7 +5,7 @@ from itertools import pairwise, product
 import pytest
 
 from pipeline.errors import InvalidRequest
-from pipeline.plan.chunks import SHARED_LATENTS, Chunk, Slice, plan_chunks, plan_slices
+from pipeline.plan.chunks import SHARED_LATENTS, Chunk, Seam, Slice, plan_chunks, plan_seams, plan_slices
 
 STRIDE = 8
 TIMELINES = [
@@ -179,3 +179,34 @@ def test_a_decoder_that_remembers_shows_everything_a_chunk_has_made() -> None:
 def test_a_window_that_could_never_reach_the_end_is_our_own_mistake() -> None:
     with pytest.raises(AssertionError):
         plan_slices(cut(10, 7, 3), window=SHARED_LATENTS, stride=STRIDE)
+
+
+# Seams --------------------------------------------------------------------------------------------------------------
+def test_the_seams_of_the_picture_in_the_docstring() -> None:
+    chunks = cut(10, 7, 3)
+    slices = plan_slices(chunks, window=7, stride=STRIDE)
+    assert plan_seams(chunks, slices, stride=STRIDE) == (Seam(frame=49, faded_frames=16),)
+    assert plan_seams(cut(7, 7, 3), slices[:1], stride=STRIDE) == ()
+
+
+def test_a_seam_is_where_the_chunk_before_has_no_more_frames() -> None:
+    for _, _, chunks, slices in SLICES:
+        ends = [(chunk.stop - 1) * STRIDE + 1 for chunk in chunks[:-1]]
+        assert [seam.frame for seam in plan_seams(chunks, slices, stride=STRIDE)] == ends
+
+
+def test_what_is_faded_before_a_seam_is_what_was_held_back_there() -> None:
+    """Frame by frame: before a seam lies the fade of the slice that goes on from the chunk before, or none."""
+    faded = 0
+    for _, _, chunks, slices in SLICES:
+        blended = {frame for piece in slices for frame in range(piece.first_frame, piece.first_frame + piece.fade)}
+        for seam in plan_seams(chunks, slices, stride=STRIDE):
+            assert seam.faded_frames in (0, (SHARED_LATENTS - 1) * STRIDE)
+            assert {seam.frame - 1 - back for back in range(seam.faded_frames)} <= blended
+            faded += seam.faded_frames > 0
+    assert faded > 1000
+
+
+def test_a_decoder_that_remembers_fades_nothing() -> None:
+    for _, _, chunks, slices in causal_slices():
+        assert all(seam.faded_frames == 0 for seam in plan_seams(chunks, slices, stride=4))

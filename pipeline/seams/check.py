@@ -1,0 +1,122 @@
+"""The seam check: a film is measured as it streams by, then judged.
+
+A seam is flagged when any of its numbers is beyond its limit; a film passes with at most one flagged seam in eight, so
+one of fewer than eight seams with none. About 9 % of the places that are no seams are beyond a limit too: among films
+without a fault that flags 17 % of those with two seams, 48 % with seven, 16 % with eight (binomial). So a flagged seam
+is one to look at, and its numbers say how bad it is.
+"""
+
+from dataclasses import dataclass
+
+from pipeline.errors import InvalidRequest
+from pipeline.plan.chunks import Seam
+from pipeline.seams.drift import Drift, beyond_limits, compare_drift, measure_drift
+from pipeline.seams.film import Film, read_small_frames
+from pipeline.seams.metrics import LIMITS, MARGIN_FRAMES, Metric, matched_frames, measure_seam
+from pipeline.seams.trace import Trace, trace_frames
+
+SEAMS_PER_FLAG = 8
+FEWEST_FRAMES = 4  # two at each end, so that drift knows motion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeamFinding:
+    """A seam and its numbers."""
+
+    seam: Seam
+    values: dict[Metric, float]
+
+    @property
+    def beyond(self) -> tuple[Metric, ...]:
+        """Which of them flag it."""
+        return tuple(metric for metric, value in self.values.items() if LIMITS[metric].strain(value) > 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What was found in a film. `added_drift` is what it has more than the same in one chunk; None without that."""
+
+    frames: int
+    findings: tuple[SeamFinding, ...]
+    drift: Drift
+    added_drift: Drift | None
+
+    @property
+    def flagged(self) -> int:
+        """Seams with a number beyond its limit."""
+        return sum(bool(finding.beyond) for finding in self.findings)
+
+    @property
+    def allowed(self) -> int:
+        """Flagged seams with which it still passes."""
+        return len(self.findings) // SEAMS_PER_FLAG
+
+    @property
+    def drifted(self) -> tuple[str, ...]:
+        """Names of what its chunks made drift beyond a limit."""
+        return () if self.added_drift is None else beyond_limits(self.added_drift)
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing speaks against it."""
+        return self.flagged <= self.allowed and not self.drifted
+
+
+def trace_film(film: Film) -> Trace:
+    """Measure a film, whose length costs no memory.
+
+    Raises:
+        InvalidRequest: for what is no video, is too short, or has seams that nobody knows or too near its ends.
+    """
+    if film.seams is None:
+        raise InvalidRequest(
+            "at",
+            f"Where the seams of {film.path} are is not written in it: Rushes did not make it, or it was changed.",
+            "Name the first frame of each chunk after the first, counted from 0: --at 49 98.",
+        )
+    for seam in film.seams:
+        if seam.frame < MARGIN_FRAMES:
+            raise InvalidRequest(
+                "at",
+                f"Frame {seam.frame} is too near the beginning: {MARGIN_FRAMES} frames before a seam are needed.",
+                f"The first that can be is {MARGIN_FRAMES}.",
+            )
+    trace = trace_frames(read_small_frames(film.path), matched=matched_frames(film.seams))
+    last = trace.frames - MARGIN_FRAMES
+    for seam in film.seams:
+        if seam.frame > last:
+            raise InvalidRequest(
+                "at",
+                f"Frame {seam.frame} is not in {film.path} or too near its end: it has {trace.frames} frames, and"
+                f" {MARGIN_FRAMES} from the seam on are needed.",
+                f"The last that can be is {last}." if last >= MARGIN_FRAMES else "It is too short to have a seam.",
+            )
+    if trace.frames < FEWEST_FRAMES:
+        raise InvalidRequest(
+            "film", f"{film.path} is too short to be checked: {trace.frames} of at least {FEWEST_FRAMES} frames."
+        )
+    return trace
+
+
+def judge(trace: Trace, seams: tuple[Seam, ...], unchunked: Trace | None = None) -> Verdict:
+    """What a film's numbers mean.
+
+    Args:
+        trace: from `trace_film`.
+        seams: the film's.
+        unchunked: of the same request, seed included, made in one chunk; without it drift is told and not judged.
+
+    Raises:
+        InvalidRequest: when `unchunked` is not as long as the film.
+    """
+    drift, added = measure_drift(trace, seams), None
+    if unchunked is not None:
+        if unchunked.frames != trace.frames:
+            raise InvalidRequest(
+                "against",
+                f"A film of {trace.frames} frames cannot be compared with one of {unchunked.frames}.",
+                "Make the same draft with the same seed in one chunk.",
+            )
+        added = compare_drift(drift, measure_drift(unchunked, seams))
+    findings = tuple(SeamFinding(seam=seam, values=measure_seam(trace, seam)) for seam in seams)
+    return Verdict(frames=trace.frames, findings=findings, drift=drift, added_drift=added)

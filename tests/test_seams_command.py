@@ -1,0 +1,153 @@
+"""`python -m pipeline seams …`: exit codes, what is printed for people and for machines, and every refusal."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.video.mp4 import join_slices, write_slice
+from tests.conftest import PlanMaker
+from tests.seams import field
+from tests.tiny import make_draft
+
+Film = Callable[..., str]
+
+
+@pytest.fixture
+def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Film:
+    """Write a film of frames in three slices, in a folder of its own, and its seams into it; its name there."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(frames: field.Frames, *, seams: bool = True, name: str = "film.mp4") -> str:
+        pieces = [Path(f"slice-{index}.mp4") for index in range(3)]
+        for piece, part in zip(pieces, (frames[:30], frames[30:72], frames[72:]), strict=True):
+            write_slice(part, piece, fps=24)
+        rows = [{"frame": frame, "faded_frames": 0} for frame in field.SEAMS]
+        join_slices(pieces, Path(name), title="a test", settings={"seams": rows} if seams else {})
+        return name
+
+    return write
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_film_without_a_fault_ends_with_0(film: Film, capsys: pytest.CaptureFixture[str]) -> None:
+    name = film(field.clean())
+    assert main(["seams", name]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("film.mp4, 136 frames, 4 seams\n")
+    assert out.endswith("Passed: 0 of 4 seams flagged, none may be.\n")
+    assert err == ""
+
+
+@pytest.mark.parametrize(
+    ("make", "metric"),
+    [
+        (field.cut, "SR"),
+        (lambda: field.jumping(8), "SR"),
+        (lambda: field.jumping(-1), "SR"),
+        (lambda: field.brighter(4), "CS"),
+        (lambda: field.gained(1.05), "CS"),
+    ],
+    ids=["cut", "jump", "repeat", "step", "gain"],
+)
+def test_a_film_with_faults_ends_with_4_also_after_its_encoding(
+    film: Film, capsys: pytest.CaptureFixture[str], make: Callable[[], field.Frames], metric: str
+) -> None:
+    assert main(["seams", film(make()), "--json"]) == 4
+    found = told(capsys)
+    assert (found["passed"], found["flagged"]) == (False, 4)
+    assert [seam["frame"] for seam in found["seams"]] == list(field.SEAMS)
+    assert all(metric in seam["beyond"] for seam in found["seams"])
+
+
+def test_ghosts_are_seen_where_the_fade_is_known(film: Film, capsys: pytest.CaptureFixture[str]) -> None:
+    name = film(field.ghosting(6), seams=False)
+    assert main(["seams", name, "--at", *map(str, field.SEAMS), "--faded", "16", "--json"]) == 4
+    assert [seam["beyond"] for seam in told(capsys)["seams"]] == [["HD"]] * 4
+    assert main(["seams", name, "--at", *map(str, field.SEAMS), "--faded", "-1"]) == 2
+    assert "0 or more" in capsys.readouterr().err
+
+
+def test_places_can_be_named_for_any_film(film: Film, capsys: pytest.CaptureFixture[str]) -> None:
+    name = film(field.jumping(8), seams=False)
+    assert main(["seams", name, "--at", "40", "--json"]) == 4
+    assert main(["seams", name, "--at", "52", "30"]) == 0
+    assert "\n  30 " in capsys.readouterr().out
+
+
+def test_drift_is_judged_against_another_film(film: Film, capsys: pytest.CaptureFixture[str]) -> None:
+    whole, chunked = film(field.clean(), seams=False, name="whole.mp4"), film(field.gained(1.003))
+    assert main(["seams", chunked, "--against", whole]) == 0
+    assert "drift that the chunks added: luma +" in capsys.readouterr().out
+    bright = film(field.to_frames(field.picture(field.moments()) + 0.2 * field.moments()[:, None, None, None]))
+    assert main(["seams", bright]) == 0
+    capsys.readouterr()
+    assert main(["seams", bright, "--against", whole, "--json"]) == 4
+    found = told(capsys)
+    assert found["drifted"] == ["luma", "luma_slope"]
+    assert found["flagged"] == 0
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_draft_is_checked_by_its_id_and_one_chunk_passes(
+    tmp_path: Path, make_plan: PlanMaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    drafts = ["--drafts", str(tmp_path)]
+    _, journal = make_draft(tmp_path, make_plan(frames=25, steps=1))
+    assert main(["seams", journal.draft, *drafts]) == 0
+    assert capsys.readouterr().out.endswith("Passed: it is one chunk, there is no seam.\n")
+    _, journal = make_draft(tmp_path, make_plan(frames=97, steps=1))
+    assert main(["seams", journal.draft, *drafts, "--json"]) in (0, 4)
+    found = told(capsys)
+    assert found["film"] == str(journal.video_path())
+    assert [(seam["frame"], seam["faded_frames"]) for seam in found["seams"]] == [(49, 16), (73, 16)]
+
+
+def test_a_plot_is_put_where_it_is_wanted(film: Film, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="an extra: pip install -e '.[plot]'")
+    name = film(field.jumping(8))
+    assert main(["seams", name, "--plot", "plot.PNG"]) == 4
+    assert (tmp_path / "plot.PNG").read_bytes().startswith(b"\x89PNG")
+    assert main(["seams", name, "--plot", "nowhere/plot.png"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["missing.mp4"], "There is no file missing.mp4."),
+        (["20260101-120000-0123456789abcdef"], "There is no draft 20260101-120000-0123456789abcdef in drafts."),
+        (["text.mp4", "--at", "40"], "text.mp4 is not a video: ffmpeg finds no picture in it."),
+        (["film.mp4"], "Where the seams of film.mp4 are is not written in it"),
+        (["film.mp4", "--at", "3"], "Frame 3 is too near the beginning"),
+        (["film.mp4", "--at", "-3"], "Frame -3 is too near the beginning"),
+        (["film.mp4", "--at", "40", "130"], "Frame 130 is not in film.mp4 or too near its end: it has 136 frames"),
+        (["film.mp4", "--at", "40", "--against", "missing.mp4"], "There is no file missing.mp4."),
+        (["film.mp4", "--at", "40", "--plot", "plot.jpg"], "A plot is a png, not plot.jpg. Nearest: plot.png."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_checked_ends_with_2_and_a_sentence(
+    film: Film, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], sentence: str
+) -> None:
+    film(field.clean(), seams=False)
+    (tmp_path / "text.mp4").write_text("I am text")
+    assert main(["seams", *options]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(sentence)
+    assert err.count("\n") == 1
+    assert main(["seams", *options, "--json"]) == 2
+    assert told(capsys)["error"] in err
+
+
+@pytest.mark.parametrize("options", [[], ["film.mp4", "--at"], ["film.mp4", "--at", "4.5"], ["film.mp4", "--at", "x"]])
+def test_a_wrong_option_ends_with_2(options: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["seams", *options])
+    assert end.value.code == 2
