@@ -92,11 +92,11 @@ def test_an_index_that_cannot_be_read_is_not_believed(keep: Keeper, content: str
 
 def test_a_transformer_from_a_file_of_its_own_is_looked_for_there(keep: Keeper) -> None:
     keep(LTX_2B_DISTILLED.repository, "model_index.json", "text_encoder/model.safetensors")
-    repository, file = LTX_2B_DISTILLED.transformer_file
+    (file,) = LTX_2B_DISTILLED.files
     absent = find_absent_weights(LTX_2B_DISTILLED)
     assert absent.components == (Component.TRANSFORMER, Component.VAE)
     assert absent.commands == ("python -m pipeline download ltx-2b-distilled",)
-    keep(repository, file)
+    keep(file.repository, file.name)
     assert find_absent_weights(LTX_2B_DISTILLED).components == ()
 
 
