@@ -36,7 +36,7 @@ def small_shape(spec: ModelSpec) -> VideoShape:
     return VideoShape(width=COLUMNS * spec.latent_pixels, height=ROWS * spec.latent_pixels)
 
 
-def make_tiny_wan(folder: Path, spec: ModelSpec, *, seed: int = 0) -> Path:
+def make_tiny_wan(folder: Path, spec: ModelSpec, *, seed: int = 0, heads: int = 2) -> Path:
     """Write a checkpoint in diffusers' folder layout on the grid of `spec`; the same seed, the same weights.
 
     The scheduler's shift is not the catalog's, as in the published folder of T2V-A14B.
@@ -50,7 +50,7 @@ def make_tiny_wan(folder: Path, spec: ModelSpec, *, seed: int = 0) -> Path:
         _vae(spec).save_pretrained(folder / Component.VAE)
         for component in (Component.TRANSFORMER, Component.TRANSFORMER_2)[: spec.experts]:
             WanTransformer3DModel(
-                num_attention_heads=2,
+                num_attention_heads=heads,
                 attention_head_dim=16,
                 in_channels=channels,
                 out_channels=channels,

@@ -30,7 +30,8 @@ class Change:
 
     def fits(self, shape: tuple[int, ...]) -> bool:
         """Whether it can be added to a weight of that shape."""
-        return shape == (self.up.shape[0], *self.down.shape[1:]) and self.up.shape[1:] == self.down.shape[:1]
+        inside = self.up.shape[1:] == self.down.shape[:1]
+        return inside and shape == (*self.up.shape[:1], *self.down.shape[1:])
 
     def add_to(self, weight: Tensor) -> Tensor:
         """The changed weight in float32, where the weight is."""
