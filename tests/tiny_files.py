@@ -11,8 +11,11 @@ from diffusers import AutoencoderKLLTXVideo
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from pipeline.plan.catalog import LTX_2B_DISTILLED, WAN_A14B_LIGHTNING
 from pipeline.plan.spec import Component
+from tests.fake_hub import FakeHub
 from tests.tiny import CHANNELS, make_tiny_checkpoint
+from tests.tiny_wan import TINY_A14B, make_tiny_wan
 
 RANK, ALPHA = 4, 1.0
 TRANSFORMER_NAMES = {"proj_in": "patchify_proj", "time_embed": "adaln_single", "norm_q": "q_norm", "norm_k": "k_norm"}
@@ -143,3 +146,26 @@ def changed_weights(transformer: Path) -> dict[str, Tensor]:
 def _ours(name: str) -> str:
     _, blocks, block, layer = name.split(".", 3)
     return f"{blocks}.{block}.{LAYERS[layer]}.weight"
+
+
+def serve_original(hub: FakeHub, place: Path) -> Path:
+    """Have a hub serve a tiny `ltx-2b-distilled`, its file among others; a folder with all of its weights."""
+    (file,) = LTX_2B_DISTILLED.files
+    folder = make_tiny_original(place / "folder", place / "file.safetensors", seed=3)
+    hub.add(LTX_2B_DISTILLED.repository, folder)
+    content = (place / "file.safetensors").read_bytes()
+    hub.files[file.repository] = {file.name: content, "ltxv-13b.safetensors": content, "model_index.json": b"{}"}
+    return folder
+
+
+def serve_lightning(hub: FakeHub, place: Path) -> Path:
+    """Have a hub serve a tiny `wan-a14b-lightning`, its LoRAs among others; a folder with the merged weights."""
+    folder = make_tiny_wan(place / "folder", TINY_A14B)
+    hub.add(WAN_A14B_LIGHTNING.repository, folder)
+    served = dict.fromkeys(("README.md", "flow.json", "I2V/high_noise_model.safetensors"), b"nothing")
+    for seed, (expert, lora) in enumerate(WAN_A14B_LIGHTNING.loras.items()):
+        file = make_tiny_lora(folder / expert, place / f"{expert}.safetensors", seed=seed)
+        served[lora.name] = file.read_bytes()
+        save_file(merge(folder / expert, file), folder / expert / "diffusion_pytorch_model.safetensors")
+    hub.files[lora.repository] = served
+    return folder
