@@ -81,9 +81,10 @@ class Checkpoint:
         module = self.describe(component)
         if component is Component.VAE:
             module.register_module("encoder", None)
-        for name, tensor in self.tensors(component, module.state_dict(), place):
-            stored = self.stored_dtype(component, name, dtype)
-            set_module_tensor_to_device(module, name, place, value=tensor, dtype=stored, clear_cache=False)
+        with refusals(self.model, self.folder / component):
+            for name, tensor in self.tensors(component, module.state_dict(), place):
+                stored = self.stored_dtype(component, name, dtype)
+                set_module_tensor_to_device(module, name, place, value=tensor, dtype=stored, clear_cache=False)
         return module.to(place)
 
     def describe(self, component: Component) -> nn.Module:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import torch
 from diffusers.loaders.lora_conversion_utils import _convert_non_diffusers_wan_lora_to_diffusers as convert_names
+from safetensors import safe_open
 from torch import Tensor
 
 from pipeline.errors import ModelUnavailable
-from pipeline.gpu.tensors import INSTALL, Stored, list_tensors, read_tensor
+from pipeline.gpu.tensors import INSTALL, Stored, list_tensors, read_tensor, refusals
 
 ALPHA = ".alpha"
 FACTORS = (".lora_down.weight", ".lora_up.weight", ".lora_A.weight", ".lora_B.weight")
@@ -47,7 +48,8 @@ def read_lora(model: str, file: Path) -> dict[str, Change]:
     """
     there = list_tensors(model, [file])
     factors = {name: part for name, part in there.items() if name.endswith(FACTORS)}
-    alphas = {name: part for name, part in there.items() if name.endswith(ALPHA)}
+    with refusals(model, file), safe_open(file, framework="pt") as tensors:
+        alphas = {name: tensors.get_tensor(name).item() for name in there if name.endswith(ALPHA)}
     for name in there.keys() - factors.keys() - alphas.keys():
         raise ModelUnavailable(model, f"{file} has {name}, which is no part of a LoRA that Rushes adds.", INSTALL)
     changes = dict[str, Change]()
@@ -55,10 +57,9 @@ def read_lora(model: str, file: Path) -> dict[str, Change]:
         named: dict[str, Stored] = convert_names(factors)
         for layer in sorted({name.rpartition(".lora_")[0] for name in named}):
             down, up = (named[f"{layer}.lora_{part}.weight"] for part in "AB")
-            alpha = alphas.get(down.name.rpartition(".lora_")[0] + ALPHA)
-            scale = read_tensor(model, alpha).item() / down.shape[0] if alpha else 1.0
-            changes[f"{layer.removeprefix('transformer.')}.weight"] = Change(model, down, up, scale)
-    except (ValueError, LookupError, RuntimeError) as error:
+            alpha = alphas.get(down.name.rpartition(".lora_")[0] + ALPHA, down.shape[0])
+            changes[f"{layer.removeprefix('transformer.')}.weight"] = Change(model, down, up, alpha / down.shape[0])
+    except (ValueError, LookupError, ArithmeticError) as error:
         raise ModelUnavailable(model, f"{file} is no LoRA for a transformer of Wan's.", INSTALL) from error
     return changes
 

@@ -179,7 +179,8 @@ def put(name: str, *shape: int) -> Damage:
         pytest.param(put(f"{QUERY}.lora_down.weight", RANK, 48), r"\[32, 4\] times \[4, 48\]", id="deeper inside"),
         pytest.param(put(f"{QUERY}.lora_up.weight", 32, 3), r"by \[32, 3\] times \[4, 32\]", id="two ranks"),
         pytest.param(put(f"{QUERY}.lora_up.weight"), r"by \[\] times", id="a number for a factor"),
-        pytest.param(put(f"{QUERY}.alpha", 2), "is no LoRA", id="two numbers for one"),
+        pytest.param(put(f"{QUERY}.lora_down.weight", 0, 32), "is no LoRA", id="no rank"),
+        pytest.param(put(f"{QUERY}.alpha", 2), "cannot be read: ", id="two numbers for one"),
         pytest.param(lambda t: t.pop(f"{QUERY}.lora_up.weight"), "is no LoRA", id="half a change"),
         pytest.param(
             put("diffusion_model.blocks.0.self_attn.q.diff_b", 32), "q.diff_b, which is no part of a LoRA", id="a bias"
@@ -217,6 +218,13 @@ def test_a_file_that_is_not_whole_is_refused_by_name(
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2] if content is None else content)
     with pytest.raises(ModelUnavailable, match=r"transformer\.safetensors cannot be read"):
         check(folder, files)
+
+
+def test_what_breaks_after_the_check_is_told_as_well(folder: Path, files: dict[Component, Path]) -> None:
+    checkpoint, file = check(folder, files), files[Component.TRANSFORMER]
+    file.write_bytes(b"torn")
+    with pytest.raises(ModelUnavailable, match=r"transformer\.safetensors cannot be read"):
+        checkpoint.load(Component.TRANSFORMER, torch.float32)
 
 
 def test_weights_of_another_size_than_the_configuration_s_are_refused(

@@ -202,6 +202,9 @@ def test_the_commits_of_what_somebody_else_fetched_are_recorded_when_it_is_first
     lock = Path(constants.HF_HUB_CACHE) / LOCK
     before = lock.read_text()
     lock.unlink()
+    for repository in Path(constants.HF_HUB_CACHE).glob("models--*"):
+        (repository / "refs").mkdir(exist_ok=True)
+        (repository / "refs" / "main").write_text(COMMIT)
     find_checkpoint(case.spec)
     assert json.loads(lock.read_text()) == json.loads(before)
 

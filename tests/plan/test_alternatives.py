@@ -16,7 +16,16 @@ from pipeline.plan.alternatives import (
     plan_draft,
     say_seconds,
 )
-from pipeline.plan.catalog import CATALOG, LTX_2B, LTX_13B, MINIATURE, WAN_5B, WAN_A14B
+from pipeline.plan.catalog import (
+    CATALOG,
+    LTX_2B,
+    LTX_13B,
+    LTX_13B_DISTILLED,
+    MINIATURE,
+    WAN_5B,
+    WAN_A14B,
+    WAN_A14B_LIGHTNING,
+)
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.duration import Closeness, no_experience
 from pipeline.plan.memory import Precision, Stage
@@ -187,6 +196,23 @@ def test_what_is_offered_for_a_slow_draft_saves_a_good_part_of_it(
     for change in changes:
         assert change.plan.forecast.total_seconds <= WORTHWHILE * seconds
         assert change.plan == decide(change.request, plan.memory.device, make_profile())
+
+
+@pytest.mark.parametrize(
+    ("spec", "fewer_steps"), [(WAN_A14B, WAN_A14B_LIGHTNING), (LTX_13B, LTX_13B_DISTILLED)], ids=lambda spec: spec.key
+)
+def test_the_same_networks_in_fewer_steps_are_offered_before_others(
+    spec: ModelSpec,
+    fewer_steps: ModelSpec,
+    make_request: RequestMaker,
+    make_device: DeviceMaker,
+    make_profile: ProfileMaker,
+) -> None:
+    request = make_request(model=spec.key, shape=spec.shapes[0], frames=spec.native_frames, steps=spec.default_steps)
+    plan = decide(request, make_device(48, DeviceKind.CUDA), make_profile())
+    (change,) = (change for change in offer_faster(plan, make_profile()) if change.kind is ChangeKind.MODEL)
+    assert change.request.spec is fewer_steps
+    assert (change.request.steps, change.request.guidance) == (fewer_steps.default_steps, 1)
 
 
 def test_at_most_three_changes_are_offered_one_of_a_kind(
