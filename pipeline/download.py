@@ -21,7 +21,7 @@ from huggingface_hub.file_download import are_symlinks_supported, http_get
 from safetensors import SafetensorError, safe_open
 
 from pipeline.errors import DoesNotFit, InvalidRequest, ModelUnavailable, say_bytes
-from pipeline.gpu.revisions import find_snapshot, record_revision
+from pipeline.gpu.revisions import find_file, find_snapshot, record_revision
 from pipeline.plan.spec import ModelSpec
 from pipeline.repository import RemoteFile, as_sentences, list_files, repository_folder
 from pipeline.weights import ASSETS, find_absent_weights
@@ -134,7 +134,7 @@ def _use_what_is_here(spec: ModelSpec, tell: Tell) -> Path:
             raise ModelUnavailable(spec.key, said, f"Get it with: {' && '.join(absent.commands)}")
         raise ModelUnavailable(spec.key, f"{said} Nothing is downloaded while HF_HUB_OFFLINE is set.", "Unset it.")
     folder = find_snapshot(spec) if spec.repository else ASSETS / spec.key
-    weights = sorted(folder.glob("*/*.safetensors"))
+    weights = [*sorted(folder.glob("*/*.safetensors")), *(find_file(spec, file) for file in spec.files)]
     for path in weights:
         reason = _damage(path)
         if reason:

@@ -25,7 +25,7 @@ from huggingface_hub.file_download import repo_folder_name
 
 from pipeline.errors import DraftError, ModelUnavailable, WriteFailed
 from pipeline.gpu.revisions import recorded_revision
-from pipeline.plan.spec import Component, ModelSpec
+from pipeline.plan.spec import ModelSpec
 
 INDEX = "model_index.json"
 CONFIGURATION = r"[A-Za-z0-9_][A-Za-z0-9_.-]*\.json"
@@ -72,8 +72,8 @@ def is_wanted(spec: ModelSpec, name: str) -> bool:
         return bool(re.fullmatch(CONFIGURATION, file))
     if folder not in list(spec.networks):
         return name == INDEX
-    if spec.transformer_file and folder in (Component.TRANSFORMER, Component.VAE):
-        return file == "config.json"  # the weights are in the file
+    if folder in spec.originals:
+        return file == "config.json"
     return bool(re.fullmatch(f"{CONFIGURATION}|{WEIGHTS}", file))
 
 
@@ -87,12 +87,12 @@ def list_files(spec: ModelSpec) -> tuple[RemoteFile, ...]:
     files = [file for file in _list(spec, spec.repository, revision) if is_wanted(spec, file.name)]
     if INDEX not in [file.name for file in files]:
         raise ModelUnavailable(spec.key, f"{spec.repository} holds no checkpoint: it has no {INDEX}.")
-    if spec.transformer_file:
-        repository, name = spec.transformer_file
-        alone = [f for f in _list(spec, repository, recorded_revision(spec, repository)) if f.name == name]
-        if not alone:
-            raise ModelUnavailable(spec.key, f"{repository} no longer has {name}.", "Choose another model.")
-        files += alone
+    for repository in dict.fromkeys(wanted.repository for wanted in spec.files):
+        there = {file.name: file for file in _list(spec, repository, recorded_revision(spec, repository))}
+        for name in (wanted.name for wanted in spec.files if wanted.repository == repository):
+            if name not in there:
+                raise ModelUnavailable(spec.key, f"{repository} no longer has {name}.", "Choose another model.")
+            files.append(there[name])
     for file in files:
         if file.size_bytes < 0 or not DIGEST.fullmatch(file.digest):
             raise ModelUnavailable(spec.key, f"{file.repository} does not say how large {file.name} is.")

@@ -11,7 +11,7 @@ from pathlib import Path
 from huggingface_hub import try_to_load_from_cache
 
 from pipeline.gpu.revisions import recorded_revision
-from pipeline.plan.spec import Component, ModelSpec
+from pipeline.plan.spec import Component, ModelSpec, WeightFile
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 BYTES_PER_WEIGHT = 2  # in a repository; a few publish four
@@ -19,7 +19,8 @@ BYTES_PER_WEIGHT = 2  # in a repository; a few publish four
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbsentWeights:
-    """Components that are not here or not whole; about how large they are, and the commands that bring them."""
+    """Components that are not here or not whole, their LoRAs included; about how large what is missing is, and the
+    commands that bring it."""
 
     components: tuple[Component, ...]
     download_bytes: int
@@ -38,16 +39,15 @@ def find_absent_weights(spec: ModelSpec, commits: Mapping[str, str] | None = Non
     """
     commits = commits or _commits(spec)
     folder = _folder(spec, commits.get(spec.repository))
-    in_file = (Component.TRANSFORMER, Component.VAE) if spec.transformer_file else ()
-    absent = [part for part in spec.networks if part not in in_file and not (folder and _is_whole(folder / part))]
-    if spec.transformer_file:
-        repository, file = spec.transformer_file
-        if not isinstance(try_to_load_from_cache(repository, file, revision=commits.get(repository)), str):
-            absent += in_file
+    parts = [part for part in spec.networks if part not in spec.originals and not (folder and _is_whole(folder / part))]
+    files = [file for file in spec.files if not _is_here(file, commits.get(file.repository))]
+    from_files = [part for part, file in (*spec.originals.items(), *spec.loras.items()) if file in files]
+    absent = [part for part in spec.networks if part in (*parts, *from_files)]
     command = f"python -m pipeline download {spec.key}" if spec.repository else "git checkout -- assets"
     return AbsentWeights(
         components=tuple(absent),
-        download_bytes=sum(BYTES_PER_WEIGHT * spec.networks[part].parameters for part in absent),
+        download_bytes=sum(BYTES_PER_WEIGHT * spec.networks[part].parameters for part in parts)
+        + sum(file.size_bytes for file in files),
         commands=(command,) if absent else (),
     )
 
@@ -55,8 +55,7 @@ def find_absent_weights(spec: ModelSpec, commits: Mapping[str, str] | None = Non
 def _commits(spec: ModelSpec) -> dict[str, str]:
     """Of a checkpoint's repositories, as far as they are decided."""
     known = {spec.repository: spec.revision or recorded_revision(spec)} if spec.repository else {}
-    if spec.transformer_file:
-        known[spec.transformer_file[0]] = recorded_revision(spec, spec.transformer_file[0])
+    known |= {file.repository: recorded_revision(spec, file.repository) for file in spec.files}
     return {repository: commit for repository, commit in known.items() if commit}
 
 
@@ -66,6 +65,10 @@ def _folder(spec: ModelSpec, commit: str | None) -> Path | None:
         return ASSETS / spec.key
     index = try_to_load_from_cache(spec.repository, "model_index.json", revision=commit)
     return Path(index).parent if isinstance(index, str) else None
+
+
+def _is_here(file: WeightFile, commit: str | None) -> bool:
+    return isinstance(try_to_load_from_cache(file.repository, file.name, revision=commit), str)
 
 
 def _is_whole(folder: Path) -> bool:

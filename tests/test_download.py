@@ -72,7 +72,7 @@ def test_only_what_is_opened_is_asked_for(fake_hub: FakeHub, tmp_path: Path) -> 
 @pytest.mark.parametrize("spec", [spec for spec in CATALOG.values() if spec.repository], ids=lambda spec: spec.key)
 def test_the_folders_wanted_are_those_of_the_catalog_s_networks(spec: ModelSpec) -> None:
     shard = "diffusion_pytorch_model-00001-of-00003.safetensors"
-    replaced = {"transformer", "vae"} if spec.transformer_file else set()
+    replaced = {"transformer", "vae"} if spec is LTX_2B_DISTILLED else set()
     folders = ("text_encoder", "text_encoder_2", "transformer", "transformer_2", "vae", "image_encoder")
     assert {name for name in folders if is_wanted(spec, f"{name}/config.json")} == set(spec.networks)
     assert {name for name in folders if is_wanted(spec, f"{name}/{shard}")} == set(spec.networks) - replaced
@@ -112,7 +112,8 @@ def test_what_huggingface_hub_brought_is_taken_as_it_is(fake_hub: FakeHub) -> No
 
 
 def test_a_transformer_from_a_file_of_its_own_comes_without_the_one_it_replaces(fake_hub: FakeHub) -> None:
-    repository, name = LTX_2B_DISTILLED.transformer_file
+    (file,) = LTX_2B_DISTILLED.files
+    repository, name = file.repository, file.name
     content = fake_hub.files[REPOSITORY][TRANSFORMER]
     fake_hub.files[repository] = {name: content, "ltxv-13b.safetensors": content, "model_index.json": b"{}"}
     fetch(LTX_2B_DISTILLED)

@@ -105,7 +105,7 @@ def test_a_repository_without_one_of_the_networks(fake_hub: FakeHub) -> None:
 
 
 def test_a_transformer_file_that_is_gone(fake_hub: FakeHub) -> None:
-    fake_hub.files[LTX_2B_DISTILLED.transformer_file[0]] = {"README.md": b""}
+    fake_hub.files[LTX_2B_DISTILLED.files[0].repository] = {"README.md": b""}
     assert "no longer has ltxv-2b-0.9.8-distilled.safetensors" in refusal(spec=LTX_2B_DISTILLED)
     assert not fake_hub.fetched()
 

@@ -8,10 +8,9 @@ import pytest
 
 from pipeline import engine as engine_module
 from pipeline.engine import Engine
-from pipeline.errors import DoesNotFit, InvalidRequest, ModelUnavailable
+from pipeline.errors import DoesNotFit, InvalidRequest
 from pipeline.events import Event, Finished, Started
 from pipeline.plan.alternatives import plan_draft
-from pipeline.plan.catalog import LTX_2B_DISTILLED
 from pipeline.plan.device import Device, suppose_card
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.spec import VideoShape
@@ -71,9 +70,3 @@ def test_a_plan_for_a_card_that_is_not_here_is_refused(
     plan = plan_draft(make_request(), suppose_card(12), make_profile())
     with pytest.raises(InvalidRequest, match="no such card here: a supposed card with 12 GB"):
         Engine(tmp_path).run(plan, "20260101-120000-0123456789abcdef", lambda _: None)
-
-
-def test_a_checkpoint_that_is_only_planned_is_refused_by_name(tmp_path: Path, make_device: DeviceMaker) -> None:
-    with pytest.raises(ModelUnavailable, match="can be planned, but this version cannot run it yet") as refusal:
-        Engine(tmp_path).open(LTX_2B_DISTILLED, make_device(64))
-    assert LTX_2B_DISTILLED.title in refusal.value.message

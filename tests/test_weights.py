@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import weights
 from pipeline.gpu.revisions import LOCK
-from pipeline.plan.catalog import CATALOG, LTX_2B, LTX_2B_DISTILLED, MINIATURE
+from pipeline.plan.catalog import CATALOG, LTX_2B, LTX_2B_DISTILLED, MINIATURE, WAN_A14B, WAN_A14B_LIGHTNING
 from pipeline.plan.spec import Component, ModelSpec
 from pipeline.weights import find_absent_weights
 
@@ -51,7 +51,10 @@ def files_of(spec: ModelSpec) -> list[str]:
 def test_without_any_download_everything_is_absent(spec: ModelSpec) -> None:
     absent = find_absent_weights(spec)
     assert set(absent.components) == set(spec.networks)
-    assert absent.download_bytes == 2 * spec.parameters
+    in_files = sum(network.parameters for part, network in spec.networks.items() if part in spec.originals)
+    files = sum(file.size_bytes for file in spec.files)
+    assert absent.download_bytes == 2 * (spec.parameters - in_files) + files
+    assert absent.download_bytes == pytest.approx(2 * spec.parameters, rel=0.05)
     assert absent.commands == (f"python -m pipeline download {spec.key}",)
 
 
@@ -92,12 +95,26 @@ def test_an_index_that_cannot_be_read_is_not_believed(keep: Keeper, content: str
 
 def test_a_transformer_from_a_file_of_its_own_is_looked_for_there(keep: Keeper) -> None:
     keep(LTX_2B_DISTILLED.repository, "model_index.json", "text_encoder/model.safetensors")
-    repository, file = LTX_2B_DISTILLED.transformer_file
+    (file,) = LTX_2B_DISTILLED.files
     absent = find_absent_weights(LTX_2B_DISTILLED)
     assert absent.components == (Component.TRANSFORMER, Component.VAE)
     assert absent.commands == ("python -m pipeline download ltx-2b-distilled",)
-    keep(repository, file)
+    keep(file.repository, file.name)
     assert find_absent_weights(LTX_2B_DISTILLED).components == ()
+
+
+def test_what_is_missing_of_a_lora_s_component_is_the_lora_alone(keep: Keeper) -> None:
+    high, low = WAN_A14B_LIGHTNING.files
+    keep(WAN_A14B.repository, *files_of(WAN_A14B))
+    assert find_absent_weights(WAN_A14B).components == ()
+    absent = find_absent_weights(WAN_A14B_LIGHTNING)
+    assert absent.components == (Component.TRANSFORMER, Component.TRANSFORMER_2)
+    assert absent.download_bytes == high.size_bytes + low.size_bytes
+    keep(high.repository, high.name)
+    absent = find_absent_weights(WAN_A14B_LIGHTNING)
+    assert (absent.components, absent.download_bytes) == ((Component.TRANSFORMER_2,), low.size_bytes)
+    keep(low.repository, low.name)
+    assert find_absent_weights(WAN_A14B_LIGHTNING).components == ()
 
 
 def test_the_recorded_revision_counts_and_not_where_the_branch_is_now(hub: Path, keep: Keeper) -> None:

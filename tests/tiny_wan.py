@@ -22,13 +22,18 @@ ROWS, COLUMNS = 4, 6  # latents of a small picture
 
 
 def shrink(spec: ModelSpec) -> ModelSpec:
-    """A catalog entry with a tiny checkpoint's costs, looked for beside the program, that takes tiny pictures."""
+    """A catalog entry with a tiny checkpoint's costs, that takes tiny pictures."""
     sizes = MINIATURE.networks | {Component.TRANSFORMER_2: MINIATURE.transformer}
     networks = MappingProxyType({component: sizes[component] for component in spec.networks})
-    return replace(spec, repository="", networks=networks, smallest_side_pixels=spec.pixel_multiple)
+    return replace(spec, networks=networks, smallest_side_pixels=spec.pixel_multiple)
 
 
-TINY_5B, TINY_A14B = shrink(WAN_5B), shrink(WAN_A14B)
+def beside(spec: ModelSpec) -> ModelSpec:
+    """A catalog entry whose weights are all in a folder beside the program."""
+    return replace(spec, repository="", originals={}, loras={})
+
+
+TINY_5B, TINY_A14B = beside(shrink(WAN_5B)), beside(shrink(WAN_A14B))
 
 
 def small_shape(spec: ModelSpec) -> VideoShape:
@@ -36,7 +41,7 @@ def small_shape(spec: ModelSpec) -> VideoShape:
     return VideoShape(width=COLUMNS * spec.latent_pixels, height=ROWS * spec.latent_pixels)
 
 
-def make_tiny_wan(folder: Path, spec: ModelSpec, *, seed: int = 0) -> Path:
+def make_tiny_wan(folder: Path, spec: ModelSpec, *, seed: int = 0, heads: int = 2) -> Path:
     """Write a checkpoint in diffusers' folder layout on the grid of `spec`; the same seed, the same weights.
 
     The scheduler's shift is not the catalog's, as in the published folder of T2V-A14B.
@@ -50,7 +55,7 @@ def make_tiny_wan(folder: Path, spec: ModelSpec, *, seed: int = 0) -> Path:
         _vae(spec).save_pretrained(folder / Component.VAE)
         for component in (Component.TRANSFORMER, Component.TRANSFORMER_2)[: spec.experts]:
             WanTransformer3DModel(
-                num_attention_heads=2,
+                num_attention_heads=heads,
                 attention_head_dim=16,
                 in_channels=channels,
                 out_channels=channels,

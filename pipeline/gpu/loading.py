@@ -1,8 +1,11 @@
-"""From a folder in diffusers' layout to one component at a time. Safetensors only; nothing is ever downloaded here."""
+"""From a checkpoint to one component at a time. Safetensors only; nothing is ever downloaded here.
+
+A checkpoint is a folder in diffusers' layout. The weights of some components may be in one file beside it, as their
+authors name them, and a LoRA may change those of others; either way they are read tensor by tensor.
+"""
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
+from accelerate.utils import set_module_tensor_to_device
 from diffusers import (
     AutoencoderKLLTXVideo,
     AutoencoderKLWan,
@@ -18,14 +22,14 @@ from diffusers import (
     WanTransformer3DModel,
 )
 from diffusers.schedulers import FlowMatchEulerDiscreteScheduler
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel, UMT5EncoderModel
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import ModelUnavailable
-from pipeline.gpu.backend import is_out_of_memory
-from pipeline.gpu.revisions import find_snapshot, record_revision
+from pipeline.gpu.lora import Change, check_changes, read_lora
+from pipeline.gpu.revisions import find_file, find_snapshot, record_revision
+from pipeline.gpu.tensors import INSTALL, Stored, list_originals, list_tensors, read_tensor, refusals
 from pipeline.plan.spec import Component, ModelSpec
 
 disable_progress_bar()  # of loading weights, in the middle of Rushes' own
@@ -43,28 +47,50 @@ CLASSES: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checked folder: every component is there, of a known class, with readable safetensors."""
+    """What was checked: every component is there, of a known class, with readable safetensors.
+
+    `originals` are files that hold the weights of some components in the folder's place, `loras` change those of some.
+    """
 
     model: str
     folder: Path
+    originals: tuple[tuple[Component, Path], ...] = ()
+    loras: tuple[tuple[Component, Path], ...] = ()
 
     def load(self, component: Component, dtype: torch.dtype, place: str = "cpu") -> nn.Module:
         """Open one component in `dtype` at `place`, shard by shard; modules that must stay in float32 do.
 
         Of the VAE only what decodes is kept: Rushes never turns pictures into latents.
         """
+        if component in self.assembled:
+            return self._assemble(component, dtype, place)
         kind, folder = self._kind(component), self.folder / component
         there = {} if place == "cpu" else {"device_map": {"": place}}
-        with _refusals(self.model, folder):
+        with refusals(self.model, folder):
             module: nn.Module = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, **there)
         if component is Component.VAE:
             module.register_module("encoder", None)
         return module
 
+    @property
+    def assembled(self) -> tuple[Component, ...]:
+        """The components that are more or something else than what lies in their folder."""
+        return tuple(component for component, _ in self.originals + self.loras)
+
+    def _assemble(self, component: Component, dtype: torch.dtype, place: str) -> nn.Module:
+        module = self.describe(component)
+        if component is Component.VAE:
+            module.register_module("encoder", None)
+        with refusals(self.model, self.folder / component):
+            for name, tensor in self.tensors(component, module.state_dict(), place):
+                stored = self.stored_dtype(component, name, dtype)
+                set_module_tensor_to_device(module, name, place, value=tensor, dtype=stored, clear_cache=False)
+        return module.to(place)
+
     def describe(self, component: Component) -> nn.Module:
         """A component without weights: shapes on the meta device, and the buffers that no file holds on the CPU."""
         kind, folder = self._kind(component), self.folder / component
-        with _refusals(self.model, folder / "config.json"), init_empty_weights(include_buffers=False):
+        with refusals(self.model, folder / "config.json"), init_empty_weights(include_buffers=False):
             if component is Component.TEXT_ENCODER:
                 module = kind(kind.config_class.from_pretrained(folder))
             else:
@@ -73,23 +99,47 @@ class Checkpoint:
         described: nn.Module = module.eval()
         return described
 
-    def weights(self, component: Component, names: Iterable[str]) -> dict[str, Path]:
-        """Which file of a component holds which tensor; ModelUnavailable tells the first of `names` that none does."""
-        where = dict[str, Path]()
-        for file in sorted((self.folder / component).glob("*.safetensors")):
-            with _refusals(self.model, file), safe_open(file, framework="pt") as tensors:
-                where |= dict.fromkeys(tensors.keys(), file)
+    def weights(self, component: Component, names: Iterable[str]) -> dict[str, Stored]:
+        """Where each tensor of a component lies; ModelUnavailable tells the first of `names` that is nowhere."""
+        place = dict(self.originals).get(component)
+        if place:
+            where = list_originals(self.model, place, _class_name(self.model, self.folder, component))
+        else:
+            where = list_tensors(self.model, self._files(component))
         for name in names:
             if name not in where:
-                raise ModelUnavailable(self.model, f"{self.folder / component} misses {name}.", "Install it again.")
+                raise ModelUnavailable(
+                    self.model, f"{place or self.folder / component} misses {name}.", "Install it again."
+                )
         return where
 
-    def tensors(self, component: Component, names: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
-        """Some tensors of a component one by one, as stored."""
-        where = self.weights(component, names := list(names))
+    def tensors(self, component: Component, names: Iterable[str], place: str = "cpu") -> Iterator[tuple[str, Tensor]]:
+        """Some tensors of a component one by one at `place`: as stored, or, where a LoRA changes them, in float32."""
+        where, changes = self.weights(component, names := list(names)), self._changes(component)
         for name in names:
-            with _refusals(self.model, where[name]), safe_open(where[name], framework="pt") as file:
-                yield name, file.get_tensor(name)
+            tensor = read_tensor(self.model, where[name], place)
+            yield name, changes[name].add_to(tensor) if name in changes else tensor
+
+    def check_shapes(self, component: Component) -> None:
+        """Refuse tensors and changes that are not for the class and configuration of an assembled component.
+
+        Reads headers only. Raises ModelUnavailable.
+        """
+        shapes = {name: tuple(tensor.shape) for name, tensor in self.describe(component).state_dict().items()}
+        for name, stored in self.weights(component, shapes).items():
+            if stored.shape != shapes.get(name):
+                said = f"{stored.file} is for another model: its {stored.name} is {list(stored.shape)}"
+                wanted = f"{component} has it as {list(shapes[name])}" if name in shapes else f"{component} has none"
+                raise ModelUnavailable(self.model, f"{said}, and {self.folder.name}'s {wanted}.", INSTALL)
+        check_changes(self.model, self._changes(component), shapes)
+
+    def _changes(self, component: Component) -> dict[str, Change]:
+        lora = dict(self.loras).get(component)
+        return read_lora(self.model, lora) if lora else {}
+
+    def _files(self, component: Component) -> list[Path]:
+        original = dict(self.originals).get(component)
+        return [original] if original else sorted((self.folder / component).glob("*.safetensors"))
 
     def stored_dtype(self, component: Component, name: str, dtype: torch.dtype) -> torch.dtype:
         """Of a tensor of a component loaded in `dtype`: float32 where the component's class says so.
@@ -107,17 +157,17 @@ class Checkpoint:
         self, kind: type[SchedulerMixin] = FlowMatchEulerDiscreteScheduler, **settings: object
     ) -> SchedulerMixin:
         """A sampler of `kind` as the checkpoint sets it, except for what `settings` say."""
-        with _refusals(self.model, self.folder / "scheduler"):
+        with refusals(self.model, self.folder / "scheduler"):
             return kind.from_pretrained(self.folder / "scheduler", **settings)
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The tokenizer that goes with the text encoder."""
-        with _refusals(self.model, self.folder / "tokenizer"):
+        with refusals(self.model, self.folder / "tokenizer"):
             return AutoTokenizer.from_pretrained(self.folder / "tokenizer")
 
     def fingerprint(self, component: Component) -> str:
         """Names the weights of a component for caches: changes when the files change."""
-        files = sorted((self.folder / component).glob("*.safetensors"))
+        files = self._files(component) + [file for changed, file in self.loras if changed is component]
         return f"{self.model}/{component}/" + ",".join(f"{f.stat().st_size}:{f.stat().st_mtime_ns}" for f in files)
 
 
@@ -136,52 +186,60 @@ def find_checkpoint(spec: ModelSpec) -> Checkpoint:
     """
     if not spec.repository:
         return check_folder(spec.key, ASSETS / spec.key, tuple(spec.networks))
-    folder = find_snapshot(spec)
-    checkpoint = check_folder(spec.key, folder, tuple(spec.networks))
+    folder, files = find_snapshot(spec), {file: find_file(spec, file) for file in spec.files}
+    checkpoint = check_folder(
+        spec.key,
+        folder,
+        tuple(spec.networks),
+        originals=tuple((component, files[file]) for component, file in spec.originals.items()),
+        loras=tuple((component, files[lora]) for component, lora in spec.loras.items()),
+    )
     record_revision(spec, folder.name)
+    for file, path in files.items():
+        record_revision(spec, path.parents[file.name.count("/")].name, file.repository)
     return checkpoint
 
 
 @lru_cache(maxsize=8)
-def check_folder(model: str, folder: Path, components: tuple[Component, ...]) -> Checkpoint:
-    """Check a folder in diffusers' layout without reading weights: a few kilobytes a file."""
+def check_folder(
+    model: str,
+    folder: Path,
+    components: tuple[Component, ...],
+    *,
+    originals: tuple[tuple[Component, Path], ...] = (),
+    loras: tuple[tuple[Component, Path], ...] = (),
+) -> Checkpoint:
+    """Check a folder in diffusers' layout, and what replaces or changes its weights, without reading them.
+
+    A few kilobytes a file. `originals` and `loras` are those of the checkpoint.
+    """
     for component in components:
         _class_name(model, folder, component)
+        if component in dict(originals):
+            continue
         files = sorted((folder / component).glob("*.safetensors"))
         if not files:
             raise ModelUnavailable(model, f"{folder / component} holds no safetensors file.", "Install it again.")
         for index in (folder / component).glob("*.safetensors.index.json"):
-            with _refusals(model, index):
+            with refusals(model, index):
                 shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
             missing = sorted(shards - {file.name for file in files})
             if missing:
                 raise ModelUnavailable(model, f"{folder / component} misses {missing[0]}.", "Install it again.")
         for file in files:
-            with _refusals(model, file), safe_open(file, framework="pt") as weights:
-                weights.keys()
+            list_tensors(model, [file])
     for part in ("tokenizer", "scheduler"):
         if not (folder / part).is_dir():
             raise ModelUnavailable(model, f"{folder} has no {part}.", "Install it again.")
-    return Checkpoint(model, folder)
+    checkpoint = Checkpoint(model, folder, originals, loras)
+    for component in checkpoint.assembled:
+        checkpoint.check_shapes(component)
+    return checkpoint
 
 
 def _class_name(model: str, folder: Path, component: Component) -> str:
-    with _refusals(model, folder / "model_index.json"):
+    with refusals(model, folder / "model_index.json"):
         name = str(json.loads((folder / "model_index.json").read_text(encoding="utf-8"))[component][1])
     if name not in CLASSES:
         raise ModelUnavailable(model, f"{folder}: {component} is a {name}, which Rushes does not run.")
     return name
-
-
-@contextmanager
-def _refusals(model: str, path: Path) -> Iterator[None]:
-    """Whatever a library says about a file that is not what it should be, as ModelUnavailable naming the file."""
-    try:
-        yield
-    except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
-        if is_out_of_memory(error):
-            raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelUnavailable(
-            model, f"{path} cannot be read: {reason}", "Delete what is there and install it again."
-        ) from error

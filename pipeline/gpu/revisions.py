@@ -9,11 +9,11 @@ import logging
 import os
 from pathlib import Path
 
-from huggingface_hub import constants, snapshot_download
+from huggingface_hub import constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from pipeline.errors import ModelUnavailable
-from pipeline.plan.spec import ModelSpec
+from pipeline.plan.spec import ModelSpec, WeightFile
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,21 @@ def find_snapshot(spec: ModelSpec) -> Path:
     except LocalEntryNotFoundError as error:
         said = f"{spec.title} is not on this machine" + (f" in revision {revision[:12]}." if revision else ".")
         raise ModelUnavailable(spec.key, said, f"Get it with: python -m pipeline download {spec.key}") from error
+
+
+def find_file(spec: ModelSpec, file: WeightFile) -> Path:
+    """One of `spec.files`, in the commit of its repository that is used here; nothing is downloaded.
+
+    Raises:
+        ModelUnavailable: when it is not there, or only another revision is.
+    """
+    revision = recorded_revision(spec, file.repository)
+    path = try_to_load_from_cache(file.repository, file.name, revision=revision)
+    if not isinstance(path, str):
+        said = f"{file.name} of {file.repository} is not on this machine"
+        said += f" in revision {revision[:12]}." if revision else "."
+        raise ModelUnavailable(spec.key, said, f"Get it with: python -m pipeline download {spec.key}")
+    return Path(path)
 
 
 def recorded_revision(spec: ModelSpec, repository: str | None = None) -> str | None:

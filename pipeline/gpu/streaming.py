@@ -51,7 +51,7 @@ def open_streamed_encoder(
     """
     module = checkpoint.describe(component)
     names = [name for name, _ in module.named_parameters()]
-    files = checkpoint.weights(component, names)
+    where = checkpoint.weights(component, names)
     inside = f"{network.block_list}."
     for name, stored in checkpoint.tensors(component, (name for name in names if not name.startswith(inside))):
         owner, _, own = name.rpartition(".")
@@ -65,8 +65,8 @@ def open_streamed_encoder(
             _look_up_in_main_memory(part, place)
     index = {
         name: {
-            "safetensors_file": str(files[name]),
-            "weight_name": name,
+            "safetensors_file": str(where[name].file),
+            "weight_name": where[name].name,
             "dtype": str(checkpoint.stored_dtype(component, name, dtype)).removeprefix("torch."),
         }
         for name in names

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from pipeline.errors import ModelUnavailable
 from pipeline.plan.device import Device
 from pipeline.plan.spec import Family, ModelSpec
 
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
 
 def open_model(spec: ModelSpec, device: Device) -> "VideoModel":
     """The model, checked but with no weights loaded. Imports its family lazily. Raises ModelUnavailable."""
-    if spec.transformer_file:
-        raise ModelUnavailable(spec.key, f"{spec.title} can be planned, but this version cannot run it yet.")
     match spec.family:
         case Family.LTX:
             from pipeline.models.ltx import LTXModel

@@ -195,10 +195,10 @@ def _smaller(request: GenerationRequest) -> Iterator[GenerationRequest]:
 
 
 def _lighter(request: GenerationRequest) -> Iterator[GenerationRequest]:
-    """Other models, the nearest to this one first: as many weights in fewer steps, then fewer weights."""
+    """Other models, the nearest to this one first: the same networks in fewer steps, then less and less work."""
     own = request.spec
     others = [spec for spec in CATALOG.values() if _work(spec) < _work(own)]
-    for spec in sorted(others, key=_work, reverse=True):
+    for spec in sorted(others, key=lambda spec: (spec.networks == own.networks, _work(spec)), reverse=True):
         yield _with_model(request, spec)
 
 

@@ -1,8 +1,9 @@
 """Every checkpoint Rushes knows: facts only, each with its source. Sizes and costs are in `components.py`.
 
 Sources: [card] the model card of the repository named; [docs] diffusers' documentation of LTX-Video, 0.42; [wan]
-Wan2.2's wan/configs at 42bf4cf; [ltx] LTX-Video's configs/ at 5260738. Where no commit can be cited, `revision` is
-None: the first download resolves it and records it.
+Wan2.2's wan/configs at 42bf4cf; [ltx] LTX-Video's configs/ at 5260738; [lightning] Wan2.2-Lightning's README.md at
+2717550, and its wan/configs/wan_t2v_A14B.py and generate.py as in the fork yliuls/Wan2.2-Lightning at a7fb099 and
+5063f35. Where no commit can be cited, `revision` is None: the first download resolves it and records it.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from types import MappingProxyType
 from pipeline.errors import InvalidRequest
 from pipeline.plan import components
 from pipeline.plan.networks import Network
-from pipeline.plan.spec import Component, Family, FewSteps, ModelSpec, SigmaSchedule, Tail, VideoShape
+from pipeline.plan.spec import Component, Family, ModelSpec, SigmaSchedule, Tail, VideoShape, WeightFile
 
 LTX_DISTILLED_TIMESTEPS = (1000, 993, 987, 981, 975, 909, 725, 0.03)  # [docs], from [ltx] ltxv-13b-0.9.8-distilled.yaml
 
@@ -93,16 +94,19 @@ LTX_2B = ModelSpec(
     text_tokens=256,  # LTXConditionPipeline's default
 )
 
+_LTX_2B_DISTILLED_FILE = WeightFile(
+    repository="Lightricks/LTX-Video", name="ltxv-2b-0.9.8-distilled.safetensors", size_bytes=6_340_600_000
+)
 LTX_2B_DISTILLED = replace(
     LTX_2B,
     key="ltx-2b-distilled",
     title="LTX-Video 2B 0.9.8, distilled",
     # No folder in diffusers' layout is published: transformer and VAE of one file, everything else of 0.9.5's folder.
-    transformer_file=("Lightricks/LTX-Video", "ltxv-2b-0.9.8-distilled.safetensors"),
+    originals=MappingProxyType(dict.fromkeys((Component.TRANSFORMER, Component.VAE), _LTX_2B_DISTILLED_FILE)),
     default_steps=8,
     default_guidance=1.0,  # [docs]: distilled for guidance, too
     sigma_schedule=SigmaSchedule.LISTED,
-    timesteps=LTX_DISTILLED_TIMESTEPS,
+    timesteps=LTX_DISTILLED_TIMESTEPS,  # [ltx] ltxv-2b-0.9.8-distilled.yaml lists the same, without the last
 )
 
 LTX_13B = replace(
@@ -186,7 +190,6 @@ WAN_A14B = ModelSpec(
     default_steps=40,  # [wan]
     default_guidance=4.0,  # [wan]: 4 while noise is high, 3 for the second expert
     second_guidance=3.0,
-    few_steps=FewSteps(steps=4, guidance=1.0, weights="lightx2v/Wan2.2-Lightning"),  # its [card]: a LoRA an expert
     sigma_schedule=SigmaSchedule.SHIFTED,
     sigma_shift=12.0,
     expert_boundary=0.875,
@@ -194,8 +197,45 @@ WAN_A14B = ModelSpec(
     text_tokens=512,
 )
 
+
+def _lightning_lora(name: str) -> WeightFile:
+    """Of rank 64 in float32; its folder is [lightning]'s, its name that of quic/efficient-transformers' example."""
+    folder = "Wan2.2-T2V-A14B-4steps-lora-rank64-Seko-V1.1"
+    return WeightFile(
+        repository="lightx2v/Wan2.2-Lightning", name=f"{folder}/{name}.safetensors", size_bytes=1_226_900_000
+    )
+
+
+WAN_A14B_LIGHTNING = replace(
+    WAN_A14B,
+    key="wan-a14b-lightning",
+    title="Wan2.2 T2V-A14B, Lightning",
+    loras=MappingProxyType(  # the first expert is the one for high noise
+        {
+            Component.TRANSFORMER: _lightning_lora("high_noise_model"),
+            Component.TRANSFORMER_2: _lightning_lora("low_noise_model"),
+        }
+    ),
+    default_steps=4,  # [lightning], like guidance, shift and boundary
+    default_guidance=1.0,
+    second_guidance=None,
+    sigma_shift=5.0,  # 1000, 937.5, 833.3, 625 in 4 steps, as trained: ModelTC/LightX2V-Wan2.2-Lightning#3
+)
+
 CATALOG: Mapping[str, ModelSpec] = MappingProxyType(
-    {spec.key: spec for spec in (MINIATURE, LTX_2B, LTX_2B_DISTILLED, LTX_13B, LTX_13B_DISTILLED, WAN_5B, WAN_A14B)}
+    {
+        spec.key: spec
+        for spec in (
+            MINIATURE,
+            LTX_2B,
+            LTX_2B_DISTILLED,
+            LTX_13B,
+            LTX_13B_DISTILLED,
+            WAN_5B,
+            WAN_A14B,
+            WAN_A14B_LIGHTNING,
+        )
+    }
 )
 
 

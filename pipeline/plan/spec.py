@@ -1,7 +1,7 @@
 """What a checkpoint is: the words in which the catalog states its facts. Knows nothing about devices or requests."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from pipeline.plan.networks import Autoencoder, Network, TextEncoder, Transformer
@@ -66,12 +66,12 @@ class VideoShape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FewSteps:
-    """Settings for a checkpoint's few-step variant; `weights` names what has to be added to it."""
+class WeightFile:
+    """One safetensors file of a repository from which nothing else is wanted; about how large it is."""
 
-    steps: int
-    guidance: float
-    weights: str
+    repository: str
+    name: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +79,12 @@ class ModelSpec:
     """What a checkpoint is.
 
     Frame counts of a chunk lie on `frame_stride * k + 1`; sizes on multiples of `pixel_multiple`. `repository` is a
-    folder in diffusers' layout, empty for what ships with Rushes; `transformer_file`, a repository and a file in it,
-    replaces its transformer and VAE. `revision` is a commit, or None where the first download decides and is recorded.
-    `expert_boundary` is the sigma at which the second transformer takes over. `batched_guidance` tells whether the
-    pass with the sentence and the one without run as one batch of two; `causal_decoder` that the VAE decodes latent by
-    latent with a cache, so that neighbouring slices share nothing.
+    folder in diffusers' layout, empty for what ships with Rushes; `originals` hold the weights of some components in
+    its place, named as their authors do, and `loras` changes to those of some. `revision` is the folder's commit, or
+    None where the first download decides and is recorded, as it is for files. `expert_boundary` is the sigma at which
+    the second transformer takes over. `batched_guidance` tells whether the pass with the sentence and the one without
+    run as one batch of two; `causal_decoder` that the VAE decodes latent by latent with a cache, so that neighbouring
+    slices share nothing.
     """
 
     key: str
@@ -91,7 +92,8 @@ class ModelSpec:
     family: Family
     repository: str
     revision: str | None
-    transformer_file: tuple[str, str] | None = None
+    originals: Mapping[Component, WeightFile] = field(default_factory=dict)
+    loras: Mapping[Component, WeightFile] = field(default_factory=dict)
     licence: str
     networks: Mapping[Component, Network]
     frame_stride: int
@@ -112,7 +114,6 @@ class ModelSpec:
     default_steps: int
     default_guidance: float
     second_guidance: float | None = None
-    few_steps: FewSteps | None = None
     sigma_schedule: SigmaSchedule
     sigma_shift: float = 1.0
     timesteps: tuple[float, ...] = ()
@@ -140,6 +141,11 @@ class ModelSpec:
         network = self.networks[Component.VAE]
         assert isinstance(network, Autoencoder)
         return network
+
+    @property
+    def files(self) -> tuple[WeightFile, ...]:
+        """What is wanted besides the folder, each once."""
+        return tuple(dict.fromkeys((*self.originals.values(), *self.loras.values())))
 
     @property
     def experts(self) -> int:

@@ -17,7 +17,16 @@ from pipeline.plan.alternatives import (
     plan_draft,
     say_seconds,
 )
-from pipeline.plan.catalog import CATALOG, LTX_2B, LTX_13B, MINIATURE, WAN_5B, WAN_A14B
+from pipeline.plan.catalog import (
+    CATALOG,
+    LTX_2B,
+    LTX_13B,
+    LTX_13B_DISTILLED,
+    MINIATURE,
+    WAN_5B,
+    WAN_A14B,
+    WAN_A14B_LIGHTNING,
+)
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.duration import Closeness, no_experience
 from pipeline.plan.memory import Precision, Stage
@@ -235,6 +244,23 @@ def test_shorter_chunks_keep_an_overlap_set_by_hand(
     change = offer_faster(plan, make_profile())[0]
     assert (change.kind, change.request.overlap_frames) == (ChangeKind.CHUNKS, 1)
     assert {chunk.overlap for chunk in change.plan.chunks[1:]} == {1}
+
+
+@pytest.mark.parametrize(
+    ("spec", "fewer_steps"), [(WAN_A14B, WAN_A14B_LIGHTNING), (LTX_13B, LTX_13B_DISTILLED)], ids=lambda spec: spec.key
+)
+def test_the_same_networks_in_fewer_steps_are_offered_before_others(
+    spec: ModelSpec,
+    fewer_steps: ModelSpec,
+    make_request: RequestMaker,
+    make_device: DeviceMaker,
+    make_profile: ProfileMaker,
+) -> None:
+    request = make_request(model=spec.key, shape=spec.shapes[0], frames=spec.native_frames, steps=spec.default_steps)
+    plan = decide(request, make_device(48, DeviceKind.CUDA), make_profile())
+    (change,) = (change for change in offer_faster(plan, make_profile()) if change.kind is ChangeKind.MODEL)
+    assert change.request.spec is fewer_steps
+    assert (change.request.steps, change.request.guidance) == (fewer_steps.default_steps, 1)
 
 
 def test_at_most_one_change_of_a_kind_is_offered(

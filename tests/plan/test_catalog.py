@@ -3,18 +3,36 @@
 from typing import Any
 
 import pytest
+from torch.nn import Linear
 
 from pipeline.errors import InvalidRequest
-from pipeline.plan.catalog import CATALOG, LTX_2B_DISTILLED, LTX_13B_DISTILLED, MINIATURE, WAN_A14B, find_model
+from pipeline.plan.catalog import (
+    CATALOG,
+    LTX_2B_DISTILLED,
+    LTX_13B_DISTILLED,
+    MINIATURE,
+    WAN_A14B,
+    WAN_A14B_LIGHTNING,
+    find_model,
+)
 from pipeline.plan.chunks import SHARED_LATENTS
 from pipeline.plan.request import MOST_GUIDANCE, MOST_STEPS
 from pipeline.plan.spec import Component, Family, ModelSpec, SigmaSchedule, Tail
 from tests import truth
 
-SMALLEST_FIRST = ["miniature", "ltx-2b", "ltx-2b-distilled", "ltx-13b", "ltx-13b-distilled", "wan-5b", "wan-a14b"]
+SMALLEST_FIRST = [
+    "miniature",
+    "ltx-2b",
+    "ltx-2b-distilled",
+    "ltx-13b",
+    "ltx-13b-distilled",
+    "wan-5b",
+    "wan-a14b",
+    "wan-a14b-lightning",
+]
 
 
-def test_seven_checkpoints_are_known_by_their_keys() -> None:
+def test_eight_checkpoints_are_known_by_their_keys() -> None:
     assert list(CATALOG) == SMALLEST_FIRST
     assert all(find_model(key) is spec and spec.key == key for key, spec in CATALOG.items())
     assert len({spec.title for spec in CATALOG.values()}) == len(CATALOG)
@@ -65,9 +83,6 @@ def test_standard_settings_are_such_as_a_request_may_have(spec: ModelSpec) -> No
     assert 1 <= spec.default_steps <= MOST_STEPS
     for guidance in (spec.default_guidance, spec.second_guidance or spec.default_guidance):
         assert 1 <= guidance <= MOST_GUIDANCE
-    if spec.few_steps:
-        assert spec.few_steps.steps < spec.default_steps
-        assert spec.few_steps.weights
     assert bool(spec.repository) == (spec is not MINIATURE)
     assert spec.licence
 
@@ -85,9 +100,43 @@ def test_a_distilled_checkpoint_takes_its_listed_steps_without_guidance(spec: Mo
     assert spec.default_guidance == 1
 
 
+def test_a_lightning_draft_is_the_same_networks_in_four_steps_without_guidance() -> None:
+    assert (WAN_A14B_LIGHTNING.default_steps, WAN_A14B_LIGHTNING.default_guidance) == (4, 1)
+    assert WAN_A14B_LIGHTNING.networks is WAN_A14B.networks
+    assert WAN_A14B_LIGHTNING.repository == WAN_A14B.repository
+    assert list(WAN_A14B_LIGHTNING.loras) == [Component.TRANSFORMER, Component.TRANSFORMER_2]
+    high, low = WAN_A14B_LIGHTNING.files
+    assert ("high" in high.name, "low" in low.name) == (True, True)
+
+
+def test_files_are_as_large_as_what_is_in_them() -> None:
+    (file,) = LTX_2B_DISTILLED.files
+    inside = sum(LTX_2B_DISTILLED.networks[component].parameters for component in LTX_2B_DISTILLED.originals)
+    assert file.size_bytes == pytest.approx(2 * inside, rel=0.001)  # bfloat16
+    layers = [
+        layer
+        for block in truth.build(WAN_A14B.transformer).blocks
+        for layer in block.modules()
+        if type(layer) is Linear
+    ]
+    factors = sum(64 * (layer.in_features + layer.out_features) for layer in layers)
+    for lora in WAN_A14B_LIGHTNING.files:
+        assert lora.size_bytes == pytest.approx(4 * factors, rel=0.001)  # float32
+
+
+@pytest.mark.parametrize("spec", CATALOG.values(), ids=CATALOG)
+def test_files_are_wanted_for_components_there_are_and_nowhere_else(spec: ModelSpec) -> None:
+    assert {*spec.originals, *spec.loras} <= {*spec.networks}
+    assert not {*spec.originals} & {*spec.loras}
+    for file in spec.files:
+        assert file.name.endswith(".safetensors")
+        assert file.repository != spec.repository
+    assert len(set(spec.files)) == len(spec.files)
+
+
 @pytest.mark.parametrize("spec", CATALOG.values(), ids=CATALOG)
 def test_two_experts_share_their_size_and_have_a_boundary(spec: ModelSpec) -> None:
-    assert spec.experts == (2 if spec is WAN_A14B else 1)
+    assert spec.experts == (2 if spec in (WAN_A14B, WAN_A14B_LIGHTNING) else 1)
     assert (spec.expert_boundary is not None) == (spec.experts == 2)
     second = spec.networks.get(Component.TRANSFORMER_2)
     assert second is (spec.transformer if spec.experts == 2 else None)

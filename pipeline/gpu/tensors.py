@@ -1,0 +1,71 @@
+"""Where each tensor of a network lies: in which safetensors file, and under which name there.
+
+A checkpoint published as one file names its tensors as its authors do. diffusers' own conversions tell which is which:
+they are given places instead of tensors, so that nothing is read and every tensor can be asked for by itself.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from pipeline.errors import ModelUnavailable
+from pipeline.gpu.backend import is_out_of_memory
+
+INSTALL = "Delete what is there and install it again."
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A tensor in a file, as it is named and shaped there."""
+
+    file: Path
+    name: str
+    shape: tuple[int, ...]
+
+
+def list_tensors(model: str, files: Iterable[Path]) -> dict[str, Stored]:
+    """Every tensor of some files, by its name. Raises ModelUnavailable naming a file that is not whole."""
+    found = dict[str, Stored]()
+    for file in files:
+        with refusals(model, file), safe_open(file, framework="pt") as tensors:
+            names = tensors.keys()
+            found |= {name: Stored(file, name, tuple(tensors.get_slice(name).get_shape())) for name in names}
+    return found
+
+
+def list_originals(model: str, file: Path, class_name: str) -> dict[str, Stored]:
+    """The tensors of one network in a file that names them as its authors do, by the names diffusers' class has.
+
+    Raises:
+        ModelUnavailable: when the file is not whole, or holds nothing that is converted to that class.
+    """
+    there = list_tensors(model, [file])
+    try:
+        named: dict[str, Stored] = SINGLE_FILE_LOADABLE_CLASSES[class_name]["checkpoint_mapping_fn"](checkpoint=there)
+    except LookupError as error:
+        raise ModelUnavailable(model, f"{file} holds no {class_name} as its authors store it.", INSTALL) from error
+    return named
+
+
+def read_tensor(model: str, stored: Stored, place: str = "cpu") -> Tensor:
+    """A tensor as stored, at `place`. Raises ModelUnavailable."""
+    with refusals(model, stored.file), safe_open(stored.file, framework="pt") as tensors:
+        tensor: Tensor = tensors.get_tensor(stored.name)
+        return tensor.to(place)
+
+
+@contextmanager
+def refusals(model: str, path: Path) -> Iterator[None]:
+    """Whatever a library says about a file that is not what it should be, as ModelUnavailable naming the file."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
+        if is_out_of_memory(error):
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelUnavailable(model, f"{path} cannot be read: {reason}", INSTALL) from error
