@@ -22,18 +22,13 @@ ROWS, COLUMNS = 4, 6  # latents of a small picture
 
 
 def shrink(spec: ModelSpec) -> ModelSpec:
-    """A catalog entry with a tiny checkpoint's costs, that takes tiny pictures."""
+    """A catalog entry with a tiny checkpoint's costs, looked for beside the program, that takes tiny pictures."""
     sizes = MINIATURE.networks | {Component.TRANSFORMER_2: MINIATURE.transformer}
     networks = MappingProxyType({component: sizes[component] for component in spec.networks})
-    return replace(spec, networks=networks, smallest_side_pixels=spec.pixel_multiple)
+    return replace(spec, repository="", networks=networks, smallest_side_pixels=spec.pixel_multiple)
 
 
-def beside(spec: ModelSpec) -> ModelSpec:
-    """A catalog entry whose weights are all in a folder beside the program."""
-    return replace(spec, repository="", originals={}, loras={})
-
-
-TINY_5B, TINY_A14B = beside(shrink(WAN_5B)), beside(shrink(WAN_A14B))
+TINY_5B, TINY_A14B = shrink(WAN_5B), shrink(WAN_A14B)
 
 
 def small_shape(spec: ModelSpec) -> VideoShape:

@@ -1,7 +1,9 @@
 """Where each tensor of a network lies: in which safetensors file, and under which name there.
 
 A checkpoint published as one file names its tensors as its authors do. diffusers' own conversions tell which is which:
-they are given places instead of tensors, so that nothing is read and every tensor can be asked for by itself.
+they are given places instead of tensors, so that nothing is read and every tensor can be asked for by itself. Their
+`from_single_file` opens a network whole, passes over what it has no place for with a warning, asks the internet for a
+file that is missing, and unpickles one that is not called safetensors.
 """
 
 from collections.abc import Iterable, Iterator

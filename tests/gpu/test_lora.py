@@ -149,6 +149,16 @@ def test_caches_know_one_lora_from_another_and_from_none(folder: Path, files: di
     assert len(encoders) == 1
 
 
+@pytest.mark.gpu
+def test_a_card_adds_what_the_processor_adds(folder: Path, files: dict[Component, Path]) -> None:
+    checkpoint = check(folder, files)
+    there = checkpoint.load(Component.TRANSFORMER, torch.bfloat16, "cuda")
+    here = dict(checkpoint.load(Component.TRANSFORMER, torch.bfloat16).named_parameters())
+    for name, weight in there.named_parameters():
+        assert weight.device.type == "cuda"
+        torch.testing.assert_close(weight.cpu(), here[name], rtol=2**-7, atol=1e-6)
+
+
 # Refusals -----------------------------------------------------------------------------------------------------------
 def rename(old: str, new: str) -> Damage:
     def damage(tensors: dict[str, Tensor]) -> None:
