@@ -123,13 +123,15 @@ class Checkpoint:
     def check_shapes(self, component: Component) -> None:
         """Refuse tensors and changes that are not for the class and configuration of an assembled component.
 
-        Reads headers only. Raises ModelUnavailable.
+        Reads headers only. What a file holds beside them is left alone, as diffusers leaves it. Raises
+        ModelUnavailable.
         """
         shapes = {name: tuple(tensor.shape) for name, tensor in self.describe(component).state_dict().items()}
-        for name, stored in self.weights(component, shapes).items():
-            if stored.shape != shapes.get(name):
-                said = f"{stored.file} is for another model: its {stored.name} is {list(stored.shape)}"
-                wanted = f"{component} has it as {list(shapes[name])}" if name in shapes else f"{component} has none"
+        where = self.weights(component, shapes)
+        for name, shape in shapes.items():
+            if where[name].shape != shape:
+                said = f"{where[name].file} is for another model: its {where[name].name} is {list(where[name].shape)}"
+                wanted = f"{component} has it as {list(shape)}"
                 raise ModelUnavailable(self.model, f"{said}, and {self.folder.name}'s {wanted}.", INSTALL)
         check_changes(self.model, self._changes(component), shapes)
 
