@@ -71,7 +71,7 @@ ANYFLOW_1_3B = ModelSpec(
     family=Family.ANYFLOW,
     repository="nvidia/AnyFlow-FAR-Wan2.1-1.3B-Diffusers",
     revision=None,
-    licence="NVIDIA, non-commercial",  # [card]: "other"; people who build on it name NVIDIA's NSCLv1
+    licence="other; by others' account NVIDIA's NSCLv1, non-commercial",  # [card] says no more than "other"
     networks=_networks(
         text=components.UMT5_XXL, transformer=components.ANYFLOW_1_3B_TRANSFORMER, vae=components.WAN_21_VAE
     ),
