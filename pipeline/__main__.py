@@ -299,14 +299,14 @@ def _shown(events: Iterator[Event], *, as_json: bool) -> Iterator[Event]:
                     bar.set_description("sentence known" if event.cached == event.sentences else "sentence read")
                 case StepDone() if plan:
                     bar.set_description(f"chunk {event.chunk + 1} of {len(plan.chunks)}", refresh=False)
-                    bar.n = event.chunk * event.steps + event.step - 1
+                    bar.n = plan.steps_before(event.chunk) + event.step - 1
                     bar.update()
                 case SliceReady() if plan:
                     ready = (event.first_frame + event.frames) / plan.spec.fps
                     bar.set_postfix_str(f"{ready:.1f} of {plan.request.seconds:.1f} s can be played")
                 case Started():
                     plan = event.plan
-                    bar.total = len(plan.chunks) * plan.request.steps
+                    bar.total = plan.steps_before(len(plan.chunks))
                 case _:
                     pass
             yield event

@@ -139,7 +139,8 @@ class Making:
             nonlocal last
             seconds = time.monotonic() - last
             preview = self.previews.draw(lambda: self.model.preview(clean()), step_seconds=seconds)
-            self.tell(StepDone(chunk=chunk.index, step=step, steps=request.steps, seconds=seconds, preview=preview))
+            steps = request.steps * chunk.rounds
+            self.tell(StepDone(chunk=chunk.index, step=step, steps=steps, seconds=seconds, preview=preview))
             self._check_stop()
             last = time.monotonic()
 

@@ -20,7 +20,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.plan.spec", "pipeline.plan.components", "pipeline.plan.rates"),
     ("pipeline.plan.catalog", "pipeline.plan.memory"),
     ("pipeline.plan.request", "pipeline.plan.combinations"),
-    ("pipeline.plan.placement",),
+    ("pipeline.plan.placement", "pipeline.plan.cutting"),
     ("pipeline.plan.presets", "pipeline.plan.duration"),
     ("pipeline.plan.draft",),
     ("pipeline.plan.reasons",),
@@ -125,7 +125,7 @@ def test_the_studio_knows_no_model_library() -> None:
 
 
 def test_the_engine_names_no_family() -> None:
-    families = {"ltx", "wan"}
+    families = {"anyflow", "ltx", "wan"}
     words = re.findall(r"[a-z]+", MODULES["pipeline.engine"].read_text(encoding="utf-8").lower())
     assert not families & set(words)
 

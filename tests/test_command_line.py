@@ -87,7 +87,7 @@ def test_a_plan_writes_nothing(tmp_path: Path) -> None:
         (["--guidance", "nan"], "guidance", "Nearest: 3."),
         (["--guidance", "99"], "guidance", "Nearest: 20."),
         (["--seed", "-1"], "seed", "0 to 4294967295"),
-        (["--model", "sora"], "model", "miniature, ltx-2b"),
+        (["--model", "sora"], "model", "miniature, anyflow-1.3b, ltx-2b"),
         (["--profile", "huge"], "profile", "auto"),
         (["--chunk-frames", "50"], "chunk_frames", "Nearest: 49."),
         (["--overlap-frames", "999"], "overlap_frames", "Nearest: 17."),

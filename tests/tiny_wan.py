@@ -1,6 +1,6 @@
 """Wan checkpoints in an instant: the real classes, a layer or two each, random weights, no network.
 
-The fixture `tiny_wan` in tests/models/conftest.py puts them in the place of `wan-5b` and `wan-a14b`.
+The fixture `tiny_wan` in tests/models/conftest.py puts them in the place of `wan-5b`, `wan-a14b` and `anyflow-1.3b`.
 """
 
 import json
@@ -9,13 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from diffusers import AutoencoderKLWan, WanTransformer3DModel
-from diffusers.schedulers import UniPCMultistepScheduler
+from diffusers import AnyFlowFARTransformer3DModel, AutoencoderKLWan, WanTransformer3DModel
+from diffusers.schedulers import FlowMapEulerDiscreteScheduler, UniPCMultistepScheduler
 from safetensors.torch import save_file
 from transformers import UMT5Config, UMT5EncoderModel
 
-from pipeline.plan.catalog import MINIATURE, WAN_5B, WAN_A14B
-from pipeline.plan.spec import Component, ModelSpec, VideoShape
+from pipeline.plan.catalog import ANYFLOW_1_3B, MINIATURE, WAN_5B, WAN_A14B
+from pipeline.plan.spec import Component, Family, ModelSpec, VideoShape
 from tests.tiny import TEXT_WIDTH, word_tokenizer
 
 ROWS, COLUMNS = 4, 6  # latents of a small picture
@@ -29,6 +29,17 @@ def shrink(spec: ModelSpec) -> ModelSpec:
 
 
 TINY_5B, TINY_A14B = shrink(WAN_5B), shrink(WAN_A14B)
+TINY_ANYFLOW = shrink(ANYFLOW_1_3B)
+TINY = (TINY_5B, TINY_A14B, TINY_ANYFLOW)
+TRANSFORMER = {
+    "attention_head_dim": 16,
+    "text_dim": TEXT_WIDTH,
+    "freq_dim": 32,
+    "ffn_dim": 32,
+    "num_layers": 2,
+    "cross_attn_norm": True,
+    "rope_max_seq_len": 64,
+}
 
 
 def small_shape(spec: ModelSpec) -> VideoShape:
@@ -45,39 +56,33 @@ def make_tiny_wan(folder: Path, spec: ModelSpec, *, seed: int = 0, heads: int = 
         `folder`.
     """
     channels = spec.latent_channels
+    kind, scheduler = (
+        WanTransformer3DModel,
+        UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=2.5),
+    )
+    if spec.family is Family.ANYFLOW:
+        kind, scheduler = AnyFlowFARTransformer3DModel, FlowMapEulerDiscreteScheduler(shift=2.5)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         _vae(spec).save_pretrained(folder / Component.VAE)
         for component in (Component.TRANSFORMER, Component.TRANSFORMER_2)[: spec.experts]:
-            WanTransformer3DModel(
-                num_attention_heads=heads,
-                attention_head_dim=16,
-                in_channels=channels,
-                out_channels=channels,
-                text_dim=TEXT_WIDTH,
-                freq_dim=32,
-                ffn_dim=32,
-                num_layers=2,
-                cross_attn_norm=True,
-                rope_max_seq_len=64,
-            ).save_pretrained(folder / component)
+            kind(num_attention_heads=heads, in_channels=channels, out_channels=channels, **TRANSFORMER).save_pretrained(
+                folder / component
+            )
         text = UMT5Config(vocab_size=32, d_model=TEXT_WIDTH, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
         UMT5EncoderModel(text).save_pretrained(folder / Component.TEXT_ENCODER)
         word_tokenizer().save_pretrained(folder / "tokenizer")
-        UniPCMultistepScheduler(
-            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=2.5
-        ).save_pretrained(folder / "scheduler")
+        scheduler.save_pretrained(folder / "scheduler")
         (folder / "preview").mkdir()
         pixels = spec.frame_stride * 4 * 4 * 3
         latent_map = {"weight": torch.randn(channels, pixels), "bias": torch.full((pixels,), 0.5)}
         save_file(latent_map, folder / "preview" / "latent_rgb.safetensors")
     index = {
-        "_class_name": "WanPipeline",
-        "scheduler": ["diffusers", "UniPCMultistepScheduler"],
+        "scheduler": ["diffusers", type(scheduler).__name__],
         "text_encoder": ["transformers", "UMT5EncoderModel"],
         "tokenizer": ["transformers", "PreTrainedTokenizerFast"],
-        "transformer": ["diffusers", "WanTransformer3DModel"],
-        "transformer_2": ["diffusers", "WanTransformer3DModel"] if spec.experts == 2 else [None, None],
+        "transformer": ["diffusers", kind.__name__],
+        "transformer_2": ["diffusers", kind.__name__] if spec.experts == 2 else [None, None],
         "vae": ["diffusers", "AutoencoderKLWan"],
     }
     (folder / "model_index.json").write_text(json.dumps(index))

@@ -19,6 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from pipeline.models.anyflow import Rollout, attend_in_blocks
+from pipeline.plan.chunks import split_given
 from pipeline.plan.networks import Network
 
 diffusers.logging.set_verbosity_error()  # that `to` also casts what is kept in float32: here it is meant
@@ -182,6 +184,35 @@ def pass_of(
         )
 
     return wan
+
+
+class BlockByBlock:
+    """A causal transformer's way through a chunk with one sentence; `size` is a block's latents, rows and columns."""
+
+    def __init__(
+        self, network: Network, size: tuple[int, int, int], *, text_tokens: int, dtype: torch.dtype = torch.bfloat16
+    ) -> None:
+        module = build(network, dtype)
+        self.config: Any = module.config
+        self.size = size
+        with torch.device("meta"):
+            self.rollout = Rollout(
+                attend_in_blocks(module), torch.empty(1, text_tokens, self.config.text_dim, dtype=dtype)
+            )
+
+    def read(self, latents: int) -> None:
+        """Remember so many latents."""
+        clean = torch.empty(1, latents, self.config.in_channels, *self.size[1:])
+        self.rollout.read(clean, split_given(latents, max(self.config.chunk_partition)))
+
+    def denoise(self) -> object:
+        """A step of a block that sees what was read."""
+        noisy, time = torch.empty(1, self.size[0], self.config.in_channels, *self.size[1:]), torch.empty(())
+        return self.rollout.flow(noisy, time, time)
+
+    def kept_bytes(self) -> int:
+        """Of what was read."""
+        return sum(tensor.nbytes for memory in self.rollout.memories for tensor in memory.kept or ())
 
 
 def decode_of(

@@ -163,7 +163,7 @@ class DraftRecord:
             chunks=len(chunks),
             chunk=self.chunk,
             step=self.step,
-            steps=request["steps"],
+            steps=self._steps(self.chunk),
             chunks_done=self.chunks_done,
             chunk_stops_seconds=tuple(((chunk["stop"] - 1) * self.stride + 1) / self.fps for chunk in chunks),
             slices=tuple(self.slices),
@@ -190,15 +190,19 @@ class DraftRecord:
             passed = time.monotonic() - self._began
             first, everything = forecast["first_slice_seconds"], forecast["total_seconds"]
             return max(1.0, first - passed), max(1.0, everything - passed)
-        steps = self.plan["request"]["steps"]
         slices = self.plan["slices"]
         piece = sum(self._slice_seconds) / len(self._slice_seconds) if self._slice_seconds else 4 * self._step_seconds
-        left = (len(self.plan["chunks"]) - self.chunks_done) * steps - self.step
+        left = sum(map(self._steps, range(self.chunks_done, len(self.plan["chunks"])))) - self.step
         everything = left * self._step_seconds + (len(slices) - len(self.slices)) * piece
         if self.slices:
             return None, everything
-        until_first = (slices[0]["chunk"] + 1 - self.chunks_done) * steps - self.step
+        until_first = sum(map(self._steps, range(self.chunks_done, slices[0]["chunk"] + 1))) - self.step
         return until_first * self._step_seconds + piece, everything
+
+    def _steps(self, chunk: int) -> int:
+        """Of a chunk: those asked for, once for each of a causal model's blocks."""
+        rounds = len(self.plan["chunks"][chunk].get("blocks", ())) or 1
+        return int(self.plan["request"]["steps"]) * rounds
 
 
 _ROWS: dict[str, type[Any]] = {

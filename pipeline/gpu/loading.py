@@ -5,6 +5,7 @@ authors name them, and a LoRA may change those of others; either way they are re
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ import torch
 from accelerate import init_empty_weights
 from accelerate.utils import set_module_tensor_to_device
 from diffusers import (
+    AnyFlowFARTransformer3DModel,
     AutoencoderKLLTXVideo,
     AutoencoderKLWan,
     LTXVideoTransformer3DModel,
@@ -33,8 +35,10 @@ from pipeline.gpu.tensors import INSTALL, Stored, list_originals, list_tensors, 
 from pipeline.plan.spec import Component, ModelSpec
 
 disable_progress_bar()  # of loading weights, in the middle of Rushes' own
+CONTENT = re.compile(r"[0-9a-f]{64}")  # SHA-256, as Hugging Face's cache names what a large file's link points to
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 CLASSES: dict[str, Any] = {
+    "AnyFlowFARTransformer3DModel": AnyFlowFARTransformer3DModel,
     "AutoencoderKLLTXVideo": AutoencoderKLLTXVideo,
     "AutoencoderKLWan": AutoencoderKLWan,
     "LTXVideoTransformer3DModel": LTXVideoTransformer3DModel,
@@ -168,8 +172,14 @@ class Checkpoint:
             return AutoTokenizer.from_pretrained(self.folder / "tokenizer")
 
     def fingerprint(self, component: Component) -> str:
-        """Names the weights of a component for caches: changes when the files change."""
+        """Names the weights of a component for caches: changes when the files change.
+
+        Models share it where Hugging Face's cache tells that their files have the same content.
+        """
         files = self._files(component) + [file for changed, file in self.loras if changed is component]
+        contents = [file.resolve().name for file in files]
+        if contents and all(CONTENT.fullmatch(content) for content in contents):
+            return f"{component}/" + ",".join(contents)
         return f"{self.model}/{component}/" + ",".join(f"{f.stat().st_size}:{f.stat().st_mtime_ns}" for f in files)
 
 

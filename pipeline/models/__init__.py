@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 def open_model(spec: ModelSpec, device: Device) -> "VideoModel":
     """The model, checked but with no weights loaded. Imports its family lazily. Raises ModelUnavailable."""
     match spec.family:
+        case Family.ANYFLOW:
+            from pipeline.models.anyflow import AnyFlowModel
+
+            return AnyFlowModel(spec, device)
         case Family.LTX:
             from pipeline.models.ltx import LTXModel
 

@@ -65,7 +65,7 @@ class VideoModel(Protocol):
         ...
 
     def encoder_fingerprint(self) -> str:
-        """Names the text encoder's weights, for the embedding cache."""
+        """Names what a sentence's embedding depends on besides the sentence, for the embedding cache."""
         ...
 
     def encode(self, sentences: list[str]) -> list[PromptEmbeds]:

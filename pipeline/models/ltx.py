@@ -85,8 +85,8 @@ class LTXModel:
         self._choices = choices
 
     def encoder_fingerprint(self) -> str:
-        """Names the text encoder's weights."""
-        return self.checkpoint.fingerprint(Component.TEXT_ENCODER)
+        """Names the text encoder's weights, and how many tokens it is given."""
+        return f"{self.checkpoint.fingerprint(Component.TEXT_ENCODER)}/{self.spec.text_tokens}"
 
     def encode(self, sentences: list[str]) -> list[PromptEmbeds]:
         """Embeddings [1, T, D] on the CPU, one a sentence."""

@@ -47,8 +47,8 @@ class WanModel:
 
     # Sentences -------------------------------------------------------------------------------------------------------
     def encoder_fingerprint(self) -> str:
-        """Names the text encoder's weights."""
-        return self.checkpoint.fingerprint(Component.TEXT_ENCODER)
+        """Names the text encoder's weights, and how many tokens it is given."""
+        return f"{self.checkpoint.fingerprint(Component.TEXT_ENCODER)}/{self.spec.text_tokens}"
 
     @torch.no_grad()
     def encode(self, sentences: list[str]) -> list[PromptEmbeds]:

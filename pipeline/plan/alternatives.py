@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from pipeline.errors import DoesNotFit, InvalidRequest
 from pipeline.plan.catalog import CATALOG
-from pipeline.plan.chunks import plan_chunks
+from pipeline.plan.cutting import cut, least_latents
 from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.duration import Experience, no_experience
@@ -169,10 +169,11 @@ def _candidates(
 
 def _in_shorter_chunks(plan: DraftPlan) -> Iterator[GenerationRequest]:
     """The draft in every larger number of chunks, the fewest first."""
-    request, spec, total = plan.request, plan.spec, plan.latents
-    overlap = spec.latents_of(spec.overlap_frames if request.overlap_frames is None else request.overlap_frames)
-    for longest in range(max(chunk.latents for chunk in plan.chunks) - 1, overlap, -1):
-        chunks = plan_chunks(total, longest=longest, overlap=overlap, seed=request.seed, shot_stops=(total,))
+    request, spec = plan.request, plan.spec
+    if spec.block_latents:  # its chunks are blocks already
+        return
+    for longest in range(max(chunk.latents for chunk in plan.chunks) - 1, least_latents(request) - 1, -1):
+        chunks = cut(request, longest)
         if any(chunk.latents == longest for chunk in chunks):  # else these are the chunks of a `longest` to come
             yield replace(request, chunk_frames=spec.frames_of(longest))
 

@@ -1,9 +1,10 @@
 """Every checkpoint Rushes knows: facts only, each with its source. Sizes and costs are in `components.py`.
 
-Sources: [card] the model card of the repository named; [docs] diffusers' documentation of LTX-Video, 0.42; [wan]
-Wan2.2's wan/configs at 42bf4cf; [ltx] LTX-Video's configs/ at 5260738; [lightning] Wan2.2-Lightning's README.md at
-2717550, and its wan/configs/wan_t2v_A14B.py and generate.py as in the fork yliuls/Wan2.2-Lightning at a7fb099 and
-5063f35. Where no commit can be cited, `revision` is None: the first download resolves it and records it.
+Sources: [card] the model card of the repository named; [docs] diffusers' documentation of LTX-Video and AnyFlow, 0.42;
+[wan] Wan2.2's wan/configs at 42bf4cf; [ltx] LTX-Video's configs/ at 5260738; [anyflow] AnyFlow's
+options/train/anyflow/farwan_causal/ at be1f9f2; [lightning] Wan2.2-Lightning's README.md at 2717550, and its
+wan/configs/wan_t2v_A14B.py and generate.py as in the fork yliuls/Wan2.2-Lightning at a7fb099 and 5063f35. Where no
+commit can be cited, `revision` is None: the first download resolves it and records it.
 """
 
 from collections.abc import Mapping
@@ -62,6 +63,40 @@ MINIATURE = ModelSpec(
     sigma_shift=3.0,
     batched_guidance=True,
     text_tokens=32,
+)
+
+ANYFLOW_1_3B = ModelSpec(
+    key="anyflow-1.3b",
+    title="AnyFlow-FAR 1.3B",
+    family=Family.ANYFLOW,
+    repository="nvidia/AnyFlow-FAR-Wan2.1-1.3B-Diffusers",
+    revision=None,
+    licence="other; by others' account NVIDIA's NSCLv1, non-commercial",  # [card] says no more than "other"
+    networks=_networks(
+        text=components.UMT5_XXL, transformer=components.ANYFLOW_1_3B_TRANSFORMER, vae=components.WAN_21_VAE
+    ),
+    frame_stride=4,
+    pixel_multiple=16,  # VAE 8, patches of 2
+    latent_channels=16,
+    latent_pixels=8,
+    fps=16,  # [anyflow] target_fps
+    native_frames=81,  # [anyflow]: trained on 21 latents in blocks of 1, six times 3, and 2
+    tail=Tail.CAUSAL,
+    block_latents=3,
+    overlap_frames=69,
+    longest_overlap_frames=69,
+    decode_window_latents=4,  # a second of video
+    causal_decoder=True,
+    shapes=_shapes((832, 480), (640, 640), (480, 832)),  # [anyflow]: trained at 832 x 480
+    smallest_side_pixels=256,
+    largest_side_pixels=1280,
+    default_seconds=5.0,
+    default_steps=4,  # [anyflow]; any number from 1 on, more are better
+    default_guidance=1.0,  # [docs]: guidance is distilled into the weights
+    sigma_schedule=SigmaSchedule.SHIFTED,
+    sigma_shift=5.0,  # [anyflow]
+    batched_guidance=False,  # two passes of one, each with what it remembers
+    text_tokens=512,
 )
 
 LTX_2B = ModelSpec(
@@ -227,6 +262,7 @@ CATALOG: Mapping[str, ModelSpec] = MappingProxyType(
         spec.key: spec
         for spec in (
             MINIATURE,
+            ANYFLOW_1_3B,
             LTX_2B,
             LTX_2B_DISTILLED,
             LTX_13B,

@@ -8,9 +8,15 @@ a slice is what one VAE window adds to the picture:
     chunk 1            [=====--------)            given 4..6, adds 7..9   (= overlap)
     slice 0      [-----------]                    decodes 0..6, holds the frames of 5..6 back
     slice 1              [~==-----)               decodes 4..9: 4 is only warm-up (~), 5..6 are faded over
+
+A causal model goes on block by block, so its chunks are blocks, each given all that its window has room for:
+
+    chunk 0      [-----)                          adds 0, then 1..3
+    chunk 1      [=====-----)                     given 0..3, adds 4..6
+    chunk 2      [===========-----)               given 0..6, adds 7..9
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.errors import InvalidRequest
 
@@ -24,7 +30,10 @@ side at least one latent away from its end where its weight is above a half.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A window [start, stop) of the latent timeline, denoised in one go; its first `overlap` latents are given."""
+    """A window [start, stop) of the latent timeline, denoised in one go; its first `overlap` latents are given.
+
+    `blocks` are the latents that a causal model denoises one after another; empty where all are denoised together.
+    """
 
     index: int
     start: int
@@ -32,6 +41,7 @@ class Chunk:
     overlap: int
     seed: int
     shot: int
+    blocks: tuple[int, ...] = ()
 
     @property
     def latents(self) -> int:
@@ -42,6 +52,11 @@ class Chunk:
     def new_latents(self) -> int:
         """Latent frames it adds."""
         return self.latents - self.overlap
+
+    @property
+    def rounds(self) -> int:
+        """How often it goes through all steps."""
+        return max(1, len(self.blocks))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +115,54 @@ def plan_chunks(
     for index, length in enumerate(lengths):
         given = overlap if index else 0
         stop = start + length
-        middle = (start + given + stop) / 2
-        shot = next(number for number, end in enumerate(shot_stops) if middle <= end)
-        chunks.append(Chunk(index=index, start=start, stop=stop, overlap=given, seed=(seed + index) % 2**32, shot=shot))
+        chunks.append(_chunk(index, start, stop, given, seed=seed, shot_stops=shot_stops))
         start = stop - overlap
     return tuple(chunks)
+
+
+def plan_rollout(
+    latents: int, *, longest: int, overlap: int | None, block: int, seed: int, shot_stops: tuple[int, ...]
+) -> tuple[Chunk, ...]:
+    """Cut a timeline into the blocks of a causal model: its first latent alone, then `block` at a time.
+
+    Args:
+        longest: most latents in a window, those given included.
+        overlap: latents that a chunk is given, where there are so many; None for as many as its window has room for.
+        block: latents denoised together.
+
+    Returns:
+        Chunks in order, the first of two blocks, the others of one.
+    """
+    if longest < (overlap or 1) + block:
+        raise InvalidRequest(
+            "overlap_frames" if overlap else "chunk_frames",
+            f"A chunk of {longest} latents has no room for the {overlap or 1} it is given and {block} new ones.",
+            f"Make chunks of at least {(overlap or 1) + block}.",
+        )
+    chunks: list[Chunk] = []
+    done = 0
+    while done < latents:
+        stop = min(done + block + (0 if chunks else 1), latents)
+        room = longest - (stop - done)
+        given = min(done, room if overlap is None else overlap)
+        blocks = (1, stop - 1) if not chunks and stop > 1 else (stop - done,)
+        chunk = _chunk(len(chunks), done - given, stop, given, seed=seed, shot_stops=shot_stops)
+        chunks.append(replace(chunk, blocks=blocks))
+        done = stop
+    return tuple(chunks)
+
+
+def split_given(latents: int, block: int) -> tuple[int, ...]:
+    """The blocks in which a causal model sees what it is given, the incomplete one first."""
+    whole, first = divmod(latents, block)
+    return (*([first] if first else []), *[block] * whole)
+
+
+def _chunk(index: int, start: int, stop: int, given: int, *, seed: int, shot_stops: tuple[int, ...]) -> Chunk:
+    """With its seed, and the shot that the middle of its new latents lies in."""
+    middle = (start + given + stop) / 2
+    shot = next(number for number, end in enumerate(shot_stops) if middle <= end)
+    return Chunk(index=index, start=start, stop=stop, overlap=given, seed=(seed + index) % 2**32, shot=shot)
 
 
 def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: bool = False) -> tuple[Slice, ...]:

@@ -1,12 +1,13 @@
 """The networks of which the catalog's checkpoints are made, with their exact counts.
 
 Configurations are those of the conversion scripts that made the published folders: diffusers'
-scripts/convert_ltx_to_diffusers.py and scripts/convert_wan_to_diffusers.py, and config.json of google/t5-v1_1-xxl and
-google/umt5-xxl. Every number is printed by `python -m tests.bench.calibrate_memory`, which builds each network on the
-meta device, and kept true by tests/plan/test_components.py.
+scripts/convert_ltx_to_diffusers.py and scripts/convert_wan_to_diffusers.py, and config.json of google/t5-v1_1-xxl,
+google/umt5-xxl and Wan-AI/Wan2.1-T2V-1.3B, from which AnyFlow's was trained. Every number is printed by `python -m
+tests.bench.calibrate_memory`, which builds each network on the meta device, and kept true by
+tests/plan/test_components.py.
 """
 
-from pipeline.plan.networks import Autoencoder, TextEncoder, Transformer
+from pipeline.plan.networks import Autoencoder, CausalTransformer, TextEncoder, Transformer
 
 _LTX_KEPT = ("proj_in", "proj_out", "time_embed", "caption_projection")
 _WAN_KEPT = ("condition_embedder", "proj_out")  # 1.7 % of the weights; without them int4 errs 4.6 times less
@@ -61,6 +62,25 @@ UMT5_XXL = TextEncoder(
     block_parameters=192_948_224,
     operations=4_844_723_109_888,
     live_bytes=100_667_392,
+)
+ANYFLOW_1_3B_TRANSFORMER = CausalTransformer(  # its published file, 2,844,379,104 bytes, holds as many in 16 bits
+    class_name="AnyFlowFARTransformer3DModel",
+    config={"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30},  # otherwise the class's defaults
+    parameters=1_422_147_136,
+    float32_scale=1.869,
+    block_list="blocks",
+    kept=_WAN_KEPT,
+    quantizable=1_391_984_640,
+    quantizable_rows=683_520,
+    float32=3_127_296,
+    blocks=30,
+    block_parameters=46_440_704,
+    pass_operations=(153_931_481_088, 2_595_618_816, 184_320),
+    pass_bytes=(1_572_868, 110_976),
+    given_bytes=(1_572_888, 110_976),
+    whole_blocks=2,
+    compression=4,
+    kept_bytes=184_320,
 )
 LTX_2B_TRANSFORMER = Transformer(
     class_name="LTXVideoTransformer3DModel",

@@ -80,6 +80,10 @@ class DraftPlan:
         """Whether each step also runs without the sentence."""
         return self.request.guidance > 1
 
+    def steps_before(self, chunk: int) -> int:
+        """Of all chunks before one: those asked for, once for each of a causal model's blocks."""
+        return self.request.steps * sum(before.rounds for before in self.chunks[:chunk])
+
     @staticmethod
     def from_json(text: str | bytes) -> "DraftPlan":
         """The plan that `to_json` wrote. Raises ValueError for anything else."""

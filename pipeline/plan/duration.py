@@ -6,10 +6,12 @@ Formula x experience. A wide band until this machine was measured.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import accumulate
 
 from pipeline.plan.chunks import Chunk, Slice
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.memory import Placement, Precision, Stage, Workload, weight_bytes
+from pipeline.plan.networks import CausalTransformer
 from pipeline.plan.placement import Choice
 from pipeline.plan.rates import Rates
 
@@ -103,19 +105,35 @@ def stage_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, 
             reading = readings * weight_bytes(spec.text_encoder, stored) / rates.disk_bytes_per_second
             return OPEN_SECONDS + reading + sentences * choice.slowdown * spec.text_encoder.operations / computing
         case Stage.DENOISE:
-            operations = spec.transformer.operations(spec.tokens_of(load.shape, load.chunk_latents))
             passes = 2 if load.guided else 1
             together = passes if load.batched and choice.together else 1  # passes that share one trip of the weights
-            trip = max(
-                together * operations * choice.slowdown / computing, choice.moved_bytes / rates.bus_bytes_per_second
-            )
-            return steps * passes / together * (PASS_SECONDS + trip)
+            moving = choice.moved_bytes / rates.bus_bytes_per_second
+            seconds = 0.0
+            for count, operations in _passes(load, steps):
+                trip = max(together * operations * choice.slowdown / computing, moving)
+                seconds += count * passes / together * (PASS_SECONDS + trip)
+            return seconds
         case Stage.DECODE:
             pixels = load.decode_pixels
             operations = load.tiles * spec.vae.operations(pixels, load.window_latents)
             frames = spec.frames_of(load.window_latents)
             writing = FRAME_SECONDS_PER_MEGAPIXEL * frames * load.shape.pixels / 1e6
             return choice.slowdown * operations / (computing * DECODE_EFFICIENCY) + writing
+
+
+def _passes(load: Workload, steps: int) -> list[tuple[int, int]]:
+    """How often a chunk goes through the transformer with a sentence, and the operations of each time."""
+    network = load.spec.transformer
+    if not isinstance(network, CausalTransformer):
+        return [(steps, network.operations(load.spec.tokens_of(load.shape, load.chunk_latents)))]
+    found = []
+    for tokens, before in load.rounds():
+        read = sum(before)
+        if read:  # a block sees itself and those before it
+            seen = zip(before, accumulate(before), strict=True)
+            found.append((1, network.operations(read, pairs=sum(own * upto for own, upto in seen))))
+        found.append((steps, network.operations(tokens, pairs=tokens * (tokens + read))))
+    return found
 
 
 def visit_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, *, first: bool) -> float:
@@ -151,7 +169,7 @@ def forecast_duration(
     formula[Stage.ENCODE] = stage_seconds(encode, load, rates, device, steps=steps)
     for chunk in chunks:
         visits = visit_seconds(denoise, load, rates, device, first=chunk.index == 0)
-        part = replace(load, chunk_latents=chunk.latents)
+        part = replace(load, chunk_latents=chunk.latents, blocks=chunk.blocks)
         formula[Stage.DENOISE] += visits + stage_seconds(denoise, part, rates, device, steps=steps)
         pieces = [piece for piece in slices if piece.chunk == chunk.index]
         if pieces:

@@ -6,8 +6,9 @@ The stages never overlap (gpu/residency.py), so the need of a draft is the large
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pipeline.plan.chunks import split_given
 from pipeline.plan.device import Device, DeviceKind
-from pipeline.plan.networks import Autoencoder, Network
+from pipeline.plan.networks import Autoencoder, CausalTransformer, Network
 from pipeline.plan.spec import ModelSpec, VideoShape
 
 CARD_CONTEXT_BYTES = 2**29  # kernels and driver state of one CUDA process: about 0.5 GiB, assumed until measured
@@ -95,7 +96,8 @@ class Workload:
     """What one stage has to hold besides weights: the sizes that memory depends on.
 
     `together` tells that the pass with the sentence and the one without run as one batch, where the family can;
-    `decode_float32` that the VAE computes in float32 whatever the device does.
+    `decode_float32` that the VAE computes in float32 whatever the device does; `blocks` what a causal transformer
+    denoises of a chunk one after the other, a usual block if not given.
     """
 
     spec: ModelSpec
@@ -107,6 +109,7 @@ class Workload:
     tile_pixels: int | None = None
     together: bool = True
     decode_float32: bool = False
+    blocks: tuple[int, ...] = ()
 
     def live_bytes(self, stage: Stage, device: Device) -> int:
         """Most that is live at once in `stage` besides weights, in the device's precision."""
@@ -117,10 +120,7 @@ class Workload:
                 live = spec.text_encoder.live_bytes
             case Stage.DENOISE:
                 network = spec.transformer
-                batch = 2 if self.batched else 1
-                live = spec.transformer.live_bytes(
-                    spec.tokens_of(self.shape, self.chunk_latents), batch=batch, given=self.given
-                )
+                live = self._denoising_bytes()
             case Stage.DECODE:
                 network = spec.vae
                 live = spec.vae.live_bytes(self.decode_pixels, self.window_latents)
@@ -136,6 +136,36 @@ class Workload:
         vae = self.spec.vae
         wide = self.precision(Stage.DECODE, device) is Precision.FLOAT32
         return round(vae.cache_bytes * self.shape.pixels * (vae.float32_scale if wide else 1))
+
+    def rounds(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """What a causal transformer denoises of a chunk, block by block, and what it reads before each; in tokens."""
+        network, spec = self.spec.transformer, self.spec
+        assert isinstance(network, CausalTransformer)
+        usual = spec.block_latents or self.chunk_latents
+        blocks = self.blocks or (min(usual, self.chunk_latents),)
+        before, found = split_given(self.chunk_latents - sum(blocks), usual), []
+        for latents in blocks:
+            tokens = [spec.tokens_of(self.shape, count) for count in before]
+            whole = len(before) - network.whole_blocks
+            read = (count // network.compression if index < whole else count for index, count in enumerate(tokens))
+            found.append((spec.tokens_of(self.shape, latents), tuple(read)))
+            before = (*before, latents)
+        return tuple(found)
+
+    def _denoising_bytes(self) -> int:
+        """In 16 bits. A causal transformer keeps what it reads for each sentence, and reads before it denoises."""
+        network, batch = self.spec.transformer, 2 if self.batched else 1
+        if not isinstance(network, CausalTransformer):
+            tokens = self.spec.tokens_of(self.shape, self.chunk_latents)
+            return network.live_bytes(tokens, batch=batch, given=self.given)
+        needs = []
+        for tokens, before in self.rounds():
+            read = sum(before)
+            kept = (2 if self.guided else 1) * network.kept_bytes * read
+            passing = network.live_bytes(tokens, batch=1, given=False)
+            reading = network.live_bytes(read, batch=1, given=True) if read else 0
+            needs.append(kept + max(passing, reading))
+        return max(needs)
 
     @property
     def batched(self) -> bool:

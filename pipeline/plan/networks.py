@@ -47,15 +47,29 @@ class Transformer(Network):
     pass_bytes: tuple[int, int]
     given_bytes: tuple[int, int]
 
-    def operations(self, tokens: int) -> int:
-        """Of one pass, one sequence."""
+    def operations(self, tokens: int, pairs: int | None = None) -> int:
+        """Of one pass, one sequence; `pairs` of tokens see one another, all if not given."""
         constant, linear, square = self.pass_operations
-        return constant + linear * tokens + square * tokens**2
+        return constant + linear * tokens + square * (tokens**2 if pairs is None else pairs)
 
     def live_bytes(self, tokens: int, *, batch: int, given: bool) -> int:
         """Most live at once in bf16 besides the weights."""
         constant, linear = self.given_bytes if given else self.pass_bytes
         return batch * (constant + linear * tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CausalTransformer(Transformer):
+    """Denoises block by block, reading each when it is done; later blocks see the keys and values that are kept of it.
+
+    The last `whole_blocks` are read whole, those before with a token for every `compression`. A token costs
+    `given_bytes` while it is read, and `kept_bytes` of it stay, in bf16. Operations are those of any pass, in pairs of
+    tokens that see one another.
+    """
+
+    whole_blocks: int
+    compression: int
+    kept_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

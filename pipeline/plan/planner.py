@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pipeline.errors import DoesNotFit, say_bytes
-from pipeline.plan.chunks import SHARED_LATENTS, Chunk, plan_chunks, plan_slices
+from pipeline.plan.chunks import SHARED_LATENTS, Chunk, plan_slices
+from pipeline.plan.cutting import cut, least_latents
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.draft import DraftPlan, MemoryPlan
 from pipeline.plan.duration import Experience, forecast_duration, no_experience, stage_seconds, visit_seconds
@@ -39,14 +40,13 @@ def decide(
         raise ValueError("a profile without a card needs the processor's Device")
     taught = experience or no_experience(guess_rates(device))
     budget = budget_for(request, device, profile)
-    overlap = spec.latents_of(spec.overlap_frames if request.overlap_frames is None else request.overlap_frames)
     wanted = spec.latents_of(spec.native_frames if request.chunk_frames is None else request.chunk_frames)
     total = spec.latents_of(request.frames)
     wanted = min(wanted, total)
-    chunks, chosen, reasons = _longest_that_fits(request, device, budget, taught, wanted, overlap)
+    chunks, chosen, reasons = _longest_that_fits(request, device, budget, taught, wanted)
     window = min(chosen[Stage.DECODE].window_latents, total)
     slices = plan_slices(chunks, window=window, stride=spec.frame_stride, causal=spec.causal_decoder)
-    load = workload(request, max(chunk.latents for chunk in chunks), continued=len(chunks) > 1)
+    load = workload(request, chunks)
     chosen = _keep_encoder(_share_memory(chosen, load, budget, device), spec, budget, device)
     memory = MemoryPlan(
         device=device,
@@ -56,8 +56,7 @@ def decide(
         disk_bytes=_disk_bytes(request, chunks),
         budget=budget,
     )
-    if memory.disk_bytes > budget.disk_bytes:
-        raise DoesNotFit("drafts folder", memory.disk_bytes, budget.disk_bytes, "Free some disk space.", where="disk")
+    _check_disk(memory.disk_bytes, budget)
     forecast = forecast_duration(
         chosen, load, chunks=chunks, slices=slices, steps=request.steps, device=device, experience=taught
     )
@@ -104,37 +103,41 @@ def _least(free_bytes: int, limit_gib: float | None) -> int:
     return max(0, free_bytes if limit_gib is None else min(free_bytes, int(limit_gib * 2**30)))
 
 
-def workload(request: GenerationRequest, chunk_latents: int, *, continued: bool) -> Workload:
-    """What a request's longest chunk has to hold; `continued` tells that there is more than one."""
-    spec = request.spec
+def workload(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> Workload:
+    """What the longest chunk of a request has to hold, the one that is given most if there are several."""
+    spec, longest = request.spec, max(chunks, key=lambda chunk: (chunk.latents, chunk.overlap))
     return Workload(
         spec=spec,
         shape=request.shape,
-        chunk_latents=chunk_latents,
+        chunk_latents=longest.latents,
+        blocks=longest.blocks,
         guided=request.guidance > 1,
-        continued=continued,
+        continued=len(chunks) > 1,
         decode_float32=request.decode_float32,
         # A window may be longer than a chunk: it begins within the one before. A shorter one would never end.
         window_latents=min(
-            spec.decode_window_latents, max(chunk_latents, SHARED_LATENTS + 1), spec.latents_of(request.frames)
+            spec.decode_window_latents, max(longest.latents, SHARED_LATENTS + 1), spec.latents_of(request.frames)
         ),
     )
 
 
 def _longest_that_fits(
-    request: GenerationRequest, device: Device, budget: Budget, taught: Experience, wanted: int, overlap: int
+    request: GenerationRequest, device: Device, budget: Budget, taught: Experience, wanted: int
 ) -> tuple[tuple[Chunk, ...], Mapping[Stage, Choice], tuple[str, ...]]:
     """The longest chunks within the budget, from `wanted` downwards, how to run them, and why not otherwise.
 
-    Every chunk adds something to its overlap; a draft that is itself no longer than an overlap is tried whole.
+    Every chunk adds something to its overlap; a draft that is itself no longer than an overlap is tried whole. Chunks
+    are kept with what they are given, so those of a causal model take less disk the shorter they are, others' more.
     """
     spec = request.spec
-    shortest = min(wanted, overlap + 1)
+    shortest = min(wanted, least_latents(request))
     refusal = ""
     for longest in range(wanted, shortest - 1, -1):
-        chunks = _cut(request, max(longest, overlap + 1), overlap)
-        load = workload(request, max(chunk.latents for chunk in chunks), continued=len(chunks) > 1)
+        chunks = cut(request, longest)
+        load = workload(request, chunks)
         try:
+            if spec.block_latents:
+                _check_disk(_disk_bytes(request, chunks), budget)
             chosen, reasons = _place(load, chunks, request, device, budget, taught)
         except DoesNotFit as error:
             if longest == shortest or error.stage == Stage.ENCODE:  # shorter chunks change nothing there
@@ -146,13 +149,6 @@ def _longest_that_fits(
             reasons = (f"Chunks of {frames} frames instead of more: {refusal}", *reasons)
         return chunks, chosen, reasons
     raise AssertionError("the shortest chunk either fits or raises")
-
-
-def _cut(request: GenerationRequest, longest: int, overlap: int) -> tuple[Chunk, ...]:
-    total = request.spec.latents_of(request.frames)
-    return plan_chunks(
-        total, longest=longest, overlap=overlap, seed=request.seed, shot_stops=_shot_stops(request, total)
-    )
 
 
 def _place(
@@ -200,10 +196,10 @@ def seconds_of(
             shared = 0 if load.spec.causal_decoder else SHARED_LATENTS
             return stage_seconds(choice, part, rates, device, steps=steps) / max(1, choice.window_latents - shared)
         case Stage.DENOISE:
-            lengths = Counter(chunk.latents for chunk in chunks)
+            lengths = Counter((chunk.latents, chunk.blocks) for chunk in chunks)
             passes = sum(
-                count * stage_seconds(choice, replace(part, chunk_latents=latents), rates, device, steps=steps)
-                for latents, count in lengths.items()
+                count * stage_seconds(choice, replace(part, chunk_latents=n, blocks=blocks), rates, device, steps=steps)
+                for (n, blocks), count in lengths.items()
             )
             first, again = (visit_seconds(choice, load, rates, device, first=first) for first in (True, False))
             return first + (len(chunks) - 1) * again + passes
@@ -256,7 +252,6 @@ def _disk_bytes(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> int:
     return latents + int(2 * VIDEO_BYTES_PER_PIXEL * shape.pixels * request.frames)
 
 
-def _shot_stops(request: GenerationRequest, total: int) -> tuple[int, ...]:
-    seconds = [shot.seconds for shot in request.shots]
-    passed = [sum(seconds[: index + 1]) / sum(seconds) for index in range(len(seconds))]
-    return (*(round(share * total) for share in passed[:-1]), total)
+def _check_disk(need_bytes: int, budget: Budget) -> None:
+    if need_bytes > budget.disk_bytes:
+        raise DoesNotFit("drafts folder", need_bytes, budget.disk_bytes, "Free some disk space.", where="disk")

@@ -22,6 +22,9 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
         lines.append(f"Text encoder, transformer and VAE are there one at a time: saves {say_bytes(saved)}.")
     if len(chunks) == 1:
         lines.append(f"{request.frames} frames are within the model's native length: one chunk, no seams.")
+    elif spec.block_latents:
+        most = spec.frames_of(max(chunk.overlap for chunk in chunks))
+        lines.append(f"{len(chunks)} chunks, each of which sees what was made before it, up to {most} frames.")
     else:
         shared = spec.frames_of(chunks[1].overlap)
         lines.append(

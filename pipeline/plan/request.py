@@ -167,14 +167,16 @@ def _check_sampling(request: GenerationRequest) -> None:
 
 
 def _check_chunking(spec: ModelSpec, request: GenerationRequest) -> None:
-    stride, overlap, chunk = spec.frame_stride, request.overlap_frames, request.chunk_frames
-    # A chunk adds at least one latent to what it is given; what it is given is the catalog's unless set by hand.
-    least = spec.frames_of(2) if overlap is not None else spec.overlap_frames + stride
+    overlap, chunk = request.overlap_frames, request.chunk_frames
+    # A chunk adds at least one latent, or a causal model's block, to what it is given. That is the catalog's unless set
+    # by hand; a causal model is given less where a chunk has no room for as much.
+    added = spec.frame_stride * (spec.block_latents or 1)
+    least = 1 + added if overlap is not None or spec.block_latents else spec.overlap_frames + added
     if chunk is not None:
         _check_window(spec, "chunk_frames", chunk, least=least, most=spec.native_frames)
     if overlap is not None:
         longest = spec.native_frames if chunk is None else chunk
-        most = min(spec.longest_overlap_frames, longest - stride)
+        most = min(spec.longest_overlap_frames, longest - added)
         _check_window(spec, "overlap_frames", overlap, least=1, most=most)
 
 

@@ -31,7 +31,7 @@ def retreat(plan: DraftPlan, stage: Stage) -> DraftPlan | None:
         }
         why = f"Memory ran out in the {stage} stage, so the text encoder leaves the device."
         return replace(plan, memory=replace(memory, choices=alone), reasons=(why, *plan.reasons))
-    load = workload(request, max(chunk.latents for chunk in plan.chunks), continued=len(plan.chunks) > 1)
+    load = workload(request, plan.chunks)
     smaller = [
         choice
         for choice in choices(stage, load, memory.device, lowest=Precision(request.lowest_precision))

@@ -10,6 +10,7 @@ from pipeline.plan.networks import Autoencoder, Network, TextEncoder, Transforme
 class Family(StrEnum):
     """Which file in `models/` knows how to run a checkpoint."""
 
+    ANYFLOW = "anyflow"
     LTX = "ltx"
     WAN = "wan"
 
@@ -41,10 +42,12 @@ class Tail(StrEnum):
 
     - ``LATENTS``: the last latents stand in front of the new ones at per-token timestep 0.
     - ``REPAINT``: after each step the overlap is set to the known latents, noised to the next sigma.
+    - ``CAUSAL``: the model reads the latents before and remembers their keys and values; new ones see these.
     """
 
     LATENTS = "latents"
     REPAINT = "repaint"
+    CAUSAL = "causal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +87,8 @@ class ModelSpec:
     None where the first download decides and is recorded, as it is for files. `expert_boundary` is the sigma at which
     the second transformer takes over. `batched_guidance` tells whether the pass with the sentence and the one without
     run as one batch of two; `causal_decoder` that the VAE decodes latent by latent with a cache, so that neighbouring
-    slices share nothing.
+    slices share nothing. `block_latents` is how many latents a causal transformer denoises at a time; what it is given
+    before them is what its window, `native_frames`, has room for, and `overlap_frames` the most of that.
     """
 
     key: str
@@ -103,6 +107,7 @@ class ModelSpec:
     fps: int
     native_frames: int
     tail: Tail
+    block_latents: int | None = None
     overlap_frames: int
     longest_overlap_frames: int
     decode_window_latents: int

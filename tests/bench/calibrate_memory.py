@@ -8,17 +8,19 @@ Prints the lines to paste, in seconds and without a weight. tests/plan/test_comp
 import argparse
 import math
 from fractions import Fraction
+from functools import partial
 
 import torch
 
 from pipeline.plan import components
 from pipeline.plan.catalog import CATALOG
-from pipeline.plan.networks import Autoencoder, Network, TextEncoder, Transformer
+from pipeline.plan.networks import Autoencoder, CausalTransformer, Network, TextEncoder, Transformer
 from tests import truth
 
 SIZES = ((3, 16, 24), (5, 24, 32), (9, 32, 40))  # latents, latent rows, latent columns
 LATENTS = (4, 7)  # of a decode window
 AREAS = ((16, 24), (24, 32))
+LONGEST_READ = 18  # latents that a causal transformer of native length is given
 
 
 def text_tokens(network: Network) -> int:
@@ -75,6 +77,31 @@ def transformer_costs(network: Transformer) -> dict[str, object]:
     }
 
 
+def causal_costs(network: CausalTransformer) -> dict[str, object]:
+    """The same of a block that sees nothing, and of reading; by tokens, in blocks of as many latents as usual."""
+    config = truth.build(network).config
+    latents, patch = max(config.chunk_partition), math.prod(config.patch_size)
+    points: dict[str, list[tuple[int, int]]] = {"operations": [], "pass": [], "given": []}
+    kept = set()
+    for _, *area in SIZES:
+        block = truth.BlockByBlock(network, (latents, *area), text_tokens=text_tokens(network))
+        tokens = latents * math.prod(area) // patch
+        points["operations"].append((tokens, truth.operations(block.denoise)))
+        points["pass"].append((tokens, truth.peak_bytes(block.denoise)))
+        reading = truth.peak_bytes(partial(block.read, latents))
+        points["given"].append((tokens, reading - block.kept_bytes()))
+        kept.add(block.kept_bytes() // tokens)
+    (kept_bytes,) = kept
+    return {
+        "pass_operations": parabola(points["operations"]),
+        "pass_bytes": tuple(round(value) for value in line(points["pass"][1], points["pass"][2])),
+        "given_bytes": tuple(round(value) for value in line(points["given"][1], points["given"][2])),
+        "whole_blocks": config.full_chunk_limit - 1,
+        "compression": math.prod(config.compressed_patch_size) // patch,
+        "kept_bytes": kept_bytes,
+    }
+
+
 def causal(network: Network) -> bool:
     """Whether a decoder goes from window to window with a cache."""
     return network.class_name == "AutoencoderKLWan"
@@ -117,6 +144,9 @@ def float32_scale(network: Network) -> float:
     found = []
     for dtype in (torch.float32, torch.bfloat16):
         match network:
+            case CausalTransformer():
+                block = truth.BlockByBlock(network, (3, 24, 32), text_tokens=text_tokens(network), dtype=dtype)
+                run = partial(block.read, LONGEST_READ)
             case Transformer():
                 run = truth.pass_of(network, SIZES[1], text_tokens=text_tokens(network), dtype=dtype)
             case Autoencoder():
@@ -137,6 +167,8 @@ def main() -> None:
             continue
         found = sizes(network)
         match network:
+            case CausalTransformer():
+                found |= causal_costs(network)
             case Transformer():
                 found |= transformer_costs(network)
             case Autoencoder():

@@ -26,6 +26,7 @@ from pipeline.plan.spec import ModelSpec, VideoShape
 CARDS_GB = (4, 6, 8, 12, 16, 24, 48, 80)
 SIZES = {  # width, height, frames: a small look, the model's own, a large one
     "miniature": ((128, 96, 97), (256, 160, 97), (320, 320, 193)),
+    "anyflow-1.3b": ((480, 256, 81), (832, 480, 81), (832, 480, 193)),
     "ltx-2b": ((512, 320, 97), (704, 480, 121), (1216, 704, 121)),
     "ltx-2b-distilled": ((512, 320, 97), (704, 480, 121), (1216, 704, 121)),
     "ltx-13b": ((512, 320, 97), (768, 512, 97), (1216, 704, 121)),

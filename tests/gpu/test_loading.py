@@ -15,7 +15,7 @@ from transformers import T5EncoderModel
 
 from pipeline.errors import ModelUnavailable
 from pipeline.gpu import loading
-from pipeline.gpu.loading import ASSETS, check_folder, find_checkpoint
+from pipeline.gpu.loading import ASSETS, Checkpoint, check_folder, find_checkpoint
 from pipeline.plan.catalog import LTX_2B, MINIATURE
 from pipeline.plan.spec import Component
 
@@ -158,6 +158,25 @@ def test_a_fingerprint_changes_with_the_files_and_with_nothing_else(folder: Path
     os.utime(file, ns=(0, file.stat().st_mtime_ns + 1_000_000))
     assert checkpoint.fingerprint(Component.TEXT_ENCODER) != names[Component.TEXT_ENCODER]
     assert checkpoint.fingerprint(Component.VAE) == names[Component.VAE]
+
+
+def cached(tmp_path: Path, tiny: Path, name: str, *, content: str) -> Checkpoint:
+    """A checkpoint as Hugging Face's cache holds it: large files are links to what is named by its SHA-256."""
+    folder = Path(shutil.copytree(tiny, tmp_path / name / "snapshots" / "0"))
+    blob = tmp_path / name / "blobs" / content
+    blob.parent.mkdir()
+    weights(folder, "text_encoder").rename(blob)
+    weights(folder, "text_encoder").symlink_to(blob)
+    return check_folder(name, folder, PARTS)
+
+
+def test_models_with_the_same_content_share_a_fingerprint(tmp_path: Path, tiny: Path) -> None:
+    one, other, third = (
+        cached(tmp_path, tiny, name, content=content * 64) for name, content in (("one", "a"), ("two", "a"), ("x", "b"))
+    )
+    encoder = Component.TEXT_ENCODER
+    assert one.fingerprint(encoder) == other.fingerprint(encoder) != third.fingerprint(encoder)
+    assert one.fingerprint(Component.VAE) != other.fingerprint(Component.VAE)  # plain files: nothing tells
 
 
 # Hugging Face's cache -----------------------------------------------------------------------------------------------

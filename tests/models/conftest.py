@@ -11,21 +11,21 @@ from pipeline.plan import catalog
 @pytest.fixture(scope="session")
 def tiny_wan_assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder like `assets/` with a tiny checkpoint of each kind."""
-    from tests.tiny_wan import TINY_5B, TINY_A14B, make_tiny_wan  # torch is imported for those who need it
+    from tests.tiny_wan import TINY, make_tiny_wan  # torch is imported for those who need it
 
     assets = tmp_path_factory.mktemp("wan-assets")
-    for spec in (TINY_5B, TINY_A14B):
+    for spec in TINY:
         make_tiny_wan(assets / spec.key, spec)
     return assets
 
 
 @pytest.fixture
 def tiny_wan(tiny_wan_assets: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Whoever asks for a Wan model in this process gets a tiny one; the folder of both."""
+    """Whoever asks for a Wan model in this process gets a tiny one; the folder of all."""
     from pipeline.gpu import loading
-    from tests.tiny_wan import TINY_5B, TINY_A14B
+    from tests.tiny_wan import TINY
 
     monkeypatch.setattr(loading, "ASSETS", tiny_wan_assets)
-    tiny = {spec.key: spec for spec in (TINY_5B, TINY_A14B)}
+    tiny = {spec.key: spec for spec in TINY}
     monkeypatch.setattr(catalog, "CATALOG", MappingProxyType(dict(catalog.CATALOG) | tiny))
     return tiny_wan_assets

@@ -19,9 +19,9 @@ from pipeline.plan.placement import Choice
 from pipeline.plan.spec import Component, ModelSpec
 from tests.conftest import SMALL, DeviceMaker
 from tests.tiny import CHANNELS, choose, decode, in_half, make_tiny_checkpoint
-from tests.tiny_wan import TINY_5B, TINY_A14B, make_tiny_wan, small_shape
+from tests.tiny_wan import TINY, make_tiny_wan, small_shape
 
-FAMILIES = [MINIATURE, TINY_5B, TINY_A14B]
+FAMILIES = [MINIATURE, *TINY]
 EXACT: dict[str, tuple[Stage, dict[str, Any]]] = {
     "transformer streamed": (Stage.DENOISE, {"placement": Placement.STREAMED}),
     "transformer streamed and loaded anew": (Stage.DENOISE, {"placement": Placement.STREAMED, "parked": False}),
@@ -49,7 +49,7 @@ NEARLY: dict[str, tuple[Stage, dict[str, Any], float]] = {
 def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("placed")
     make_tiny_checkpoint(folder / MINIATURE.key)
-    for spec in (TINY_5B, TINY_A14B):
+    for spec in TINY:
         make_tiny_wan(folder / spec.key, spec)
     return folder
 

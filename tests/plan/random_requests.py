@@ -44,7 +44,8 @@ def draw_request(random: Random) -> GenerationRequest:
     native = spec.latents_of(spec.native_frames)
     latents = random.randint(2, native) if random.random() < 0.5 else random.randint(2, longest)
     by_hand = random.random() < 0.1
-    chunk = spec.frames_of(random.randint(2, native)) if by_hand else None
+    least = 1 + (spec.block_latents or 1)
+    chunk = spec.frames_of(random.randint(least, native)) if by_hand else None
     return GenerationRequest(
         shots=(Shot(prompt="a red ball moves left over snow", seconds=4.0),),
         model=spec.key,

@@ -165,7 +165,7 @@ def test_the_fewest_chunks_that_save_enough_of_a_slow_plan_are_offered_and_fit()
         assert change.plan.forecast.total_seconds <= WORTHWHILE_CHUNKS * seconds
         assert change.request == replace(case.request, chunk_frames=change.request.chunk_frames)
         assert plan_of(replace(case, request=change.request)) == change.plan
-    assert offered > CHUNKED_CASES / 30
+    assert offered > CHUNKED_CASES / 60
 
 
 def test_what_does_not_fit_is_refused_with_changes_that_do() -> None:

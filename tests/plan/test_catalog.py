@@ -16,12 +16,14 @@ from pipeline.plan.catalog import (
     find_model,
 )
 from pipeline.plan.chunks import SHARED_LATENTS
+from pipeline.plan.networks import CausalTransformer
 from pipeline.plan.request import MOST_GUIDANCE, MOST_STEPS
 from pipeline.plan.spec import Component, Family, ModelSpec, SigmaSchedule, Tail
 from tests import truth
 
 SMALLEST_FIRST = [
     "miniature",
+    "anyflow-1.3b",
     "ltx-2b",
     "ltx-2b-distilled",
     "ltx-13b",
@@ -32,7 +34,7 @@ SMALLEST_FIRST = [
 ]
 
 
-def test_eight_checkpoints_are_known_by_their_keys() -> None:
+def test_nine_checkpoints_are_known_by_their_keys() -> None:
     assert list(CATALOG) == SMALLEST_FIRST
     assert all(find_model(key) is spec and spec.key == key for key, spec in CATALOG.items())
     assert len({spec.title for spec in CATALOG.values()}) == len(CATALOG)
@@ -149,6 +151,19 @@ def test_a_model_that_takes_given_latents_has_room_for_them_in_its_memory_foreca
     """A timestep a token costs more than one for all; only such models are told their tail by latents."""
     if spec.tail is Tail.LATENTS:
         assert spec.transformer.given_bytes[1] > spec.transformer.pass_bytes[1]
+
+
+@pytest.mark.parametrize("spec", CATALOG.values(), ids=CATALOG)
+def test_a_causal_model_goes_block_by_block_through_what_it_was_trained_on(spec: ModelSpec) -> None:
+    causal = spec.tail is Tail.CAUSAL
+    assert causal == isinstance(spec.transformer, CausalTransformer) == (spec.block_latents is not None)
+    if causal:
+        assert spec.block_latents
+        partition = truth.build(spec.transformer).config["chunk_partition"]
+        assert max(partition) == spec.block_latents
+        assert sum(partition) == spec.latents_of(spec.native_frames)
+        given = spec.latents_of(spec.overlap_frames)
+        assert given + spec.block_latents == spec.latents_of(spec.native_frames)
 
 
 def test_frames_and_latents_are_each_others_inverse() -> None:

@@ -1,6 +1,7 @@
 """Every number in `components.py` is what the real classes say at full size, counted without weights."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from pipeline.gpu.loading import ASSETS
 from pipeline.plan import components
 from pipeline.plan.catalog import CATALOG, MINIATURE
-from pipeline.plan.networks import Autoencoder, Network, TextEncoder, Transformer
+from pipeline.plan.networks import Autoencoder, CausalTransformer, Network, TextEncoder, Transformer
 from pipeline.plan.spec import Component
 from pipeline.training.autoencoder import CONFIG, LATENT_CHANNELS
 from pipeline.training.sentences import build_tokenizer
@@ -20,7 +21,8 @@ from tests import truth
 
 NETWORKS = {name: value for name, value in vars(components).items() if isinstance(value, Network)}
 STREAMED = {name: network for name, network in NETWORKS.items() if network.block_list}
-TRANSFORMERS = {name: network for name, network in NETWORKS.items() if isinstance(network, Transformer)}
+CAUSAL = {name: network for name, network in NETWORKS.items() if isinstance(network, CausalTransformer)}
+TRANSFORMERS = {name: n for name, n in NETWORKS.items() if isinstance(n, Transformer) and name not in CAUSAL}
 AUTOENCODERS = {name: network for name, network in NETWORKS.items() if isinstance(network, Autoencoder)}
 TEXT_ENCODERS = {name: network for name, network in NETWORKS.items() if isinstance(network, TextEncoder)}
 SIZE = (4, 20, 28)  # latents, rows, columns: none that the constants were fitted to
@@ -95,6 +97,37 @@ def test_a_pass_costs_exactly_what_the_counter_counts(network: Transformer) -> N
     latents, rows, columns = SIZE
     run = truth.pass_of(network, SIZE, text_tokens=text_tokens(network))
     assert network.operations(latents * rows * columns // patch) == truth.operations(run)
+
+
+@pytest.mark.parametrize("network", CAUSAL.values(), ids=CAUSAL)
+def test_a_block_costs_exactly_what_the_counter_counts(network: CausalTransformer) -> None:
+    """What it was given besides costs no more than the pairs of tokens that see one another."""
+    block = truth.BlockByBlock(network, (3, *SIZE[1:]), text_tokens=text_tokens(network))
+    latent = SIZE[1] * SIZE[2] // 4
+    tokens = 3 * latent
+    assert network.operations(tokens) == truth.operations(block.denoise)
+    truth.operations(lambda: block.read(7))
+    kept = 6 * latent + latent // network.compression
+    assert block.kept_bytes() == network.kept_bytes * kept
+    assert network.operations(tokens, pairs=tokens * (tokens + kept)) == truth.operations(block.denoise)
+
+
+@pytest.mark.parametrize("network", CAUSAL.values(), ids=CAUSAL)
+def test_reading_costs_what_the_counter_counts(network: CausalTransformer) -> None:
+    block = truth.BlockByBlock(network, (3, *SIZE[1:]), text_tokens=text_tokens(network))
+    latent = SIZE[1] * SIZE[2] // 4
+    sizes = [latent // network.compression, 3 * latent, 3 * latent]  # blocks of 1, 3 and 3 latents
+    pairs = sum(size * sum(sizes[: index + 1]) for index, size in enumerate(sizes))
+    counted = truth.operations(lambda: block.read(7))
+    assert network.operations(sum(sizes), pairs=pairs) == pytest.approx(counted, rel=0.005)
+
+
+@pytest.mark.parametrize("network", CAUSAL.values(), ids=CAUSAL)
+def test_what_a_causal_transformer_reads_whole_is_in_its_configuration(network: CausalTransformer) -> None:
+    config: Any = truth.build(network).config
+    assert network.whole_blocks == config.full_chunk_limit - 1
+    patch, compressed = (math.prod(size) for size in (config.patch_size, config.compressed_patch_size))
+    assert network.compression == compressed // patch
 
 
 @pytest.mark.parametrize("network", AUTOENCODERS.values(), ids=AUTOENCODERS)

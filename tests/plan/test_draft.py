@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from pipeline.plan.alternatives import plan_draft
-from pipeline.plan.catalog import CATALOG, LTX_2B
+from pipeline.plan.catalog import ANYFLOW_1_3B, CATALOG, LTX_2B
 from pipeline.plan.chunks import SHARED_LATENTS
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
+from pipeline.plan.planner import DISK_RESERVE_BYTES
 from pipeline.plan.request import Shot
 from pipeline.plan.spec import ModelSpec, VideoShape
 from tests.conftest import DeviceMaker, PlanMaker, ProfileMaker, RequestMaker
@@ -89,6 +90,21 @@ def test_a_draft_within_the_native_length_is_one_chunk_and_says_so(make_plan: Pl
 def test_a_longer_draft_says_how_its_chunks_continue(plan: DraftPlan) -> None:
     assert len(plan.chunks) == 3
     assert any("3 chunks" in reason and "last 17" in reason for reason in plan.reasons)
+
+
+def test_a_draft_that_is_rolled_out_says_how_much_its_chunks_see(
+    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+) -> None:
+    request = make_request(model=ANYFLOW_1_3B.key, shape=ANYFLOW_1_3B.shapes[0], frames=81, guidance=1.0)
+    roomy, tight = (plan_draft(request, make_device(gib, DeviceKind.CUDA), make_profile()) for gib in (24, 3.5))
+    assert len(roomy.chunks) == len(tight.chunks) == 7
+    for plan, frames in ((roomy, 73), (tight, ANYFLOW_1_3B.frames_of(max(c.overlap for c in tight.chunks)))):
+        assert f"7 chunks, each of which sees what was made before it, up to {frames} frames." in plan.reasons
+    assert any("instead of more" in reason for reason in tight.reasons)
+    full = make_device(24, DeviceKind.CUDA, disk_free_bytes=roomy.memory.disk_bytes + DISK_RESERVE_BYTES - 1)
+    shorter = plan_draft(request, full, make_profile())
+    assert max(chunk.latents for chunk in shorter.chunks) < 21
+    assert any("drafts folder" in reason for reason in shorter.reasons)
 
 
 def test_reasons_are_sentences_that_name_device_precision_and_largest_stage(plan: DraftPlan) -> None:

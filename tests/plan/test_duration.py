@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from pipeline.plan.catalog import CATALOG, LTX_2B, LTX_13B
+from pipeline.plan.catalog import ANYFLOW_1_3B, CATALOG, LTX_2B, LTX_13B, WAN_A14B
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.duration import (
     BANDS,
+    CARD_EFFICIENCY,
     PASS_SECONDS,
     Closeness,
     Experience,
@@ -137,6 +138,42 @@ def denoising(device: Device, precision: Precision, placement: Placement) -> tup
     )
     found = choices(Stage.DENOISE, load, device, lowest=Precision.INT4)
     return next(c for c in found if (c.precision, c.placement) == (precision, placement)), load
+
+
+def test_a_causal_model_is_charged_for_each_step_of_a_block_and_for_reading_what_was_before(
+    make_device: DeviceMaker,
+) -> None:
+    """A chunk of a block of three and one of two latents, given four: two readings, of 4 and of 7 latents."""
+    card, steps = make_device(80, DeviceKind.CUDA), 4
+    network = ANYFLOW_1_3B.transformer
+    load = Workload(
+        spec=ANYFLOW_1_3B,
+        shape=ANYFLOW_1_3B.shapes[0],  # 1560 tokens a latent
+        chunk_latents=9,
+        blocks=(3, 2),
+        guided=False,
+        continued=True,
+        window_latents=4,
+    )
+    plain = next(c for c in choices(Stage.DENOISE, load, card, lowest=Precision.BFLOAT16))
+    latent = 1560
+    read = [[latent, 3 * latent], [latent // 4, 3 * latent, 3 * latent]]
+    operations = [
+        *(network.operations(sum(r), sum(n * sum(r[: i + 1]) for i, n in enumerate(r))) for r in read),
+        *steps * [network.operations(3 * latent, 3 * latent * (3 * latent + sum(read[0])))],
+        *steps * [network.operations(2 * latent, 2 * latent * (2 * latent + sum(read[1])))],
+    ]
+    expected = sum(PASS_SECONDS + n / (CARD_EFFICIENCY * RATES.operations_per_second) for n in operations)
+    assert stage_seconds(plain, load, RATES, card, steps=steps) == pytest.approx(expected)
+    guided = stage_seconds(plain, replace(load, guided=True), RATES, card, steps=steps)
+    assert guided == pytest.approx(2 * expected)
+
+
+def test_a_causal_model_s_first_slice_comes_long_before_the_whole_draft(forecasts: Forecasts) -> None:
+    asked = {"shape": ANYFLOW_1_3B.shapes[0], "frames": 81, "guidance": 1.0, "steps": 4}
+    early, late = (forecasts.plan(model=spec.key, **asked).forecast for spec in (ANYFLOW_1_3B, WAN_A14B))
+    assert early.first_slice_seconds < 0.35 * early.total_seconds
+    assert late.first_slice_seconds > 0.7 * late.total_seconds
 
 
 def test_streaming_takes_as_long_as_the_bus_or_the_product_whichever_is_longer(make_device: DeviceMaker) -> None:

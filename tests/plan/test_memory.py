@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import diffusers
@@ -11,7 +12,7 @@ from optimum.quanto import freeze, qfloat8, qint4, qint8, quantize
 from torch import Tensor, nn
 
 from pipeline.plan import components
-from pipeline.plan.catalog import CATALOG, LTX_2B, LTX_13B, MINIATURE, WAN_5B, WAN_A14B
+from pipeline.plan.catalog import ANYFLOW_1_3B, CATALOG, LTX_2B, LTX_13B, MINIATURE, WAN_5B, WAN_A14B
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.memory import (
     Placement,
@@ -144,6 +145,50 @@ def check_denoising(load: Workload, device: Device) -> None:
     # Wan's timestep a token is computed in float32 whatever the precision, so the one scale there is exceeds the truth.
     wide = spec.family is Family.WAN and load.given and device.kind is DeviceKind.CPU
     assert forecast <= (1.3 if wide else 1 + CLOSE) * held
+
+
+def rolled(width: int, height: int, given: int, *blocks: int, guided: bool = False) -> Workload:
+    """A chunk of AnyFlow's: latents it is given, and new ones in blocks."""
+    frames = ANYFLOW_1_3B.frames_of(given + sum(blocks))
+    return load_of(ANYFLOW_1_3B, width, height, frames, blocks=blocks, guided=guided, continued=True)
+
+
+ROLLED_OUT = [
+    pytest.param(rolled(832, 480, 19, 2), id="the last chunk of 81 frames"),
+    pytest.param(rolled(832, 480, 18, 3), id="a usual chunk of native length"),
+    pytest.param(rolled(832, 480, 18, 3, guided=True), id="with guidance"),
+    pytest.param(rolled(832, 480, 10, 3), id="one in the middle"),
+    pytest.param(rolled(832, 480, 0, 1, 3), id="the first"),
+    pytest.param(rolled(832, 480, 4, 3, 3, 3), id="three blocks"),
+    pytest.param(rolled(1280, 720, 18, 3), id="a large picture"),
+    pytest.param(rolled(256, 256, 18, 3), id="a small picture"),
+]
+
+
+@pytest.mark.parametrize("kind", DTYPES)
+@pytest.mark.parametrize("load", ROLLED_OUT)
+def test_a_rollout_holds_what_was_forecast(load: Workload, kind: DeviceKind, make_device: DeviceMaker) -> None:
+    """Every sentence's keys and values stay while a block is read, then denoised."""
+    spec, shape = load.spec, load.shape
+    area = shape.height // spec.latent_pixels, shape.width // spec.latent_pixels
+    given, sentences = load.chunk_latents - sum(load.blocks), 2 if load.guided else 1
+    held = 0
+    for block in load.blocks:
+        passes = [
+            truth.BlockByBlock(spec.transformer, (block, *area), text_tokens=spec.text_tokens, dtype=DTYPES[kind])
+            for _ in range(sentences)
+        ]
+        held = max(held, truth.peak_bytes(partial(roll, passes, given)))
+        given += block
+    assert load.live_bytes(Stage.DENOISE, make_device(kind=kind)) == pytest.approx(held, rel=CLOSE)
+
+
+def roll(passes: list[truth.BlockByBlock], given: int) -> None:
+    """Read with every sentence, then denoise with each."""
+    for sentence in passes if given else ():
+        sentence.read(given)
+    for sentence in passes:
+        sentence.denoise()
 
 
 DECODED = [

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from pipeline.errors import say_bytes
-from pipeline.plan.catalog import CATALOG, LTX_2B, WAN_5B, WAN_A14B
+from pipeline.plan.catalog import ANYFLOW_1_3B, CATALOG, LTX_2B, WAN_5B, WAN_A14B
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.memory import (
     ALLOCATOR_SLACK,
@@ -18,6 +18,7 @@ from pipeline.plan.memory import (
     host_bytes,
     on_card,
 )
+from pipeline.plan.networks import CausalTransformer
 from pipeline.plan.spec import ModelSpec, VideoShape
 from tests.conftest import DeviceMaker
 
@@ -50,7 +51,28 @@ def test_longer_chunks_larger_pictures_and_longer_windows_hold_more(spec: ModelS
 def test_guidance_holds_two_passes_only_where_they_run_together(spec: ModelSpec, make_device: DeviceMaker) -> None:
     card = make_device(kind=DeviceKind.CUDA)
     guided, alone = (replace(load_of(spec), guided=g).live_bytes(Stage.DENOISE, card) for g in (True, False))
-    assert guided == (2 if spec.batched_guidance else 1) * alone
+    if isinstance(spec.transformer, CausalTransformer):  # what was read with each sentence stays
+        read = sum(load_of(spec).rounds()[-1][1])
+        assert guided == alone + spec.transformer.kept_bytes * read
+    else:
+        assert guided == (2 if spec.batched_guidance else 1) * alone
+
+
+def test_a_causal_model_goes_through_a_chunk_block_by_block() -> None:
+    """In tokens, 1560 a latent: the last two blocks whole, those before with a quarter."""
+    shape = VideoShape(width=832, height=480)
+
+    def rounds(chunk_latents: int, *blocks: int) -> list[tuple[int, tuple[int, ...]]]:
+        load = replace(load_of(ANYFLOW_1_3B), shape=shape, chunk_latents=chunk_latents, blocks=blocks)
+        return list(load.rounds())
+
+    assert rounds(4, 1, 3) == [(1560, ()), (4680, (1560,))]
+    assert rounds(7, 3) == [(4680, (1560, 4680))]
+    assert rounds(10, 3) == [(4680, (390, 4680, 4680))]
+    assert rounds(13, 3, 3) == [(4680, (390, 4680, 4680)), (4680, (390, 1170, 4680, 4680))]
+    assert rounds(21, 2) == [(3120, (390, *[1170] * 4, 4680, 4680))]
+    assert rounds(21) == rounds(21, 3)
+    assert rounds(2) == [(3120, ())]
 
 
 def test_given_latents_hold_more_only_where_each_token_has_its_own_timestep(make_device: DeviceMaker) -> None:
