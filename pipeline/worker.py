@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -54,14 +55,15 @@ class Worker:
 
     Args:
         drafts: folder of all drafts; made if missing, and locked for as long as this lives.
+        weights: folders of one's own, by model, for the process to look into.
 
     Raises:
         DraftsInUse: when another Rushes holds the folder.
         WriteFailed: when it cannot be made or written.
     """
 
-    def __init__(self, drafts: Path) -> None:
-        self.drafts = drafts.resolve()
+    def __init__(self, drafts: Path, weights: Mapping[str, Path] | None = None) -> None:
+        self.drafts, self._weights = drafts.resolve(), dict(weights or {})
         try:
             self.drafts.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(self.drafts / ".lock")
@@ -85,7 +87,8 @@ class Worker:
         """Spawn the process; it warms up on its own."""
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self.drafts), daemon=True, name="rushes-engine")
+        arguments = (theirs, self.drafts, self._weights)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True, name="rushes-engine")
         self._process.start()
         theirs.close()
         threading.Thread(target=self._listen, args=(self._pipe,), daemon=True, name="rushes-events").start()
@@ -261,13 +264,13 @@ class Worker:
             Journal(self.drafts, draft).note(reason)
 
 
-def _serve(pipe: Connection, drafts: Path) -> None:
+def _serve(pipe: Connection, drafts: Path, weights: Mapping[str, Path]) -> None:
     """The engine's process: warm up, then make what comes through the pipe until None comes or it closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page's process, which then sends None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     from pipeline.engine import Engine
 
-    engine = Engine(drafts)
+    engine = Engine(drafts, weights)
     try:
         engine.open(MINIATURE, probe_device()).warm_up()
     except DraftError as error:

@@ -1,8 +1,9 @@
 """What a checkpoint is: the words in which the catalog states its facts. Knows nothing about devices or requests."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 
 from pipeline.plan.networks import Autoencoder, Network, TextEncoder, Transformer
 
@@ -84,7 +85,7 @@ class ModelSpec:
     None where the first download decides and is recorded, as it is for files. `expert_boundary` is the sigma at which
     the second transformer takes over. `batched_guidance` tells whether the pass with the sentence and the one without
     run as one batch of two; `causal_decoder` that the VAE decodes latent by latent with a cache, so that neighbouring
-    slices share nothing.
+    slices share nothing. `folder` is one of the person's own that holds all of it; the catalog names none.
     """
 
     key: str
@@ -94,6 +95,7 @@ class ModelSpec:
     revision: str | None
     originals: Mapping[Component, WeightFile] = field(default_factory=dict)
     loras: Mapping[Component, WeightFile] = field(default_factory=dict)
+    folder: Path | None = None
     licence: str
     networks: Mapping[Component, Network]
     frame_stride: int
@@ -156,6 +158,10 @@ class ModelSpec:
     def parameters(self) -> int:
         """Weights of all components."""
         return sum(network.parameters for network in self.networks.values())
+
+    def kept_in(self, folder: Path | None) -> "ModelSpec":
+        """The same, all in a folder of one's own in diffusers' layout; None changes nothing."""
+        return replace(self, folder=folder, originals={}, loras={}) if folder else self
 
     def latents_of(self, frames: int) -> int:
         """Latent frames that hold `frames` frames; `frames` must lie on the grid."""
