@@ -18,7 +18,8 @@ Rooms, each importing only from those before it:
     restoring   what an interrupted draft already has
     making      the main line
     engine      plan, model and folder for it
-    worker      the process that runs it
+    serving     the process that runs it
+    worker      the queue and the register of drafts
     studio/     the page
 
 Importing this package imports neither torch nor gradio; the first draft does.

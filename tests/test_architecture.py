@@ -50,6 +50,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.restoring",),
     ("pipeline.making",),
     ("pipeline.engine",),
+    ("pipeline.serving",),
     ("pipeline.worker",),
     ("pipeline",),
     ("pipeline.fitting", "pipeline.inventory", "pipeline.progress"),
@@ -117,7 +118,9 @@ def test_what_is_decided_and_kept_knows_no_model_library(module: str) -> None:
     assert not MODEL_LIBRARIES & tops(imports(module, lazy=True))
 
 
-@pytest.mark.parametrize("module", [m for m in HOUSE if re.match(r"(pipeline(\.worker|\.__main__)?|app)$", m)])
+@pytest.mark.parametrize(
+    "module", [m for m in HOUSE if re.match(r"(pipeline(\.serving|\.worker|\.__main__)?|app)$", m)]
+)
 def test_what_starts_first_imports_no_model_library_at_module_level(module: str) -> None:
     assert not MODEL_LIBRARIES & tops(imports(module, lazy=False))
 

@@ -53,6 +53,20 @@ def test_a_draft_is_made_from_ones_own_folder(
     assert f"{own / 'vae'} has no diffusion_pytorch_model.safetensors" in capsys.readouterr().err
 
 
+def test_a_draft_that_was_cut_off_goes_on_with_ones_own_folder(
+    own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = ["--weights", f"miniature={own}"]
+    assert main(["draft", "a red ball", *SHORT, *weights]) == 0
+    (film,) = tmp_path.glob("drafts/*/draft.mp4")
+    for name in ("draft.mp4", "events.jsonl"):
+        (film.parent / name).unlink()
+    assert main(["resume"]) == 1
+    assert "nowhere" in capsys.readouterr().err
+    assert main(["resume", *weights]) == 0
+    assert count_frames(film) == 9
+
+
 @pytest.mark.parametrize(
     ("weights", "code", "said"),
     [
