@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from pipeline.errors import DraftError
+from pipeline.gpu.folders import read_folders
 from pipeline.plan.presets import load_looks, load_profiles
 from pipeline.worker import Worker
 
@@ -36,12 +37,13 @@ def main(arguments: list[str] | None = None) -> int:
     address = EVERYWHERE if options.listen else HERE
     try:
         _check_port(address, options.port)
-        worker = Worker(options.drafts)
+        weights = read_folders(options.weights)
+        worker = Worker(options.drafts, weights)
     except DraftError as error:
         return _refuse(str(error))
     try:
         worker.start()
-        return _serve(worker, address, options)
+        return _serve(worker, weights, address, options)
     except DraftError as error:
         return _refuse(str(error))
     finally:
@@ -52,12 +54,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="app.py", description="Rushes: type a sentence, see a moving draft.")
     parser.add_argument("--port", type=int, default=7860, help="port of the page (7860)")
     parser.add_argument("--drafts", type=Path, default=Path("drafts"), metavar="DIR", help="where drafts are kept")
+    parser.add_argument(
+        "--weights", action="append", default=[], metavar="MODEL=DIR", help="a model's own folder; may be repeated"
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     parser.add_argument("--listen", action="store_true", help="let other machines in this network use the page")
     return parser
 
 
-def _serve(worker: Worker, address: str, options: argparse.Namespace) -> int:
+def _serve(worker: Worker, weights: dict[str, Path], address: str, options: argparse.Namespace) -> int:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
     from pipeline.studio.advice import Machine
     from pipeline.studio.desk import Studio
@@ -67,7 +72,7 @@ def _serve(worker: Worker, address: str, options: argparse.Namespace) -> int:
     from pipeline.studio.theme import studio_theme
 
     look = load_looks()[START_LOOK]
-    studio = Studio(worker=worker, machine=Machine(load_profiles(), worker.drafts), look=look)
+    studio = Studio(worker=worker, machine=Machine(load_profiles(), worker.drafts, weights), look=look)
     page = build_page(studio).queue(max_size=QUEUE_LENGTH)
     finished = _until_told()
     try:

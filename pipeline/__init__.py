@@ -18,7 +18,8 @@ Rooms, each importing only from those before it:
     restoring   what an interrupted draft already has
     making      the main line
     engine      plan, model and folder for it
-    worker      the process that runs it
+    serving     the process that runs it
+    worker      the queue and the register of drafts
     studio/     the page
 
 Importing this package imports neither torch nor gradio; the first draft does.
@@ -27,7 +28,7 @@ Importing this package imports neither torch nor gradio; the first draft does.
 import queue
 import secrets
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,10 +103,13 @@ def plan(wanted: GenerationRequest, drafts: Path = Path("drafts"), *, suppose: b
     return plan_draft(wanted, device, profile, Measurements(drafts).experience(wanted, device))
 
 
-def draft(wanted: GenerationRequest | DraftPlan, drafts: Path = Path("drafts")) -> Generator[Event, None, None]:
+def draft(
+    wanted: GenerationRequest | DraftPlan, drafts: Path = Path("drafts"), *, weights: Mapping[str, Path] | None = None
+) -> Generator[Event, None, None]:
     """Make a draft under `drafts`, yielding what happens as it happens; ends with Finished, Stopped or Failed.
 
-    Closing the iterator stops the draft and waits until what is finished is kept.
+    Closing the iterator stops the draft and waits until what is finished is kept. `weights` are folders of one's own in
+    diffusers' layout, by model.
 
     Raises:
         DraftError: before the first event, when there is nothing to make or nowhere to put it.
@@ -115,10 +119,12 @@ def draft(wanted: GenerationRequest | DraftPlan, drafts: Path = Path("drafts")) 
     decided = wanted if isinstance(wanted, DraftPlan) else plan(wanted, drafts)
     journal = Journal(drafts, new_draft_id())
     journal.begin(decided)  # from here on there is a folder in which to ask for a stop
-    yield from _make(decided, journal, drafts)
+    yield from _make(decided, journal, drafts, weights)
 
 
-def resume(draft: str | None = None, drafts: Path = Path("drafts")) -> Generator[Event, None, None]:
+def resume(
+    draft: str | None = None, drafts: Path = Path("drafts"), *, weights: Mapping[str, Path] | None = None
+) -> Generator[Event, None, None]:
     """Go on with a draft under `drafts` that was stopped, failed or cut off, from what is finished of it.
 
     Its latents, and with them its frames, are those of never having stopped, on the same device. Closing the iterator
@@ -126,6 +132,8 @@ def resume(draft: str | None = None, drafts: Path = Path("drafts")) -> Generator
 
     Args:
         draft: its id; the newest unfinished one if not given.
+        drafts: the folder it lies in.
+        weights: as `draft` was given, when it was.
 
     Raises:
         InvalidRequest: before the first event, when there is no such draft or none is unfinished.
@@ -139,10 +147,12 @@ def resume(draft: str | None = None, drafts: Path = Path("drafts")) -> Generator
     if not ID_PATTERN.fullmatch(name):
         raise InvalidRequest("draft", f"{name!r} is no draft's id.", "Drafts are folders such as 20260101-120000-…")
     journal = Journal(drafts, name)
-    yield from _make(journal.take_up(), journal, drafts)
+    yield from _make(journal.take_up(), journal, drafts, weights)
 
 
-def _make(decided: DraftPlan, journal: "Journal", drafts: Path) -> Generator[Event, None, None]:
+def _make(
+    decided: DraftPlan, journal: "Journal", drafts: Path, weights: Mapping[str, Path] | None
+) -> Generator[Event, None, None]:
     from pipeline.engine import Engine
 
     events = queue.SimpleQueue[Event | BaseException]()
@@ -150,7 +160,7 @@ def _make(decided: DraftPlan, journal: "Journal", drafts: Path) -> Generator[Eve
     def work() -> None:
         try:
             try:
-                Engine(drafts).run(decided, journal.draft, events.put)
+                Engine(drafts, weights).run(decided, journal.draft, events.put)
             except DraftError as error:
                 failed = Failed(message=error.message, hint=error.hint)
                 with suppress(WriteFailed):  # the disk may be what failed

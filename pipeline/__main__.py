@@ -1,4 +1,4 @@
-"""The command line: `python -m pipeline draft "a red ball moves over snow"`, and `plan`, `resume`, `doctor`, …
+"""The command line: `python -m pipeline draft "a red ball moves over snow"`, and `plan`, `resume`, `models`, …
 
 Exit codes: 0 done, 1 failed with finished parts kept, 2 bad request, 3 does not fit, 4 seams flagged,
 130 stopped, finished chunks kept.
@@ -10,31 +10,19 @@ import logging
 import secrets
 import shutil
 import sys
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Generator
 from pathlib import Path
 
 import pipeline
 from pipeline.drafts.measurements import Measurements
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest, WriteFailed
-from pipeline.events import (
-    Encoded,
-    Event,
-    Failed,
-    Finished,
-    Retreated,
-    SliceReady,
-    Started,
-    StepDone,
-    Stopped,
-)
+from pipeline.events import Event, Failed, Finished, Started, Stopped
 from pipeline.plan.catalog import CATALOG, find_model
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot, frames_for
 from pipeline.plan.say import changes_as_json, plan_as_json, plan_as_text, say_change
 from pipeline.plan.spec import VideoShape
+from pipeline.progress import show_download, show_draft
 
 DONE, FAILED, BAD_REQUEST, DOES_NOT_FIT, FLAGGED, STOPPED = 0, 1, 2, 3, 4, 130
 
@@ -52,11 +40,14 @@ def main(arguments: list[str] | None = None) -> int:
             return _resume(options)
         if options.command == "seams":
             return _check_seams(options)
+        if options.command == "models":
+            return _list_models(options)
+        weights = _own_folders(options) if options.command == "draft" else {}
         decided = pipeline.plan(_request(options), options.drafts, suppose=options.command == "plan")
         if options.command == "plan":
             _say(decided, options)
             return DONE
-        return _draft(decided, options)
+        return _draft(decided, weights, options)
     except DraftError as error:
         _complain(error, as_json=options.json)
         if isinstance(error, InvalidRequest):
@@ -91,10 +82,17 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--decode-float32", action="store_true", help="decode in float32: twice the memory")
         _add_folder(command)
         command.add_argument("--output", type=Path, help="also put the finished mp4 here")
+        if name == "draft":
+            _add_weights(command)
     text = "go on with a draft that was stopped, failed or cut off"
     command = commands.add_parser("resume", help=text, description=text)
     command.add_argument("draft", nargs="?", help="its id; the newest unfinished one if not given")
     command.add_argument("--output", type=Path, help="also put the finished mp4 here")
+    _add_weights(command)
+    _add_folder(command)
+    text = "say which models are here, and what a draft with each would take"
+    command = commands.add_parser("models", help=text, description=text)
+    _add_weights(command)
     _add_folder(command)
     text = "say what this machine is, how fast it is, and what fits on it"
     command = commands.add_parser("doctor", help=text, description=text)
@@ -121,6 +119,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_folder(command: argparse.ArgumentParser) -> None:
     command.add_argument("--drafts", type=Path, default=Path("drafts"), help="folder of all drafts")
     _add_json(command)
+
+
+def _add_weights(command: argparse.ArgumentParser) -> None:
+    text = "a model's own folder, in diffusers' layout; may be repeated"
+    command.add_argument("--weights", action="append", default=[], metavar="MODEL=DIR", help=text)
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:
@@ -162,6 +165,26 @@ def _say(plan: DraftPlan, options: argparse.Namespace) -> None:
         print(plan_as_text(plan, experience))
 
 
+def _own_folders(options: argparse.Namespace) -> dict[str, Path]:
+    from pipeline.gpu.folders import read_folders
+
+    weights = read_folders(options.weights)
+    if weights and options.model not in weights:
+        said = f"The draft is made with {options.model}, and --weights names {', '.join(weights)}."
+        raise InvalidRequest("weights", said, f"Add --model {next(iter(weights))}.")
+    return weights
+
+
+def _list_models(options: argparse.Namespace) -> int:
+    from pipeline.gpu.folders import read_folders
+    from pipeline.inventory import take_inventory
+
+    entries = take_inventory(options.drafts, read_folders(options.weights))
+    plain = [entry.to_json() for entry in entries]
+    print(json.dumps(plain, ensure_ascii=False) if options.json else "\n\n".join(e.to_text() for e in entries))
+    return DONE
+
+
 def _examine(options: argparse.Namespace) -> int:
     from pipeline.doctor import examine
 
@@ -171,37 +194,11 @@ def _examine(options: argparse.Namespace) -> int:
 
 
 def _download(options: argparse.Namespace) -> int:
-    from tqdm import tqdm
-
-    from pipeline.download import DownloadEvent, DownloadFinished, DownloadProgress, DownloadStarted, download
-
-    spec = find_model(options.model)
-    new_bar = partial(tqdm, unit="B", unit_scale=True, file=sys.stderr, dynamic_ncols=True)
-    with ExitStack() as stack:
-        bar = tqdm(disable=True)
-
-        def show(event: DownloadEvent) -> None:
-            nonlocal bar
-            if options.json:
-                print(json.dumps({"event": type(event).__name__} | asdict(event), ensure_ascii=False), flush=True)
-                return
-            match event:
-                case DownloadStarted(title=title, licence=licence, done_bytes=done, total_bytes=total):
-                    print(f"{title}, licence: {licence}", file=sys.stderr)
-                    bar = stack.enter_context(new_bar(total=total, initial=done))
-                case DownloadProgress():
-                    bar.set_description(event.file, refresh=False)
-                    bar.update(event.done_bytes - bar.n)
-                case DownloadFinished(received_bytes=0):
-                    said = f"{spec.title} is here already" if spec.repository else f"{spec.title} ships with Rushes"
-                    print(f"{said}; there is nothing to download.", file=sys.stderr)
-
-        try:
-            folder = download(spec, show, revision=options.revision)
-        except KeyboardInterrupt:
-            bar.close()
-            print("Stopped; what came is kept, and the same command goes on from there.", file=sys.stderr)
-            return STOPPED
+    try:
+        folder = show_download(find_model(options.model), revision=options.revision, as_json=options.json)
+    except KeyboardInterrupt:
+        print("Stopped; what came is kept, and the same command goes on from there.", file=sys.stderr)
+        return STOPPED
     if not options.json:
         print(folder)
     return DONE
@@ -237,18 +234,21 @@ def _complain(error: DraftError, *, as_json: bool) -> None:
             print(f"Or: {say_change(change)}.", file=sys.stderr)
 
 
-def _draft(plan: DraftPlan, options: argparse.Namespace) -> int:
-    return _follow(pipeline.draft(plan, options.drafts), options)
+def _draft(plan: DraftPlan, weights: dict[str, Path], options: argparse.Namespace) -> int:
+    return _follow(pipeline.draft(plan, options.drafts, weights=weights), options)
 
 
 def _resume(options: argparse.Namespace) -> int:
-    return _follow(pipeline.resume(options.draft, options.drafts), options)
+    from pipeline.gpu.folders import read_folders
+
+    weights = read_folders(options.weights)
+    return _follow(pipeline.resume(options.draft, options.drafts, weights=weights), options)
 
 
 def _follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
     code, folder = FAILED, options.drafts
     try:
-        for event in _shown(events, as_json=options.json):
+        for event in show_draft(events, as_json=options.json):
             match event:
                 case Started():
                     folder = options.drafts / event.draft
@@ -281,43 +281,6 @@ def _report(video: Path, options: argparse.Namespace) -> None:
             ) from error
     if not options.json:
         print(options.output or video)
-
-
-def _shown(events: Iterator[Event], *, as_json: bool) -> Iterator[Event]:
-    """Pass events on, showing each: a progress bar, or a JSON line."""
-    from tqdm import tqdm
-
-    plan: DraftPlan | None = None
-    with tqdm(unit="step", disable=as_json, file=sys.stderr, dynamic_ncols=True) as bar:
-        for event in events:
-            if as_json:
-                print(json.dumps(_plain(event), ensure_ascii=False), flush=True)
-            match event:
-                case Retreated():
-                    print(event.reason, file=sys.stderr)
-                case Encoded():
-                    bar.set_description("sentence known" if event.cached == event.sentences else "sentence read")
-                case StepDone() if plan:
-                    bar.set_description(f"chunk {event.chunk + 1} of {len(plan.chunks)}", refresh=False)
-                    bar.n = plan.steps_before(event.chunk) + event.step - 1
-                    bar.update()
-                case SliceReady() if plan:
-                    ready = (event.first_frame + event.frames) / plan.spec.fps
-                    bar.set_postfix_str(f"{ready:.1f} of {plan.request.seconds:.1f} s can be played")
-                case Started():
-                    plan = event.plan
-                    bar.total = plan.steps_before(len(plan.chunks))
-                case _:
-                    pass
-            yield event
-
-
-def _plain(event: Event) -> dict[str, object]:
-    if isinstance(event, Started):
-        return {"event": "Started", "draft": event.draft}
-    values = asdict(event)
-    values.pop("preview", None)
-    return {"event": type(event).__name__} | values
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ from typing import Any, Self, cast
 from filelock import FileLock, Timeout
 from huggingface_hub import constants, get_token, hf_hub_download, hf_hub_url, is_offline_mode
 from huggingface_hub.file_download import are_symlinks_supported, http_get
-from safetensors import SafetensorError, safe_open
 
 from pipeline.errors import DoesNotFit, InvalidRequest, ModelUnavailable, say_bytes
+from pipeline.gpu.folders import find_damage
 from pipeline.gpu.revisions import find_file, find_snapshot, record_revision
 from pipeline.plan.spec import ModelSpec
 from pipeline.repository import RemoteFile, as_sentences, list_files, repository_folder
@@ -136,7 +136,7 @@ def _use_what_is_here(spec: ModelSpec, tell: Tell) -> Path:
     folder = find_snapshot(spec) if spec.repository else ASSETS / spec.key
     weights = [*sorted(folder.glob("*/*.safetensors")), *(find_file(spec, file) for file in spec.files)]
     for path in weights:
-        reason = _damage(path)
+        reason = find_damage(path)
         if reason:
             raise ModelUnavailable(spec.key, f"{path} is damaged: {reason}.", "Delete it, and get it again online.")
     total = sum(path.stat().st_size for path in weights)
@@ -149,7 +149,7 @@ def _is_here(file: RemoteFile) -> bool:
     path = file.snapshot / file.name
     if not path.exists():
         return False
-    reason = f"it has {_size(path)} of {file.size_bytes} bytes" if _size(path) != file.size_bytes else _damage(path)
+    reason = f"it has {_size(path)} of {file.size_bytes} bytes" if _size(path) != file.size_bytes else find_damage(path)
     if reason:
         logger.warning("%s is damaged (%s) and is downloaded again.", path, reason)
         path.resolve().unlink()
@@ -171,18 +171,6 @@ def _came(file: RemoteFile) -> int:
 def _size(path: Path) -> int:
     """In bytes; 0 where there is no file."""
     return path.stat().st_size if path.exists() else 0
-
-
-def _damage(path: Path) -> str:
-    """Why a safetensors file cannot be one; empty for a good one and for every other file. Reads its header only."""
-    if path.suffix != ".safetensors":
-        return ""
-    try:
-        with safe_open(path, framework="np") as weights:
-            weights.keys()
-    except (SafetensorError, OSError, ValueError) as error:
-        return str(error).splitlines()[0]
-    return ""
 
 
 def _check_disk(spec: ModelSpec, need_bytes: int) -> None:
@@ -251,7 +239,9 @@ def _fetch(spec: ModelSpec, file: RemoteFile, hear: Callable[[int], None]) -> No
                     displayed_filename=file.name,
                     tqdm_class=cast(Any, partial(_Meter, hear)),
                 )
-        reason = "it is not what the repository lists" if _digest(waiting, file) != file.digest else _damage(waiting)
+        reason = (
+            "it is not what the repository lists" if _digest(waiting, file) != file.digest else find_damage(waiting)
+        )
         if reason:
             waiting.unlink()
             raise _came_damaged(spec, file, reason)

@@ -2,6 +2,7 @@
 line (pipeline/making.py).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.drafts.journal import Journal
@@ -25,10 +26,12 @@ class Engine:
 
     Args:
         drafts: folder of all drafts; embeddings are cached in `.embeddings` inside it.
+        weights: folders of one's own, by model, where they are not where the catalog says.
     """
 
-    def __init__(self, drafts: Path) -> None:
+    def __init__(self, drafts: Path, weights: Mapping[str, Path] | None = None) -> None:
         self.drafts, self.cache = drafts, EmbeddingCache(drafts / ".embeddings")
+        self.weights = weights or {}
         self._model: VideoModel | None = None
         self._opened: tuple[str, str] = ("", "")
 
@@ -37,7 +40,7 @@ class Engine:
         wanted = (spec.key, device.kind)
         if self._model is None or self._opened != wanted:
             self._model = None
-            self._model = open_model(spec, device)
+            self._model = open_model(spec.kept_in(self.weights.get(spec.key)), device)
             self._opened = wanted
         return self._model
 

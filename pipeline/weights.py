@@ -38,7 +38,7 @@ def find_absent_weights(spec: ModelSpec, commits: Mapping[str, str] | None = Non
         ModelUnavailable: when the record of revisions cannot be read.
     """
     commits = commits or _commits(spec)
-    folder = _folder(spec, commits.get(spec.repository))
+    folder = find_folder(spec, commits)
     parts = [part for part in spec.networks if part not in spec.originals and not (folder and _is_whole(folder / part))]
     files = [file for file in spec.files if not _is_here(file, commits.get(file.repository))]
     from_files = [part for part, file in (*spec.originals.items(), *spec.loras.items()) if file in files]
@@ -52,19 +52,23 @@ def find_absent_weights(spec: ModelSpec, commits: Mapping[str, str] | None = Non
     )
 
 
+def find_folder(spec: ModelSpec, commits: Mapping[str, str] | None = None) -> Path | None:
+    """The folder of a checkpoint in diffusers' layout, whole or not; None where nothing is.
+
+    Args and errors as of `find_absent_weights`.
+    """
+    if spec.folder or not spec.repository:
+        return spec.folder or ASSETS / spec.key
+    commit = (commits or _commits(spec)).get(spec.repository)
+    index = try_to_load_from_cache(spec.repository, "model_index.json", revision=commit)
+    return Path(index).parent if isinstance(index, str) else None
+
+
 def _commits(spec: ModelSpec) -> dict[str, str]:
     """Of a checkpoint's repositories, as far as they are decided."""
     known = {spec.repository: spec.revision or recorded_revision(spec)} if spec.repository else {}
     known |= {file.repository: recorded_revision(spec, file.repository) for file in spec.files}
     return {repository: commit for repository, commit in known.items() if commit}
-
-
-def _folder(spec: ModelSpec, commit: str | None) -> Path | None:
-    """Of a checkpoint in diffusers' layout."""
-    if not spec.repository:
-        return ASSETS / spec.key
-    index = try_to_load_from_cache(spec.repository, "model_index.json", revision=commit)
-    return Path(index).parent if isinstance(index, str) else None
 
 
 def _is_here(file: WeightFile, commit: str | None) -> bool:

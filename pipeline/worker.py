@@ -1,19 +1,18 @@
-"""The process that runs the engine, and the register of drafts. The page only follows; nothing here draws.
+"""The register of drafts, and the keeper of the process that makes them. The page only follows; nothing here draws.
 
-Torch lives in a spawned process: if it dies, this one lives, says so and starts it again. One plan at a time goes in,
-events come out. Stopping is a file in the draft's folder, so it needs no message.
+Torch lives in a spawned process (pipeline/serving.py): if it dies, this one lives, says so and starts it again. One
+plan at a time goes in, events come out. Stopping is a file in the draft's folder, so it needs no message.
 """
 
 import logging
 import multiprocessing
-import signal
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -21,12 +20,9 @@ from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_json
 from pipeline.drafts.status import DraftRecord, DraftState, DraftStatus, read_record
 from pipeline.errors import DraftError, DraftsInUse, InvalidRequest, WriteFailed
 from pipeline.events import ENDS, Event, Failed, Stopped
-from pipeline.plan.catalog import CATALOG, MINIATURE
-from pipeline.plan.device import probe_device
+from pipeline.plan.catalog import CATALOG
 from pipeline.plan.draft import DraftPlan
-
-if TYPE_CHECKING:
-    from pipeline.engine import Engine
+from pipeline.serving import serve
 
 __all__ = ["DraftState", "DraftStatus", "Worker"]
 
@@ -36,9 +32,6 @@ LONGEST_QUEUE = 16  # drafts that wait; more is a mistake, and a clear refusal b
 CLOSE_TIMEOUT_SECONDS = 5.0
 RESPAWN_PAUSE_SECONDS = 0.5
 RETRY_PAUSE_SECONDS = 15.0  # after a process that ended before it was ready
-UNEXPECTED = Failed(
-    message="Something unexpected went wrong; what was finished is kept.", hint="The details are in the log."
-)
 DIED = Failed(
     message="The process that makes pictures stopped by itself; what was finished is kept.",
     hint="It happened twice with this draft: try a smaller picture or a shorter draft.",
@@ -54,14 +47,15 @@ class Worker:
 
     Args:
         drafts: folder of all drafts; made if missing, and locked for as long as this lives.
+        weights: folders of one's own, by model, for the process to look into.
 
     Raises:
         DraftsInUse: when another Rushes holds the folder.
         WriteFailed: when it cannot be made or written.
     """
 
-    def __init__(self, drafts: Path) -> None:
-        self.drafts = drafts.resolve()
+    def __init__(self, drafts: Path, weights: Mapping[str, Path] | None = None) -> None:
+        self.drafts, self._weights = drafts.resolve(), dict(weights or {})
         try:
             self.drafts.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(self.drafts / ".lock")
@@ -85,7 +79,8 @@ class Worker:
         """Spawn the process; it warms up on its own."""
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, self.drafts), daemon=True, name="rushes-engine")
+        arguments = (theirs, self.drafts, self._weights)
+        self._process = context.Process(target=serve, args=arguments, daemon=True, name="rushes-engine")
         self._process.start()
         theirs.close()
         threading.Thread(target=self._listen, args=(self._pipe,), daemon=True, name="rushes-events").start()
@@ -259,42 +254,3 @@ class Worker:
         self._records[draft].apply(reason)
         with suppress(WriteFailed):
             Journal(self.drafts, draft).note(reason)
-
-
-def _serve(pipe: Connection, drafts: Path) -> None:
-    """The engine's process: warm up, then make what comes through the pipe until None comes or it closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page's process, which then sends None
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    from pipeline.engine import Engine
-
-    engine = Engine(drafts)
-    try:
-        engine.open(MINIATURE, probe_device()).warm_up()
-    except DraftError as error:
-        logger.warning("%s", error)
-    try:
-        pipe.send(None)
-        while (job := pipe.recv()) is not None:
-            _make(engine, pipe, *job)
-    except (EOFError, OSError):
-        return
-
-
-def _make(engine: "Engine", pipe: Connection, draft: str, plan: DraftPlan) -> None:
-    def emit(event: Event) -> None:
-        pipe.send((draft, event))
-
-    try:
-        engine.run(plan, draft, emit)
-    except DraftError as error:
-        failed = Failed(message=error.message, hint=error.hint)
-    except BrokenPipeError:
-        raise  # the page's process is gone
-    except Exception:
-        logger.exception("draft %s", draft)
-        failed = UNEXPECTED
-    else:
-        return
-    with suppress(WriteFailed):  # the disk may be what failed
-        Journal(engine.drafts, draft).note(failed)
-    emit(failed)

@@ -32,6 +32,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.gpu.attention",
         "pipeline.gpu.backend",
         "pipeline.gpu.revisions",
+        "pipeline.gpu.folders",
         "pipeline.gpu.access",
         "pipeline.prompt.cache",
         "pipeline.video.*",
@@ -41,7 +42,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.gpu.lora",),
     ("pipeline.seams.*",),
     ("pipeline.gpu.loading", "pipeline.repository"),
-    ("pipeline.gpu.quantization", "pipeline.gpu.streaming", "pipeline.download"),
+    ("pipeline.gpu.quantization", "pipeline.gpu.streaming", "pipeline.download", "pipeline.installed"),
     ("pipeline.gpu.residency",),
     ("pipeline.models.base",),
     ("pipeline.models.*",),
@@ -49,9 +50,10 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.restoring",),
     ("pipeline.making",),
     ("pipeline.engine",),
+    ("pipeline.serving",),
     ("pipeline.worker",),
     ("pipeline",),
-    ("pipeline.fitting",),
+    ("pipeline.fitting", "pipeline.inventory", "pipeline.progress"),
     ("pipeline.doctor",),
     ("pipeline.__main__",),
     ("pipeline.studio.*",),
@@ -105,7 +107,10 @@ def test_gradio_is_known_to_the_studio_and_the_composition_root_only() -> None:
 
 
 MODEL_LIBRARIES = {"torch", "diffusers", "transformers"}
-LIGHT = re.compile(r"pipeline\.(plan\.|drafts\.|seams\.|(events|errors|weights|repository|download)$)")
+LIGHT = re.compile(
+    r"pipeline\.(plan\.|drafts\.|seams\.|gpu\.folders$|"
+    r"(events|errors|weights|repository|download|installed|inventory)$)"
+)
 
 
 @pytest.mark.parametrize("module", [module for module in HOUSE if LIGHT.match(module)])
@@ -113,7 +118,9 @@ def test_what_is_decided_and_kept_knows_no_model_library(module: str) -> None:
     assert not MODEL_LIBRARIES & tops(imports(module, lazy=True))
 
 
-@pytest.mark.parametrize("module", [m for m in HOUSE if re.match(r"(pipeline(\.worker|\.__main__)?|app)$", m)])
+@pytest.mark.parametrize(
+    "module", [m for m in HOUSE if re.match(r"(pipeline(\.serving|\.worker|\.__main__)?|app)$", m)]
+)
 def test_what_starts_first_imports_no_model_library_at_module_level(module: str) -> None:
     assert not MODEL_LIBRARIES & tops(imports(module, lazy=False))
 

@@ -212,7 +212,7 @@ def test_too_long_a_queue_is_refused_in_a_sentence(idle: Worker, short: DraftPla
 def test_a_process_that_never_starts_fails_what_waits_for_it(
     idle: Worker, short: DraftPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "_serve", exit_at_once)
+    monkeypatch.setattr(worker_module, "serve", exit_at_once)
     monkeypatch.setattr(worker_module, "RETRY_PAUSE_SECONDS", 600.0)
     draft = idle.submit(short)
     idle.start()

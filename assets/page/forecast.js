@@ -9,6 +9,9 @@ const draw = () => {
   find(".line").textContent = advice?.line || "";
   find(".forecast").classList.toggle("over", Boolean(advice) && !advice.fits);
   find(".meter i").style.width = `${Math.min(100, 100 * (advice?.share || 0))}%`;
+  find(".need").hidden = !advice?.need;
+  find(".need span").textContent = advice?.need || "";
+  find(".need code").textContent = advice?.command || "";
   find(".offers").replaceChildren(
     ...(advice?.offers || []).map((offer) =>
       make("button", { type: "button", textContent: offer.label, onclick: () => trigger("click", { form: offer.form }) }),

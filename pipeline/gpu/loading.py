@@ -29,6 +29,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel,
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import ModelUnavailable
+from pipeline.gpu.folders import check_own_folder
 from pipeline.gpu.lora import Change, check_changes, read_lora
 from pipeline.gpu.revisions import find_file, find_snapshot, record_revision
 from pipeline.gpu.tensors import INSTALL, Stored, list_originals, list_tensors, read_tensor, refusals
@@ -190,12 +191,14 @@ def tie_words(module: Any) -> None:
 
 
 def find_checkpoint(spec: ModelSpec) -> Checkpoint:
-    """The checkpoint's folder: shipped with Rushes, or in Hugging Face's cache.
+    """The checkpoint's folder: one's own, shipped with Rushes, or in Hugging Face's cache.
 
     Raises:
         ModelUnavailable: when it is not there, not whole, of another revision than was first used here, or not what it
             should be; before anything big is read.
     """
+    if spec.folder:
+        return Checkpoint(spec.key, check_own_folder(spec))
     if not spec.repository:
         return check_folder(spec.key, ASSETS / spec.key, tuple(spec.networks))
     folder, files = find_snapshot(spec), {file: find_file(spec, file) for file in spec.files}

@@ -173,14 +173,14 @@ WAN_5B_TRANSFORMER = Transformer(
 )
 WAN_21_VAE = Autoencoder(
     class_name="AutoencoderKLWan",
-    config={},
+    config={"base_dim": 96, "z_dim": 16},
     parameters=126_892_531,
     float32_scale=1.927,
     decoder_parameters=73_295_603,
     decode_operations=(-23031360.0, 33779528.0, 0.375),
     decode_bytes=(10145.0, 0.5),
     cache_bytes=4729.0,
-)  # the class's defaults are Wan2.1's
+)  # the class's defaults are Wan2.1's; the two that are not Wan2.2's are said
 WAN_22_VAE = Autoencoder(
     class_name="AutoencoderKLWan",
     config={

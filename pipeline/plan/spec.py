@@ -1,8 +1,9 @@
 """What a checkpoint is: the words in which the catalog states its facts. Knows nothing about devices or requests."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from pathlib import Path
 
 from pipeline.plan.networks import Autoencoder, Network, TextEncoder, Transformer
 
@@ -89,6 +90,7 @@ class ModelSpec:
     run as one batch of two; `causal_decoder` that the VAE decodes latent by latent with a cache, so that neighbouring
     slices share nothing. `block_latents` is how many latents a causal transformer denoises at a time; what it is given
     before them is what its window, `native_frames`, has room for, and `overlap_frames` the most of that.
+    `folder` is one of the person's own that holds all of it; the catalog names none.
     """
 
     key: str
@@ -98,6 +100,7 @@ class ModelSpec:
     revision: str | None
     originals: Mapping[Component, WeightFile] = field(default_factory=dict)
     loras: Mapping[Component, WeightFile] = field(default_factory=dict)
+    folder: Path | None = None
     licence: str
     networks: Mapping[Component, Network]
     frame_stride: int
@@ -161,6 +164,10 @@ class ModelSpec:
     def parameters(self) -> int:
         """Weights of all components."""
         return sum(network.parameters for network in self.networks.values())
+
+    def kept_in(self, folder: Path | None) -> "ModelSpec":
+        """The same, all in a folder of one's own in diffusers' layout; None changes nothing."""
+        return replace(self, folder=folder, originals={}, loras={}) if folder else self
 
     def latents_of(self, frames: int) -> int:
         """Latent frames that hold `frames` frames; `frames` must lie on the grid."""

@@ -13,13 +13,16 @@ from pathlib import Path
 
 from pipeline.drafts.measurements import Measurements
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest
+from pipeline.installed import Installation, find_installation
 from pipeline.plan.alternatives import Change, offer_faster, plan_draft
 from pipeline.plan.device import Device, DeviceKind, probe_device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.request import GenerationRequest
-from pipeline.studio.forms import Form, form_with, read_form, say_misfit, say_refusal
-from pipeline.studio.texts import Language, join_words, say, say_duration
+from pipeline.plan.spec import ModelSpec
+from pipeline.studio.forms import Form, form_with, read_form, say_misfit, say_refusal, spec_of
+from pipeline.studio.texts import Language, say
+from pipeline.studio.wording import join_words, say_duration
 
 VOCABULARY = Path(__file__).resolve().parents[2] / "assets" / "miniature" / "tokenizer" / "tokenizer.json"
 PROBE_LASTS_SECONDS = 2.0  # a driver takes a tenth of a second to answer; a slider moves faster
@@ -54,21 +57,27 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """The line above the button. `fits` False draws it in red; `share` of the allowed memory fills the bar; `offers`
-    are buttons under it, `reasons` unfold."""
+    """The line above the button. `fits` False draws it in red; `share` of the allowed memory fills the bar; `need` says
+    what is to be done before the button can do anything, with `command`; `offers` are buttons under it, `reasons`
+    unfold."""
 
     line: str
     fits: bool
     share: float = 0.0
+    need: str = ""
+    command: str = ""
     offers: tuple[Offer, ...] = ()
     reasons: tuple[str, ...] = ()
 
 
 class Machine:
-    """The device, asked again when the last answer is older than a moment; the profiles; what drafts here taught."""
+    """The device, asked again when the last answer is older than a moment; the profiles; what drafts here taught; which
+    models are here now, those in `weights`, folders by model, included."""
 
-    def __init__(self, profiles: Mapping[str, VramProfile], drafts: Path) -> None:
-        self.profiles, self.drafts = profiles, drafts
+    def __init__(
+        self, profiles: Mapping[str, VramProfile], drafts: Path, weights: Mapping[str, Path] | None = None
+    ) -> None:
+        self.profiles, self.drafts, self.weights = profiles, drafts, weights or {}
         self.measurements = Measurements(drafts)
         self._answers: dict[bool, tuple[float, Device]] = {}
 
@@ -84,6 +93,10 @@ class Machine:
         """Whether a memory limit is a card's with this profile."""
         known = self.profiles.get(profile or "")
         return known is not None and self.device(known).kind is DeviceKind.CUDA
+
+    def installation(self, spec: ModelSpec) -> Installation:
+        """What is here of a model now: a download may have ended since the page was opened."""
+        return find_installation(spec.kept_in(self.weights.get(spec.key)))
 
     def read(self, form: Form) -> GenerationRequest:
         """The request in a form. Raises InvalidRequest."""
@@ -105,12 +118,17 @@ class Machine:
 
 def advise(form: Form, machine: Machine, language: Language) -> Advice:
     """The forecast for what stands in the form; before there is a sentence, for any sentence."""
+    here = machine.installation(spec_of(form))
+    return replace(_forecast(form, machine, language), need=say_need(here, language), command=here.command)
+
+
+def _forecast(form: Form, machine: Machine, language: Language) -> Advice:
     try:
         plan = machine.plan(machine.read(form if (form.prompt or "").strip() else replace(form, prompt="a ball")))
     except InvalidRequest as error:
         return Advice(line=say_refusal(language, FIELD_OF.get(error.field, error.field), error), fits=False)
     except DoesNotFit as error:
-        offers = _offers(form, error.changes, language)
+        offers = _offers(form, error.changes, machine, language)
         share = error.need_bytes / max(1, error.budget_bytes)
         return Advice(line=say_misfit(language, error), fits=False, share=share, offers=offers)
     except DraftError as error:
@@ -138,12 +156,28 @@ def advise(form: Form, machine: Machine, language: Language) -> Advice:
         line=line,
         fits=True,
         share=plan.memory.peak_bytes / max(1, plan.memory.budget_bytes),
-        offers=_offers(form, machine.faster(plan), language),
+        offers=_offers(form, machine.faster(plan), machine, language),
         reasons=(band, *plan.reasons),
     )
 
 
-def _offers(form: Form, changes: tuple[Change, ...], language: Language) -> tuple[Offer, ...]:
+def say_model(here: Installation, language: Language) -> str:
+    """A model as it is offered: plainly where it can be used, else marked."""
+    title = here.spec.title
+    if here.usable:
+        return title
+    kind = "unusable" if here.obstacle else here.presence
+    return say(language, f"model_{kind}", model=title, gigabytes=here.download_bytes / 2**30)
+
+
+def say_need(here: Installation, language: Language) -> str:
+    """What is to be done before a model can be used; nothing where it can."""
+    if here.usable or here.obstacle:
+        return here.obstacle
+    return say(language, "model_needed", model=here.spec.title, gigabytes=here.download_bytes / 2**30)
+
+
+def _offers(form: Form, changes: tuple[Change, ...], machine: Machine, language: Language) -> tuple[Offer, ...]:
     return tuple(
         Offer(
             label=say(
@@ -152,7 +186,7 @@ def _offers(form: Form, changes: tuple[Change, ...], language: Language) -> tupl
                 seconds=change.request.seconds,
                 width=change.request.shape.width,
                 height=change.request.shape.height,
-                model=change.request.spec.title,
+                model=say_model(machine.installation(change.request.spec), language),
                 chunks=len(change.plan.chunks),
                 duration=say_duration(language, change.plan.forecast.total_seconds),
             ),

@@ -16,7 +16,7 @@ from pipeline.errors import DoesNotFit, DraftError
 from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.presets import Look
 from pipeline.plan.spec import ModelSpec
-from pipeline.studio.advice import Machine, advise, note_unknown_words, read_vocabulary
+from pipeline.studio.advice import Machine, advise, note_unknown_words, read_vocabulary, say_model, say_need
 from pipeline.studio.forms import (
     FIELDS,
     Form,
@@ -62,10 +62,11 @@ class Desk:
         """A verdict for each field."""
         form, language = _form(values), _language(request)
         wrong = refusals(form, card=self.studio.machine.has_card(form.profile))
-        return [
-            gr.validate(field not in wrong, say_refusal(language, field, wrong[field]) if field in wrong else "")
-            for field in FIELDS
-        ]
+        said = {field: say_refusal(language, field, error) for field, error in wrong.items()}
+        here = self.studio.machine.installation(spec_of(form))
+        if not here.usable:
+            said.setdefault("model", f"{say_need(here, language)} {here.command}".strip())
+        return [gr.validate(field not in said, said.get(field, "")) for field in FIELDS]
 
     def make(self, request: gr.Request, *values: Any) -> tuple[str, str]:
         """The id of a new draft, for the page and for the browser to remember."""
@@ -96,7 +97,13 @@ class Desk:
         known = isinstance(kept_draft, str) and self.studio.worker.status(kept_draft) is not None
         whole = isinstance(kept_form, dict) and set(kept_form) == set(FIELDS)
         form = Form(**kept_form) if whole else self.default
-        return [kept_draft if known else None, *fill(form), self._shelf(_language(request))]
+        fields, language = fill(form), _language(request)
+        fields[FIELDS.index("model")] = gr.update(choices=self._models(language), value=form.model)
+        return [kept_draft if known else None, *fields, self._shelf(language)]
+
+    def list_models(self, request: gr.Request) -> Any:
+        """The models as they are here now."""
+        return gr.update(choices=self._models(_language(request)))
 
     def choose_model(self, model: str | None) -> list[Any]:
         """A model's own shape, length, steps, guidance and chunks, in the order of `MODEL_FIELDS`."""
@@ -150,6 +157,11 @@ class Desk:
         over = status.state.over
         view = show(status, language, warm=warm)
         return view, gr.update(interactive=over), gr.update(interactive=not over), shelf
+
+    def _models(self, language: Language) -> list[tuple[str, str]]:
+        """As the page offers them: those that can be used first."""
+        found = [self.studio.machine.installation(spec) for spec in CATALOG.values()]
+        return [(say_model(here, language), here.spec.key) for here in sorted(found, key=lambda here: not here.usable)]
 
     def _shelf(self, language: Language) -> list[dict[str, Any]]:
         return fill_shelf(self.studio.worker.recent(SHELF_LENGTH), language)

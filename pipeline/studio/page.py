@@ -228,6 +228,9 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     gr.on(changes, desk.advise, fields, advice, queue=False, trigger_mode="always_last", **quiet, **raw)
     model, chosen = fields[FIELDS.index("model")], [fields[FIELDS.index(name)] for name in MODEL_FIELDS]
     model.input(desk.choose_model, model, chosen, queue=False, **quiet)
+    model.focus(desk.list_models, None, model, queue=False, **quiet).then(
+        desk.advise, fields, advice, queue=False, **quiet, **raw
+    )
     controls.forecast.click(desk.take_offer, None, fields, queue=False, **quiet)
     controls.make.click(desk.make, fields, [draft, kept_draft], validator=desk.check, **queued, **raw)
     controls.stop.click(desk.stop_draft, draft, None, queue=False, **quiet)

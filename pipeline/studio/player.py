@@ -11,7 +11,8 @@ from typing import Any
 import gradio as gr
 
 from pipeline.drafts.status import DraftState, DraftStatus
-from pipeline.studio.texts import SCRIPT_TEXTS, TEXTS, Language, say, say_duration
+from pipeline.studio.texts import SCRIPT_TEXTS, TEXTS, Language, say
+from pipeline.studio.wording import say_duration
 
 PAGE_ASSETS = Path(__file__).resolve().parents[2] / "assets" / "page"
 DATE_CHARACTERS = 15  # of a draft's id: day and time

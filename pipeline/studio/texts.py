@@ -29,6 +29,10 @@ _EN = {
     "memory": "Graphics memory",
     "memory_auto": "{title}: {device}, {gigabytes:.0f} GB",
     "model": "Model",
+    "model_absent": "{model} · not downloaded, {gigabytes:.1f}\N{NO-BREAK SPACE}GB",
+    "model_partial": "{model} · partly downloaded, {gigabytes:.1f}\N{NO-BREAK SPACE}GB to come",
+    "model_unusable": "{model} · cannot be used",
+    "model_needed": "{model} is not on this machine. To download about {gigabytes:.1f} GB, type in a terminal:",
     "limit": "Memory limit in GB",
     "limit_help": "0: all that is free.",
     "precision": "Smallest weights",
@@ -148,6 +152,10 @@ _ZH = {
     "memory": "显存",
     "memory_auto": "{title}：{device}，{gigabytes:.0f} GB",
     "model": "模型",
+    "model_absent": "{model} · 未下载，{gigabytes:.1f}\N{NO-BREAK SPACE}GB",
+    "model_partial": "{model} · 下载未完成，还差 {gigabytes:.1f}\N{NO-BREAK SPACE}GB",
+    "model_unusable": "{model} · 无法使用",
+    "model_needed": "本机还没有 {model}。下载约 {gigabytes:.1f} GB，请在终端输入：",
     "limit": "内存上限（GB）",
     "limit_help": "0 表示使用全部空闲内存。",
     "precision": "最低权重精度",
@@ -275,20 +283,3 @@ def say(language: Language, key: str, **values: object) -> str:
 def choose_language(accepted: str) -> Language:
     """The page's language for an Accept-Language header: the browser's first choice, English if we do not speak it."""
     return Language.ZH if accepted.strip().lower().startswith("zh") else Language.EN
-
-
-def say_duration(language: Language, seconds: float) -> str:
-    """A rough duration for people: seconds up to ten, then steps of five, minutes from two on, hours from two on."""
-    if seconds >= 7200:
-        return say(language, "hours", hours=seconds / 3600)
-    if seconds >= 120:
-        return say(language, "minutes", minutes=round(seconds / 60))
-    whole = max(1, round(seconds)) if seconds < 10 else round(seconds / 5) * 5
-    return say(language, "seconds", seconds=whole)
-
-
-def join_words(language: Language, words: tuple[str, ...]) -> str:
-    """`a, b or c`."""
-    if len(words) == 1:
-        return words[0]
-    return say(language, "or", first=say(language, "comma").join(words[:-1]), last=words[-1])

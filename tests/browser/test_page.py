@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -82,17 +83,15 @@ class Visit:
         self.page.wait_for_function("document.querySelector('.stage video').currentTime > 0.2")
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A studio with an empty drafts folder."""
+@contextmanager
+def open_studio(folder: Path, *options: str) -> Iterator[str]:
+    """A studio with an empty drafts folder and an empty cache of Hugging Face's, both in `folder`; its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    drafts = tmp_path_factory.mktemp("studio") / "drafts"
-    command = [sys.executable, "app.py", "--port", str(port), "--drafts", str(drafts), "--no-browser"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.DEVNULL, env=os.environ | {"HF_HUB_OFFLINE": "1"}
-    ) as app:
+    command = [sys.executable, "app.py", "--port", str(port), "--drafts", str(folder / "drafts"), "--no-browser"]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub")}
+    with subprocess.Popen([*command, *options], cwd=ROOT, stderr=subprocess.DEVNULL, env=environment) as app:
         url = f"http://127.0.0.1:{port}/"
         try:
             _wait_for(url, app)
@@ -100,6 +99,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             app.send_signal(signal.SIGTERM)
             app.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A studio for the whole file."""
+    with open_studio(tmp_path_factory.mktemp("studio")) as url:
+        yield url
 
 
 def _wait_for(url: str, app: subprocess.Popen[bytes]) -> None:

@@ -15,7 +15,10 @@ from pipeline.studio import advice
 from pipeline.studio.advice import EXAMPLES, Machine, advise, note_unknown_words, read_vocabulary
 from pipeline.studio.forms import form_for, form_of, form_with
 from pipeline.studio.texts import Language, say
+from tests.test_installed import whole
+from tests.test_weights import Keeper, hub, keep
 
+__all__ = ["hub", "keep"]
 FORM = form_of(load_looks()["first-light"])
 KNOWN = frozenset(word for example in EXAMPLES for word in example.split())
 
@@ -123,6 +126,54 @@ def test_the_driver_is_not_asked_at_every_change(
     for _ in range(5):
         advise(FORM, machine, Language.EN)
     assert asked == [True]
+
+
+# Models that are not here -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("language", Language)
+def test_a_model_that_is_not_here_is_forecast_with_what_it_needs(
+    machine: Callable[..., Machine], keep: Keeper, language: Language
+) -> None:
+    form, studio = form_for(LTX_2B), machine(64)
+    said = advise(form, studio, language)
+    assert said.fits
+    assert "121 " in said.line
+    assert LTX_2B.title in said.need
+    assert "14.8 GB" in said.need
+    assert said.command == "python -m pipeline download ltx-2b"
+    keep(LTX_2B.repository, *whole(LTX_2B))
+    after = advise(form, studio, language)
+    assert (after.line, after.need, after.command) == (said.line, "", "")
+
+
+def test_a_model_that_is_here_needs_nothing(machine: Callable[..., Machine]) -> None:
+    said = advise(FORM, machine(8), Language.EN)
+    assert (said.need, said.command) == ("", "")
+
+
+def test_what_is_wrong_with_the_form_is_said_beside_what_the_model_needs(machine: Callable[..., Machine]) -> None:
+    said = advise(replace(form_for(LTX_2B), seed="x"), machine(64), Language.EN)
+    assert "seed" in said.line
+    assert said.command == "python -m pipeline download ltx-2b"
+
+
+def test_an_offer_of_another_model_tells_that_it_is_not_here(machine: Callable[..., Machine], keep: Keeper) -> None:
+    studio, form = machine(24), form_for(WAN_5B)
+    offered = advise(form, studio, Language.EN).offers[-1]
+    assert offered.form.model == "ltx-2b"
+    assert "LTX-Video 2B 0.9.5 · not downloaded, 14.8" in offered.label
+    keep(LTX_2B.repository, *whole(LTX_2B))
+    assert "LTX-Video 2B 0.9.5 (about" in advise(form, studio, Language.EN).offers[-1].label
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_folder_of_ones_own_is_believed_over_the_cache(
+    machine: Callable[..., Machine], keep: Keeper, tmp_path: Path, language: Language
+) -> None:
+    keep(LTX_2B.repository, *whole(LTX_2B))
+    studio = Machine(machine(64).profiles, tmp_path, {"ltx-2b": tmp_path / "gone"})
+    said = advise(form_for(LTX_2B), studio, language)
+    assert f"{tmp_path / 'gone'} is not a folder." in said.need
+    assert said.command == ""
 
 
 @pytest.mark.parametrize("prompt", ["", *EXAMPLES, "A RED ball, moves left over snow."])

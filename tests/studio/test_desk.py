@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import astuple, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,15 +12,19 @@ import pytest
 
 from pipeline.drafts.status import DraftStatus
 from pipeline.errors import DraftError
+from pipeline.plan.catalog import CATALOG, LTX_2B, WAN_5B, WAN_A14B
 from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.presets import load_looks, load_profiles
 from pipeline.studio import advice
 from pipeline.studio.advice import Machine
 from pipeline.studio.desk import Desk, Studio
-from pipeline.studio.forms import FIELDS, form_of
+from pipeline.studio.forms import FIELDS, form_for, form_of
 from tests.studio.test_player import FINISHED, QUEUED, RUNNING, SECOND
+from tests.test_installed import whole
+from tests.test_weights import Keeper, hub, keep
 
+__all__ = ["hub", "keep"]
 LOOK = load_looks()["first-light"]
 RIGHT = astuple(replace(form_of(LOOK), prompt="a red ball moves left over snow", seed="7"))
 REQUEST: Any = SimpleNamespace(headers={"accept-language": "en"}, session_hash="page")
@@ -146,6 +150,48 @@ def test_each_field_gets_a_verdict(sit: Callable[..., Desk]) -> None:
     values[FIELDS.index("seed")] = "x"
     verdicts = dict(zip(FIELDS, sit(Register()).check(REQUEST, *values), strict=True))
     assert [field for field, verdict in verdicts.items() if not verdict["is_valid"]] == ["seed"]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_a_model_that_is_not_here_is_refused_at_its_field_with_the_command(
+    sit: Callable[..., Desk], keep: Keeper, language: str
+) -> None:
+    request: Any = SimpleNamespace(headers={"accept-language": language})
+    values = astuple(replace(form_for(LTX_2B), prompt="a boat"))
+    verdict = dict(zip(FIELDS, sit(Register()).check(request, *values), strict=True))["model"]
+    assert not verdict["is_valid"]
+    assert verdict["message"].endswith("python -m pipeline download ltx-2b")
+    keep(LTX_2B.repository, *whole(LTX_2B))
+    assert all(verdict["is_valid"] for verdict in sit(Register()).check(request, *values))
+
+
+def test_a_model_there_is_none_of_is_refused_as_such(sit: Callable[..., Desk]) -> None:
+    values = astuple(replace(form_of(LOOK), prompt="a boat", model="sora"))
+    verdict = dict(zip(FIELDS, sit(Register()).check(REQUEST, *values), strict=True))["model"]
+    assert "There is no model 'sora'" in verdict["message"]
+
+
+def test_models_that_are_here_are_offered_first_and_plainly(sit: Callable[..., Desk], keep: Keeper) -> None:
+    desk = sit(Register())
+    labels, keys = zip(*desk.list_models(REQUEST)["choices"], strict=True)
+    assert keys == tuple(CATALOG)
+    assert labels[0] == "Miniature"
+    assert all(" · not downloaded, " in label for label in labels[1:])
+    keep(WAN_A14B.repository, *whole(WAN_A14B))
+    keep(WAN_5B.repository, "model_index.json")
+    labels, keys = zip(*desk.list_models(REQUEST)["choices"], strict=True)
+    assert labels[:2] == ("Miniature", "Wan2.2 T2V-A14B")
+    assert keys == ("miniature", "wan-a14b", *(key for key in CATALOG if key not in ("miniature", "wan-a14b")))
+    assert labels[-1].startswith("Wan2.2 TI2V-5B · partly downloaded, 21.2")
+
+
+def test_a_reload_lists_the_models_anew(sit: Callable[..., Desk], keep: Keeper) -> None:
+    desk, model = sit(Register()), 1 + FIELDS.index("model")
+    kept = asdict(form_for(LTX_2B))
+    assert desk.restore(REQUEST, None, kept)[model]["choices"] == desk.list_models(REQUEST)["choices"]
+    keep(LTX_2B.repository, *whole(LTX_2B))
+    update = desk.restore(REQUEST, None, kept)[model]
+    assert (update["value"], update["choices"][1]) == ("ltx-2b", (LTX_2B.title, "ltx-2b"))
 
 
 def values_of(updates: list[Any]) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ import string
 import pytest
 
 from pipeline.studio.forms import FIELDS
-from pipeline.studio.texts import LABELS, SCRIPT_TEXTS, TEXTS, Language, choose_language, join_words, say_duration
+from pipeline.studio.texts import LABELS, SCRIPT_TEXTS, TEXTS, Language, choose_language
 
 REFUSALS = {f"refused_{field}" for field in FIELDS} | {"does_not_fit"}
 
@@ -48,15 +48,3 @@ def test_what_the_browser_says_by_itself_takes_no_values(key: str) -> None:
 )
 def test_the_browsers_first_language_is_chosen(accepted: str, language: Language) -> None:
     assert choose_language(accepted) is language
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0.2, "1 s"), (7.4, "7 s"), (12.0, "10 s"), (63.0, "65 s"), (125.0, "2 min")]
-)
-def test_durations_are_rounded_for_people(seconds: float, said: str) -> None:
-    assert say_duration(Language.EN, seconds) == said
-
-
-def test_words_are_joined_as_people_say_them() -> None:
-    assert join_words(Language.EN, ("ball", "square", "star")) == "ball, square or star"
-    assert join_words(Language.EN, ("ball",)) == "ball"

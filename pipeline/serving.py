@@ -1,0 +1,70 @@
+"""The engine's own process: what comes through the pipe is made, one draft at a time, and events go back."""
+
+import logging
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.drafts.journal import Journal
+from pipeline.errors import DraftError, WriteFailed
+from pipeline.events import Event, Failed
+from pipeline.plan.catalog import MINIATURE
+from pipeline.plan.device import probe_device
+from pipeline.plan.draft import DraftPlan
+
+if TYPE_CHECKING:
+    from pipeline.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+UNEXPECTED = Failed(
+    message="Something unexpected went wrong; what was finished is kept.", hint="The details are in the log."
+)
+
+
+def serve(pipe: Connection, drafts: Path, weights: Mapping[str, Path]) -> None:
+    """Warm up, then make what comes through the pipe until None comes or it closes.
+
+    Args:
+        pipe: takes a draft's id and plan; gives back None when warm, then ids and events.
+        drafts: folder of all drafts.
+        weights: folders of one's own, by model.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page's process, which then sends None
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    from pipeline.engine import Engine
+
+    engine = Engine(drafts, weights)
+    try:
+        engine.open(MINIATURE, probe_device()).warm_up()
+    except DraftError as error:
+        logger.warning("%s", error)
+    try:
+        pipe.send(None)
+        while (job := pipe.recv()) is not None:
+            _make(engine, pipe, *job)
+    except (EOFError, OSError):
+        return
+
+
+def _make(engine: "Engine", pipe: Connection, draft: str, plan: DraftPlan) -> None:
+    def emit(event: Event) -> None:
+        pipe.send((draft, event))
+
+    try:
+        engine.run(plan, draft, emit)
+    except DraftError as error:
+        failed = Failed(message=error.message, hint=error.hint)
+    except BrokenPipeError:
+        raise  # the page's process is gone
+    except Exception:
+        logger.exception("draft %s", draft)
+        failed = UNEXPECTED
+    else:
+        return
+    with suppress(WriteFailed):  # the disk may be what failed
+        Journal(engine.drafts, draft).note(failed)
+    emit(failed)
