@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline.drafts.status import DraftStatus
+from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.errors import DoesNotFit, DraftError
 from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.presets import Look
@@ -92,6 +92,14 @@ class Desk:
         if draft:
             self.studio.worker.stop(draft)
 
+    def resume_draft(self, draft: str | None) -> None:
+        """Ask the worker to go on with an unfinished draft from what is finished of it."""
+        try:
+            if draft:
+                self.studio.worker.resume(draft)
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
     def restore(self, request: gr.Request, kept_draft: Any, kept_form: Any) -> list[Any]:
         """After a reload: the draft to follow, the form as it was, the shelf."""
         known = isinstance(kept_draft, str) and self.studio.worker.status(kept_draft) is not None
@@ -128,7 +136,7 @@ class Desk:
         return [draft, draft, *fill(restore_form(status.request, self.default))]
 
     async def follow(self, draft: str | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-        """The player, both buttons and the shelf, at every change, until the draft is over.
+        """The player, the buttons and the shelf, at every change, until the draft is over.
 
         One follower a page: when the page turns to another draft, the older follower gives way.
         """
@@ -139,7 +147,8 @@ class Desk:
             while self._followers.get(page) is mine:
                 status = self.studio.worker.status(draft) if draft else None
                 if status is None:
-                    yield None, gr.update(interactive=True), gr.update(interactive=False), self._shelf(language)
+                    ready, busy, hidden = _buttons(over=True, unfinished=False)
+                    yield None, ready, busy, hidden, self._shelf(language)
                     return
                 warm = self.studio.worker.ready
                 if (status.version, warm) != seen:
@@ -154,9 +163,8 @@ class Desk:
                 del self._followers[page]
 
     def _updates(self, status: DraftStatus, language: Language, shelf: Any, *, warm: bool) -> tuple[Any, ...]:
-        over = status.state.over
-        view = show(status, language, warm=warm)
-        return view, gr.update(interactive=over), gr.update(interactive=not over), shelf
+        over, unfinished = status.state.over, status.state in (DraftState.STOPPED, DraftState.FAILED)
+        return show(status, language, warm=warm), *_buttons(over=over, unfinished=unfinished), shelf
 
     def _models(self, language: Language) -> list[tuple[str, str]]:
         """As the page offers them: those that can be used first."""
@@ -165,6 +173,11 @@ class Desk:
 
     def _shelf(self, language: Language) -> list[dict[str, Any]]:
         return fill_shelf(self.studio.worker.recent(SHELF_LENGTH), language)
+
+
+def _buttons(*, over: bool, unfinished: bool) -> tuple[Any, Any, Any]:
+    """Make, stop, and go on, which is there only for a draft that is not finished."""
+    return gr.update(interactive=over), gr.update(interactive=not over), gr.update(visible=unfinished)
 
 
 def fill(form: Form) -> list[Any]:

@@ -76,6 +76,15 @@ def add_endpoints(studio: Studio) -> None:
         studio.worker.stop(draft)
         return status(draft)
 
+    def resume(draft: str) -> DraftReport:
+        """Go on with a draft that was stopped or failed, from what is finished of it."""
+        try:
+            studio.worker.resume(draft)
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return status(draft)
+
     add_endpoint(make_draft, api_name="make_draft", concurrency_limit=None)
     add_endpoint(status, api_name="status", queue=False)
     add_endpoint(stop, api_name="stop", queue=False)
+    add_endpoint(resume, api_name="resume", queue=False)

@@ -31,6 +31,7 @@ class Controls:
     forecast: gr.HTML
     make: gr.Button
     stop: gr.Button
+    go_on: gr.Button
     player: gr.HTML
     shelf: gr.HTML
 
@@ -42,7 +43,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         _lay_out_top()
         with gr.Row(elem_id="rushes-desk"):
             with gr.Column(scale=4, min_width=320, elem_id="rushes-form"):
-                fields, note, forecast, make, stop = _lay_out_form(studio, desk)
+                fields, note, forecast, (make, stop, go_on) = _lay_out_form(studio, desk)
             with gr.Column(scale=7, min_width=320, elem_id="rushes-stage"):
                 screen = player()
                 gr.Markdown(_label("miniature_note"), elem_classes="rushes-quiet")
@@ -52,7 +53,16 @@ def build_page(studio: Studio) -> gr.Blocks:
         _wire(
             page,
             desk,
-            Controls(fields=fields, note=note, forecast=forecast, make=make, stop=stop, player=screen, shelf=row),
+            Controls(
+                fields=fields,
+                note=note,
+                forecast=forecast,
+                make=make,
+                stop=stop,
+                go_on=go_on,
+                player=screen,
+                shelf=row,
+            ),
         )
         add_endpoints(studio)
     built: gr.Blocks = page
@@ -94,7 +104,7 @@ def _lay_out_top() -> None:
         gr.Markdown(_label("tagline"), elem_classes="rushes-quiet")
 
 
-def _lay_out_form(studio: Studio, desk: Desk) -> tuple[tuple[Any, ...], gr.HTML, gr.HTML, gr.Button, gr.Button]:
+def _lay_out_form(studio: Studio, desk: Desk) -> tuple[tuple[Any, ...], gr.HTML, gr.HTML, tuple[gr.Button, ...]]:
     default = desk.default
     prompt = gr.Textbox(
         default.prompt,
@@ -184,9 +194,10 @@ def _lay_out_form(studio: Studio, desk: Desk) -> tuple[tuple[Any, ...], gr.HTML,
     with gr.Row(elem_id="rushes-buttons"):
         make = gr.Button(_label("make"), variant="primary", elem_id="rushes-make", scale=3, min_width=120)
         stop = gr.Button(_label("stop"), elem_id="rushes-stop", interactive=False, scale=2, min_width=120)
+        go_on = gr.Button(_label("go_on"), elem_id="rushes-go-on", visible=False, scale=2, min_width=120)
     gr.Markdown(_label("keys"), elem_classes="rushes-quiet")
     fields = (prompt, model, shape, seconds, profile, limit, seed, steps, guidance, precision, chunk, negative)
-    return fields, note, forecast, make, stop
+    return fields, note, forecast, (make, stop, go_on)
 
 
 def _most_gib(studio: Studio) -> int:
@@ -235,5 +246,8 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     controls.make.click(desk.make, fields, [draft, kept_draft], validator=desk.check, **queued, **raw)
     controls.stop.click(desk.stop_draft, draft, None, queue=False, **quiet)
     controls.shelf.click(desk.reopen, None, [draft, kept_draft, *fields], **queued)
-    shown = [controls.player, controls.make, controls.stop, controls.shelf]
+    shown = [controls.player, controls.make, controls.stop, controls.go_on, controls.shelf]
+    controls.go_on.click(desk.resume_draft, draft, None, queue=False, **quiet).success(
+        desk.follow, draft, shown, trigger_mode="multiple", **queued
+    )
     draft.change(desk.follow, draft, shown, trigger_mode="multiple", **queued)

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 import pytest
 
-from pipeline.drafts.status import DraftStatus
+from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.errors import DraftError
 from pipeline.plan.catalog import CATALOG, LTX_2B, WAN_5B, WAN_A14B
 from pipeline.plan.device import Device
@@ -39,6 +39,7 @@ class Register:
         self.drafts = {status.draft: status for status in drafts}
         self.submitted: list[DraftPlan] = []
         self.stopped: list[str] = []
+        self.resumed: list[str] = []
 
     def submit(self, plan: DraftPlan) -> str:
         if self.submitted:
@@ -51,6 +52,11 @@ class Register:
 
     def stop(self, draft: str) -> None:
         self.stopped.append(draft)
+
+    def resume(self, draft: str) -> None:
+        if draft not in self.drafts:
+            raise DraftError("There is no such draft.")
+        self.resumed.append(draft)
 
     def recent(self, limit: int) -> list[DraftStatus]:
         return list(self.drafts.values())[:limit]
@@ -120,9 +126,41 @@ def test_an_unknown_draft_leaves_the_page_ready(sit: Callable[..., Desk]) -> Non
     async def follow() -> list[Any]:
         return [update async for update in sit(Register()).follow("nothing", REQUEST)]
 
-    ((view, make, stop, _),) = asyncio.run(follow())
+    ((view, make, stop, go_on, _),) = asyncio.run(follow())
     assert view is None
-    assert (make["interactive"], stop["interactive"]) == (True, False)
+    assert (make["interactive"], stop["interactive"], go_on["visible"]) == (True, False, False)
+
+
+@pytest.mark.parametrize(
+    ("state", "offered"),
+    [
+        (DraftState.RUNNING, False),
+        (DraftState.STOPPING, False),
+        (DraftState.FINISHED, False),
+        (DraftState.STOPPED, True),
+        (DraftState.FAILED, True),
+    ],
+)
+def test_only_a_draft_that_is_not_finished_can_be_continued(
+    sit: Callable[..., Desk], state: DraftState, offered: bool
+) -> None:
+    async def first() -> tuple[Any, ...]:
+        follower = sit(Register(replace(SECOND, state=state))).follow(SECOND.draft, REQUEST)
+        shown = await anext(follower)
+        await follower.aclose()
+        return shown
+
+    assert asyncio.run(first())[3]["visible"] is offered
+
+
+def test_continuing_is_asked_of_the_worker_and_a_refusal_is_told(sit: Callable[..., Desk]) -> None:
+    register = Register(SECOND)
+    desk = sit(register)
+    desk.resume_draft(SECOND.draft)
+    desk.resume_draft(None)
+    assert register.resumed == [SECOND.draft]
+    with pytest.raises(gr.Error, match="no such draft"):
+        desk.resume_draft("nothing")
 
 
 def test_a_right_form_is_planned_and_submitted(sit: Callable[..., Desk]) -> None:
@@ -182,7 +220,7 @@ def test_models_that_are_here_are_offered_first_and_plainly(sit: Callable[..., D
     labels, keys = zip(*desk.list_models(REQUEST)["choices"], strict=True)
     assert labels[:2] == ("Miniature", "Wan2.2 T2V-A14B")
     assert keys == ("miniature", "wan-a14b", *(key for key in CATALOG if key not in ("miniature", "wan-a14b")))
-    assert labels[-1].startswith("Wan2.2 TI2V-5B · partly downloaded, 21.2")
+    assert labels[keys.index("wan-5b")].startswith("Wan2.2 TI2V-5B · partly downloaded, 21.2")
 
 
 def test_a_reload_lists_the_models_anew(sit: Callable[..., Desk], keep: Keeper) -> None:
