@@ -114,7 +114,7 @@ def test_every_line_is_what_that_request_is_planned_with(device: Device) -> None
 
 
 def test_what_does_not_fit_is_followed_by_the_nearest_of_the_same_model(make_device: DeviceMaker) -> None:
-    device = make_device(4, DeviceKind.CUDA, ram_gib=16.0)
+    device = make_device(3.2, DeviceKind.CUDA, ram_gib=16.0)
     found = find(LTX_13B, device)
     (large,) = [draft for draft in found.drafts if draft.name == "large"]
     assert large.fit is None
