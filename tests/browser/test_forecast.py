@@ -51,7 +51,7 @@ def test_one_click_makes_what_does_not_fit_fit(visit: Visit) -> None:
 def test_a_model_shows_its_own_shapes_and_what_it_needs(visit: Visit) -> None:
     page = visit.page
     page.locator("#rushes-model input").click()
-    page.get_by_role("option", name="Wan2.2 T2V-A14B").click()
+    page.get_by_role("option", name="Wan2.2 T2V-A14B ·").click()
     sync_api.expect(page.get_by_label("Wide 832×480")).to_be_checked()
     sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("GiB of main memory")
     page.locator("#rushes-forecast .offers button").last.click()

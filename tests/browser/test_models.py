@@ -10,7 +10,8 @@ import pytest
 from pipeline.gpu.loading import ASSETS
 from pipeline.plan.catalog import CATALOG, LTX_2B
 from tests.browser.test_page import CHROMIUM, Visit, browser, open_studio, pytestmark, sync_api, visit
-from tests.test_weights import REVISION, files_of
+from tests.test_installed import whole
+from tests.test_weights import REVISION
 
 __all__ = ["CHROMIUM", "browser", "pytestmark", "visit"]
 COMMAND = "python -m pipeline download ltx-2b"
@@ -43,7 +44,7 @@ def download(place: Path) -> None:
     """Leave the names of a whole checkpoint, as the command does in another terminal."""
     (place / "refs").mkdir(parents=True)
     (place / "refs" / "main").write_text(REVISION)
-    for name in (*files_of(LTX_2B), "tokenizer/tokenizer.json", "scheduler/scheduler_config.json"):
+    for name in whole(LTX_2B):
         file = place / "snapshots" / REVISION / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("{}")
