@@ -71,7 +71,7 @@ def test_a_draft_that_was_cut_off_goes_on_with_ones_own_folder(
     ("weights", "code", "said"),
     [
         ("mine", 2, "--weights MODEL=DIR"),
-        ("sora=mine", 2, "miniature, ltx-2b"),
+        ("sora=mine", 2, "Models: miniature, "),
         ("ltx-2b=mine", 1, "vocab_size of its text_encoder is 133, not 32128"),
         ("miniature=yours", 1, "yours is not a folder"),
     ],

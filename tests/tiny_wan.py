@@ -78,6 +78,7 @@ def make_tiny_wan(folder: Path, spec: ModelSpec, *, seed: int = 0, heads: int = 
         latent_map = {"weight": torch.randn(channels, pixels), "bias": torch.full((pixels,), 0.5)}
         save_file(latent_map, folder / "preview" / "latent_rgb.safetensors")
     index = {
+        "_class_name": "AnyFlowFARPipeline" if spec.family is Family.ANYFLOW else "WanPipeline",
         "scheduler": ["diffusers", type(scheduler).__name__],
         "text_encoder": ["transformers", "UMT5EncoderModel"],
         "tokenizer": ["transformers", "PreTrainedTokenizerFast"],

@@ -17,6 +17,7 @@ from pipeline.plan.spec import Component, Family, ModelSpec
 
 INDEX = "model_index.json"
 PIPELINES = {  # of diffusers 0.42, that are made of the components Rushes opens
+    Family.ANYFLOW: ("AnyFlowFARPipeline",),
     Family.LTX: ("LTXConditionPipeline", "LTXPipeline", "LTXImageToVideoPipeline"),
     Family.WAN: ("WanPipeline",),
 }

@@ -18,6 +18,7 @@ from pipeline.errors import DraftError, InvalidRequest, ModelUnavailable
 from pipeline.gpu.folders import PIPELINES, check_own_folder, read_folders
 from pipeline.gpu.loading import ASSETS, find_checkpoint
 from pipeline.plan.catalog import (
+    ANYFLOW_1_3B,
     CATALOG,
     LTX_2B,
     LTX_2B_DISTILLED,
@@ -28,7 +29,7 @@ from pipeline.plan.catalog import (
     WAN_A14B_LIGHTNING,
 )
 from pipeline.plan.networks import Network
-from pipeline.plan.spec import Component, ModelSpec
+from pipeline.plan.spec import Component, Family, ModelSpec
 from tests import truth
 from tests.tiny_wan import make_tiny_wan
 
@@ -76,7 +77,7 @@ def test_a_right_folder_is_the_checkpoint(own: ModelSpec) -> None:
     assert checkpoint.tokenizer()("a red star").input_ids == [3, 4, 7, 1]
 
 
-@pytest.mark.parametrize("spec", [WAN_5B, WAN_A14B], ids=lambda spec: spec.key)
+@pytest.mark.parametrize("spec", [ANYFLOW_1_3B, WAN_5B, WAN_A14B], ids=lambda spec: spec.key)
 def test_a_right_folder_of_wan_is_the_checkpoint(spec: ModelSpec, tmp_path: Path) -> None:
     own = like(spec, make_tiny_wan(tmp_path / "wan", spec))
     assert find_checkpoint(own).folder == tmp_path / "wan"
@@ -101,6 +102,10 @@ def split(folder: Path) -> list[Path]:
     whole.with_name(f"{whole.name}.index.json").write_text(json.dumps(index))
     whole.unlink()
     return shards
+
+
+def test_every_family_has_its_pipelines() -> None:
+    assert set(PIPELINES) == set(Family)
 
 
 @pytest.mark.parametrize("name", [name for names in PIPELINES.values() for name in names])
@@ -262,7 +267,7 @@ def test_what_names_no_folder_is_refused(text: str) -> None:
 
 
 def test_a_model_there_is_none_of_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="miniature, ltx-2b"):
+    with pytest.raises(InvalidRequest, match="Models: miniature, "):
         read_folders([f"sora={tmp_path}"])
 
 
