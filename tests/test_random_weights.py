@@ -52,7 +52,7 @@ def test_weights_are_dice_and_norms_about_one(checkpoint: RandomCheckpoint, comp
         assert abs(float(parameter.float().mean()) - scales) < 0.05, name
         if parameter.numel() > 1000:
             assert float(parameter.float().std()) == pytest.approx(DEVIATION, rel=0.1), name
-    assert norms
+    assert norms or component is Component.VAE  # LTX's decoder normalises without weights
 
 
 @EACH

@@ -90,7 +90,11 @@ class Bench:
         return rates
 
     def _run_peers(self, row: Row, rates: Rates) -> None:
-        plan = make_plan(row, self._device)
+        try:
+            plan = make_plan(row, self._device)
+        except DoesNotFit as error:
+            _say(line((row.name, *[NONE] * (len(PEER_COLUMNS) - 2), f"not run: {error.message}")))
+            return
         found = self._peers[row.name] = self._measure(row.name, plan, Task.PEERS)
         _say(line(peer_cells(row, plan, found, rates)))
 
@@ -106,23 +110,22 @@ class Bench:
             return
         keys = {stage: _key(row, plan, stage) for stage in stages_of(plan)}
         known = {stage: self._stages[key] for stage, key in keys.items() if key in self._stages}
-        stages, notes = {stage: figures for stage, (figures, _) in known.items()}, list[str]()
         wanted = _wanted(plan, tuple(keys), known)
+        began, found = time.monotonic(), Figures()
         if wanted:
-            began = time.monotonic()
             found = self._measure(f"{row.name} on {row.card_gib} GB", plan, Task.CARD, wanted)
-            stages |= {stage: found[stage] for stage in wanted if stage in found}
-            notes += [found[FAILED]] if FAILED in found else []
-            notes.append(f"{time.monotonic() - began:.0f} s")
-            self._contexts.append(found.get("context_bytes", 0))
-        for stage in wanted:
-            if stage in stages and "exhausted" not in stages[stage] and "skipped" not in stages[stage]:
-                self._stages[keys[stage]] = stages[stage], row.card_gib
-        for stage, (_, card_gib) in known.items():
-            if stage not in wanted:
-                notes.append(f"{stage} as on {card_gib} GB")
+        ran = {stage: found[stage] for stage in wanted if stage in found}
+        for stage, figures in ran.items():
+            if not {"exhausted", "skipped"} & figures.keys():
+                self._stages[keys[stage]] = figures, row.card_gib
+        self._contexts.append(found.get("context_bytes", 0))
+        stages = {stage: figures for stage, (figures, _) in known.items()} | ran
+        notes = self._judge(plan, stages) if ran or not wanted else []
+        notes += [found[FAILED]] if FAILED in found else []
+        notes += [f"{time.monotonic() - began:.0f} s"] if ran else []
+        notes += [f"{stage} as on {size} GB" for stage, (_, size) in known.items() if stage not in wanted]
         cells = card_cells(row, plan, stages, self._peers.get(row.name, {}), rates, smallest=smallest)
-        _say(line((*cells, ", ".join([*self._judge(plan, stages), *notes]))))
+        _say(line((*cells, ", ".join(notes))))
 
     def _judge(self, plan: DraftPlan, stages: Mapping[Stage, Figures]) -> list[str]:
         """Whether the row stayed below the cap, as far as it came."""
@@ -134,9 +137,7 @@ class Bench:
         if above:
             self.within = False
             return [f"ABOVE THE CAP of {cap / GIB:.2f} GiB: {', '.join(above)}", *notes]
-        return (
-            ["within the cap" if len(ran) == len(Stage) else "within the cap as far as it came", *notes] if ran else []
-        )
+        return ["within the cap" if len(ran) == len(Stage) else "within the cap as far as it came", *notes]
 
     def _measure(self, name: str, plan: DraftPlan | None, task: Task, stages: tuple[Stage, ...] = ()) -> Figures:
         """In a process of its own; what it wrote besides quantized weights is gone after it."""
