@@ -121,7 +121,7 @@ def test_models_and_steps_can_be_chosen(card: Device, monkeypatch: pytest.Monkey
         return False
 
     monkeypatch.setattr(command, "probe_device", lambda **_: card)
-    monkeypatch.setattr(bench_module, "RowProcesses", lambda _: None)
+    monkeypatch.setattr(bench_module, "RowProcesses", lambda: None)
     monkeypatch.setattr(Bench, "run", note)
     assert run_command(monkeypatch, "--only", "wan-5b", "ltx-13b", "--steps", "5") == 1
     assert [len(rows) for rows in ran] == [2, 8]

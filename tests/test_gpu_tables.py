@@ -84,11 +84,11 @@ class Processes:
             Stage.DECODE: {"frame_seconds": 0.012},
         }
         held = {stage: int(0.97 * forecast_bytes(job.plan, stage)) for stage in job.stages}
-        found = {
+        found: Figures = {
             stage: more[stage] | {"finite": True, "peak_bytes": held[stage], "host_bytes": 2 * GIB, "pinned_bytes": 0}
             for stage in job.stages
         }
-        return self.answer(job, {**found, "context_bytes": GIB // 2})
+        return self.answer(job, found | {"context_bytes": GIB // 2})
 
     def close(self) -> None:
         """No process waits."""
@@ -109,7 +109,7 @@ def run(
         device: Device | None = None,
     ) -> tuple[bool, list[list[str]], Processes]:
         processes = Processes(answer)
-        monkeypatch.setattr(bench_module, "RowProcesses", lambda _: processes)
+        monkeypatch.setattr(bench_module, "RowProcesses", lambda: processes)
         well = Bench(device or card, tmp_path, minutes=minutes).run(peers, cards)
         printed = capsys.readouterr().out
         lines = [line[1:-1].split("|") for line in printed.splitlines() if line.startswith("| ")]
@@ -130,15 +130,15 @@ def test_each_row_is_a_line_with_its_ratios_and_targets(run: Any) -> None:
     well, lines, _ = run(on(4, LTX_2B), on(8, LTX_13B), peers=(LTX_2B, LTX_13B))
     assert well
     peers = dict(zip(PEER_COLUMNS, lines[1], strict=True))
-    assert peers["÷ bare pipeline's"] == "1.01 met"
-    assert peers["of matrix product"] == "0.68 met"  # 2 passes of 23.98e12 operations in 0.101 s at 7e14
+    assert peers["÷ bare pipeline's"] == "1.010 met"
+    assert peers["of matrix product"] == "0.678 met"  # 2 passes of 23.98e12 operations in 0.101 s at 7e14
     small, streamed = (dict(zip(CARD_COLUMNS, line, strict=True)) for line in lines[4:])
     assert small["transformer"] == "fp8"
-    assert small["denoise: peak ÷ forecast"].endswith("= 0.97 met")
+    assert small["denoise: peak ÷ forecast"].endswith("= 0.970 met")
     assert small["÷ resident"] == "1.03"  # of nothing that has to be hidden
-    assert small["decode: time ÷ tiled"] == "0.60 met"
+    assert small["decode: time ÷ tiled"] == "0.600 met"
     assert small["peak ÷ recipe's"].endswith("met")
-    assert small["step ÷ recipe's"] == "0.52 met"
+    assert small["step ÷ recipe's"] == "0.520 met"
     assert small[""].startswith("within the cap")
     assert streamed["transformer"] == "bfloat16 streamed"
     assert streamed["÷ resident"] == "1.03, copying alone 4.89"  # 46 of 48 blocks, 24.7 GB, at 50 GB/s
@@ -153,12 +153,13 @@ def test_streaming_is_judged_where_copying_is_shorter_than_computing(run: Any) -
         return found
 
     _, lines, _ = run(on(8, LTX_13B), peers=(LTX_13B,), answer=slow)
-    assert lines[-1][CARD_COLUMNS.index("÷ resident")] == "1.06 missed"
+    assert lines[-1][CARD_COLUMNS.index("÷ resident")] == "1.060 missed"
 
 
 def test_a_row_above_the_cap_is_told_and_fails_the_run(run: Any) -> None:
     def swell(job: Job, found: Figures) -> Figures:
         if is_on(job, "wan-5b"):
+            assert job.plan is not None
             found[Stage.DECODE]["peak_bytes"] = cap_bytes(job.plan) + 1
         return found
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,7 +32,7 @@ def values(checkpoint: RandomCheckpoint, component: Component) -> Iterator[tuple
 def test_a_component_is_all_there_in_the_precisions_a_real_one_has(
     checkpoint: RandomCheckpoint, component: Component
 ) -> None:
-    module = checkpoint.load(component, torch.bfloat16)
+    module: Any = checkpoint.load(component, torch.bfloat16)
     assert not module.training
     assert not any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers()))
     for name, parameter in module.named_parameters():

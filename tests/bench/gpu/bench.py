@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import time
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -12,11 +11,10 @@ from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import CARD_CONTEXT_BYTES, Placement, Stage
 from pipeline.plan.rates import Rates
-from tests.bench.gpu.process import FAILED, Figures, Job, RowProcesses, Serve, Task, serve
+from tests.bench.gpu.process import FAILED, Figures, Job, RowProcesses, Task
 from tests.bench.gpu.rows import GIB, Row, cap_bytes, make_plan, stages_of
 from tests.bench.gpu.table import CARD_COLUMNS, NONE, PEER_COLUMNS, card_cells, heading, line, peer_cells
 
-ROOT = Path(__file__).resolve().parents[3]
 RESERVE_SECONDS = 15.0  # before the time is over: for ending a row, cleaning up and the last line
 LONGEST_ROW_SECONDS = 180.0  # one that hangs costs no more
 NOT_RUN = "not run: the time was over"
@@ -30,15 +28,15 @@ class Bench:
         folder: for what they write; theirs alone.
         minutes: after which no row is begun or goes on.
         save: a file for all figures.
-        target: what a row's process runs.
+        commit: what is measured.
     """
 
     def __init__(
-        self, device: Device, folder: Path, *, minutes: float, save: Path | None = None, target: Serve = serve
+        self, device: Device, folder: Path, *, minutes: float, save: Path | None = None, commit: str = "unknown"
     ) -> None:
-        self._device, self._folder, self._save = device, folder, save
+        self._device, self._folder, self._save, self._commit = device, folder, save, commit
         self._until = time.monotonic() + 60 * minutes - RESERVE_SECONDS
-        self._processes = RowProcesses(target)
+        self._processes = RowProcesses()
         self._stages: dict[Hashable, tuple[Figures, int]] = {}
         self._peers: dict[str, Figures] = {}
         self._contexts: list[int] = []
@@ -72,7 +70,7 @@ class Bench:
     def _measure_rates(self) -> Rates | None:
         found = self._measure("rates", None, Task.RATES)
         device = self._device
-        _say(f"# Random weights of full size on {device.name}, {time.strftime('%Y-%m-%d')}, commit {_commit()}\n")
+        _say(f"# Random weights of full size on {device.name}, {time.strftime('%Y-%m-%d')}, commit {self._commit}\n")
         if FAILED in found:
             _say(f"Nothing can be measured here: {found[FAILED]}")
             return None
@@ -178,16 +176,6 @@ def _wanted(plan: DraftPlan, order: tuple[Stage, ...], known: Mapping[Stage, obj
 def _blank(row: Row, note: str) -> tuple[str, ...]:
     """A line of the second table without figures."""
     return (row.name, f"{row.card_gib} GB", *[NONE] * (len(CARD_COLUMNS) - 3), note)
-
-
-def _commit() -> str:
-    """What is measured; "unknown" where there is no repository, as in a copy of the tree."""
-    command = ["git", "rev-parse", "--short", "HEAD"]
-    try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
 
 
 def _say(text: str) -> None:

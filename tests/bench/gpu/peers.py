@@ -1,9 +1,9 @@
 """The same work by diffusers itself: its bare pipeline with all weights on the card, its own recipe for little memory,
 and its tiled decode.
 
-The recipe is that of diffusers' documentation of LTX-Video and Wan, 0.42, "memory": weights cast to fp8 layer by layer,
-group offloading at leaf level with a stream, VAE tiling. It is favoured a little: while it denoises its VAE is in main
-memory, and its tiled decode makes a few windows' frames, not the clip's.
+The recipe joins what diffusers' documentation tells of LTX-Video, of Wan and of reducing memory: weights cast to fp8
+layer by layer, group offloading at leaf level with a stream, VAE tiling. It is favoured a little: while it denoises its
+VAE is in main memory, and its tiled decode makes a few windows' frames, not the clip's.
 """
 
 from collections.abc import Callable, Iterator

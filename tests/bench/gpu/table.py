@@ -48,9 +48,9 @@ class Target:
     most: float = float("inf")
 
     def judge(self, value: float) -> str:
-        """The value and whether it does, as printed: 1.05 is met by 1.051."""
-        shown = round(value, 2)
-        return f"{shown:.2f} {'met' if self.least <= shown <= self.most else 'missed'}"
+        """The value and whether it does, as printed."""
+        shown = round(value, 3)
+        return f"{shown:.3f} {'met' if self.least <= shown <= self.most else 'missed'}"
 
 
 PEAK = Target(least=0.90, most=1.05)
