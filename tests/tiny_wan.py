@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from diffusers import AnyFlowFARTransformer3DModel, AutoencoderKLWan, WanTransformer3DModel
@@ -22,24 +23,62 @@ ROWS, COLUMNS = 4, 6  # latents of a small picture
 
 
 def shrink(spec: ModelSpec) -> ModelSpec:
-    """A catalog entry with a tiny checkpoint's costs, looked for beside the program, that takes tiny pictures."""
-    sizes = MINIATURE.networks | {Component.TRANSFORMER_2: MINIATURE.transformer}
-    networks = MappingProxyType({component: sizes[component] for component in spec.networks})
+    """A catalog entry with a tiny checkpoint's configurations and about its costs, looked for beside the program, that
+    takes tiny pictures."""
+    transformer = replace(
+        MINIATURE.transformer,
+        class_name=spec.transformer.class_name,
+        config=_transformer_config(spec),
+        block_list="blocks",
+        blocks=2,
+        kept=spec.transformer.kept,
+    )
+    tiny = {
+        Component.TEXT_ENCODER: replace(MINIATURE.text_encoder, class_name="UMT5EncoderModel", config=TEXT_CONFIG),
+        Component.TRANSFORMER: transformer,
+        Component.TRANSFORMER_2: transformer,
+        Component.VAE: replace(MINIATURE.vae, class_name="AutoencoderKLWan", config=_vae_config(spec)),
+    }
+    networks = MappingProxyType({component: tiny[component] for component in spec.networks})
     return replace(spec, repository="", networks=networks, smallest_side_pixels=spec.pixel_multiple)
 
 
+def _transformer_config(spec: ModelSpec) -> dict[str, Any]:
+    return {
+        "num_attention_heads": 2,
+        "attention_head_dim": 16,
+        "in_channels": spec.latent_channels,
+        "out_channels": spec.latent_channels,
+        "text_dim": TEXT_WIDTH,
+        "freq_dim": 32,
+        "ffn_dim": 32,
+        "num_layers": 2,
+        "cross_attn_norm": True,
+        "rope_max_seq_len": 64,
+    }
+
+
+def _vae_config(spec: ModelSpec) -> dict[str, Any]:
+    """The VAE of Wan2.1, 8 pixels a latent, or the one that came with TI2V-5B, 16 pixels and patches of 2."""
+    channels = spec.latent_channels
+    larger = {"is_residual": True, "patch_size": 2, "in_channels": 12, "out_channels": 12, "scale_factor_spatial": 16}
+    return {
+        "base_dim": 16,
+        "z_dim": channels,
+        "dim_mult": [1, 1, 1, 1],
+        "num_res_blocks": 1,
+        "temperal_downsample": [False, True, True],
+        # so that forgetting to undo them would show
+        "latents_mean": torch.linspace(-0.5, 0.5, channels).tolist(),
+        "latents_std": torch.linspace(2.0, 6.0, channels).tolist(),
+        **(larger if spec.latent_pixels == 16 else {}),
+    }
+
+
+TEXT_CONFIG = {"vocab_size": 32, "d_model": TEXT_WIDTH, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
 TINY_5B, TINY_A14B = shrink(WAN_5B), shrink(WAN_A14B)
 TINY_ANYFLOW = shrink(ANYFLOW_1_3B)
 TINY = (TINY_5B, TINY_A14B, TINY_ANYFLOW)
-TRANSFORMER = {
-    "attention_head_dim": 16,
-    "text_dim": TEXT_WIDTH,
-    "freq_dim": 32,
-    "ffn_dim": 32,
-    "num_layers": 2,
-    "cross_attn_norm": True,
-    "rope_max_seq_len": 64,
-}
 
 
 def small_shape(spec: ModelSpec) -> VideoShape:
@@ -64,13 +103,10 @@ def make_tiny_wan(folder: Path, spec: ModelSpec, *, seed: int = 0, heads: int = 
         kind, scheduler = AnyFlowFARTransformer3DModel, FlowMapEulerDiscreteScheduler(shift=2.5)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        _vae(spec).save_pretrained(folder / Component.VAE)
+        AutoencoderKLWan(**_vae_config(spec)).save_pretrained(folder / Component.VAE)
         for component in (Component.TRANSFORMER, Component.TRANSFORMER_2)[: spec.experts]:
-            kind(num_attention_heads=heads, in_channels=channels, out_channels=channels, **TRANSFORMER).save_pretrained(
-                folder / component
-            )
-        text = UMT5Config(vocab_size=32, d_model=TEXT_WIDTH, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
-        UMT5EncoderModel(text).save_pretrained(folder / Component.TEXT_ENCODER)
+            kind(**_transformer_config(spec) | {"num_attention_heads": heads}).save_pretrained(folder / component)
+        UMT5EncoderModel(UMT5Config(**TEXT_CONFIG)).save_pretrained(folder / Component.TEXT_ENCODER)
         word_tokenizer().save_pretrained(folder / "tokenizer")
         scheduler.save_pretrained(folder / "scheduler")
         (folder / "preview").mkdir()
@@ -88,19 +124,3 @@ def make_tiny_wan(folder: Path, spec: ModelSpec, *, seed: int = 0, heads: int = 
     }
     (folder / "model_index.json").write_text(json.dumps(index))
     return folder
-
-
-def _vae(spec: ModelSpec) -> AutoencoderKLWan:
-    """The VAE of Wan2.1, 8 pixels a latent, or the one that came with TI2V-5B, 16 pixels and patches of 2."""
-    channels = spec.latent_channels
-    larger = {"is_residual": True, "patch_size": 2, "in_channels": 12, "out_channels": 12, "scale_factor_spatial": 16}
-    return AutoencoderKLWan(
-        base_dim=16,
-        z_dim=channels,
-        dim_mult=[1, 1, 1, 1],
-        num_res_blocks=1,
-        temperal_downsample=[False, True, True],
-        latents_mean=torch.linspace(-0.5, 0.5, channels).tolist(),  # so that forgetting to undo them would show
-        latents_std=torch.linspace(2.0, 6.0, channels).tolist(),
-        **(larger if spec.latent_pixels == 16 else {}),
-    )

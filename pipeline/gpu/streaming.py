@@ -30,6 +30,10 @@ def stream_blocks(module: nn.Module, place: torch.device) -> nn.Module:
     Everything outside its blocks comes with each pass and leaves after it. The hooks stay with the module.
     """
     streams = place.type == "cuda"
+    exact = streams and _pins_exactly()
+    if exact:  # one by one: group offloading would make all copies before it lets go of the first original
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.data = tensor.data.pin_memory()
     apply_group_offloading(
         module,
         onload_device=place,
@@ -37,7 +41,7 @@ def stream_blocks(module: nn.Module, place: torch.device) -> nn.Module:
         offload_type="block_level",
         num_blocks_per_group=1,
         use_stream=streams,
-        low_cpu_mem_usage=streams and not _pins_exactly(),
+        low_cpu_mem_usage=streams and not exact,
     )
     return module
 
