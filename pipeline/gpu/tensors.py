@@ -18,6 +18,7 @@ from torch import Tensor
 from pipeline.errors import ModelUnavailable
 from pipeline.gpu.backend import is_out_of_memory
 
+DTYPES = ("F64", "F32", "F16", "BF16")  # safetensors' names; others are quantized, with scales only their makers know
 INSTALL = "Delete what is there and install it again."
 
 
@@ -35,8 +36,12 @@ def list_tensors(model: str, files: Iterable[Path]) -> dict[str, Stored]:
     found = dict[str, Stored]()
     for file in files:
         with refusals(model, file), safe_open(file, framework="pt") as tensors:
-            names = tensors.keys()
-            found |= {name: Stored(file, name, tuple(tensors.get_slice(name).get_shape())) for name in names}
+            parts = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118 - no mapping
+            strange = next((part.get_dtype() for part in parts.values() if part.get_dtype() not in DTYPES), "")
+            found |= {name: Stored(file, name, tuple(part.get_shape())) for name, part in parts.items()}
+        if strange:
+            said = f"{file} holds weights in {strange}, and Rushes reads {', '.join(DTYPES)}."
+            raise ModelUnavailable(model, said, "Take the checkpoint in 16 bits; Rushes makes 8 and 4 bits itself.")
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import T5EncoderModel
 
 from pipeline.errors import ModelUnavailable
@@ -102,6 +103,15 @@ def test_a_folder_that_is_not_whole_is_refused_by_name(folder: Path, damage: Dam
         check_folder("miniature", folder, PARTS)
     assert named in refusal.value.message
     assert refusal.value.model == "miniature"
+
+
+@pytest.mark.parametrize(("dtype", "said"), [(torch.float8_e4m3fn, "F8_E4M3"), (torch.int8, "I8")], ids=str)
+def test_weights_in_a_precision_of_somebody_else_s_are_refused(folder: Path, dtype: torch.dtype, said: str) -> None:
+    path = weights(folder, "transformer")
+    tensors = {name: tensor.to(dtype) if tensor.dim() == 2 else tensor for name, tensor in load_file(path).items()}
+    save_file(tensors, path)
+    with pytest.raises(ModelUnavailable, match=f"holds weights in {said}, and Rushes reads F64, F32, F16, BF16"):
+        check_folder("miniature", folder, PARTS)
 
 
 def test_a_pickle_is_refused_unread(folder: Path, tmp_path: Path) -> None:

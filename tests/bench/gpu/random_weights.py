@@ -37,7 +37,7 @@ SHARD_BYTES = 2**30
 class RandomCheckpoint(Checkpoint):
     """A checkpoint without weights on disk: they are random. `stored` is the precision they would be published in."""
 
-    stored: torch.dtype
+    stored: torch.dtype = torch.bfloat16
 
     def load(self, component: Component, dtype: torch.dtype, place: str = "cpu") -> nn.Module:
         """A component with random weights in `dtype` at `place`; of the VAE only what decodes."""
@@ -51,12 +51,12 @@ class RandomCheckpoint(Checkpoint):
         tie_words(module)
         return module.to(place)  # what is left: buffers
 
-    def tensors(self, component: Component, names: Iterable[str]) -> Iterator[tuple[str, Tensor]]:
-        """Some tensors of a component one by one, in main memory, as they would be stored."""
+    def tensors(self, component: Component, names: Iterable[str], place: str = "cpu") -> Iterator[tuple[str, Tensor]]:
+        """Some tensors of a component one by one at `place`, as they would be stored."""
         outlines = dict(self.describe(component).named_parameters())
         for name in names:
             dtype = self.stored_dtype(component, name, self.stored)
-            yield name, throw(name, outlines[name].shape, dtype, torch.device("cpu"))
+            yield name, throw(name, outlines[name].shape, dtype, torch.device("cpu")).to(place)
 
     def write(self, component: Component) -> None:
         """Put a component's weights into files, for what reads them from there: a streamed text encoder."""
@@ -91,7 +91,9 @@ def _block(dtype: torch.dtype) -> Tensor:
 def open_random(spec: ModelSpec, device: Device, folder: Path) -> VideoModel:
     """The catalog's model on random weights; `folder` gets everything a checkpoint has besides weights."""
     write_outlines(spec, folder)
-    checkpoint = RandomCheckpoint(spec.key, folder, torch.float32 if device.dtype == "float32" else torch.bfloat16)
+    checkpoint = RandomCheckpoint(
+        spec.key, folder, stored=torch.float32 if device.dtype == "float32" else torch.bfloat16
+    )
     with ExitStack() as patches:
         for family in ("ltx", "wan"):
             patches.enter_context(patch(f"pipeline.models.{family}.find_checkpoint", lambda _: checkpoint))
