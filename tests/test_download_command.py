@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from safetensors.numpy import save
 
 from pipeline.__main__ import main
-from pipeline.plan.catalog import LTX_2B
+from pipeline.plan.catalog import CATALOG, LTX_2B
 from tests.fake_hub import COMMIT, FakeHub
 from tests.source import ROOT
 
@@ -56,7 +56,7 @@ def test_the_miniature_needs_no_download(fake_hub: FakeHub, capsys: pytest.Captu
 
 def test_an_unknown_model_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["download", "sora"]) == 2
-    assert "miniature, ltx-2b, ltx-2b-distilled" in capsys.readouterr().err
+    assert ", ".join(CATALOG) in capsys.readouterr().err
 
 
 def test_a_refusal_ends_with_1(fake_hub: FakeHub, capsys: pytest.CaptureFixture[str]) -> None:

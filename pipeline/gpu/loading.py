@@ -128,11 +128,16 @@ class Checkpoint:
     def check_shapes(self, component: Component) -> None:
         """Refuse tensors and changes that are not for the class and configuration of an assembled component.
 
-        Reads headers only. What a file holds beside them is left alone, as diffusers leaves it. Raises
-        ModelUnavailable.
+        Reads headers only. What a file holds beside the class's modules is left alone, as diffusers leaves it; what it
+        holds more of them is another model's. Raises ModelUnavailable.
         """
         shapes = {name: tuple(tensor.shape) for name, tensor in self.describe(component).state_dict().items()}
         where = self.weights(component, shapes)
+        modules = {name.partition(".")[0] for name in shapes}
+        more = next((name for name in where if name not in shapes and name.partition(".")[0] in modules), "")
+        if more:
+            said = f"{where[more].file} is for another model: {self.folder.name}'s {component} has no {more}."
+            raise ModelUnavailable(self.model, said, INSTALL)
         for name, shape in shapes.items():
             if where[name].shape != shape:
                 said = f"{where[name].file} is for another model: its {where[name].name} is {list(where[name].shape)}"

@@ -36,8 +36,8 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
         cost = PICTURE_COSTS.get((choice.stage, choice.precision))
         if cost:
             lines.append(
-                f"What {choice.precision} costs there: the miniature's pictures are within {cost.psnr_db:.0f} dB "
-                f"(PSNR) of those with full weights, its latents within {cost.latent_error:.1%}."
+                f"What {choice.precision} costs there: on the miniature, pictures at a PSNR of {cost.psnr_db:.0f} dB "
+                f"to those with full weights, latents off by {cost.latent_error:.1%}."
             )
     largest = max(Stage, key=lambda stage: stages[stage])
     lines.append(
