@@ -139,7 +139,8 @@ def measure_ratio() -> list[str]:
     from diffusers import LTXConditionPipeline
 
     from pipeline.drafts.journal import Journal
-    from pipeline.engine import Engine, _Run
+    from pipeline.engine import Engine
+    from pipeline.making import Making
     from pipeline.models.base import Sampling
     from pipeline.models.ltx import LTXModel, timesteps
     from pipeline.plan.spec import Component
@@ -182,7 +183,7 @@ def measure_ratio() -> list[str]:
     with tempfile.TemporaryDirectory() as drafts:
         engine = Engine(Path(drafts))
         engine.run(plan, "20260101-000000-0123456789abcdef", lambda _: None)  # warms everything up once
-        run = _Run(plan, model, Journal(Path(drafts), "20260101-000000-0123456789abcdef"), lambda _: None)
+        run = Making(plan, model, Journal(Path(drafts), "20260101-000000-0123456789abcdef"), lambda _: None)
         run.embeds = {SENTENCE: positive, "": negative}
         theirs = call_bare()
         for _ in range(7):
