@@ -54,7 +54,7 @@ _EN = {
     "negative_help": "What should not be seen. Used when guidance is above 1.",
     "make": "Make draft",
     "stop": "Stop and keep",
-    "go_on": "Continue this draft",
+    "go_on": "Continue",
     "keys": "Ctrl + Enter makes a draft, Esc stops it.",
     # refusals, shown at their field
     "refused_prompt": "{message}",
@@ -178,7 +178,7 @@ _ZH = {
     "negative_help": "不希望出现的内容。引导强度大于 1 时有效。",
     "make": "生成草稿",
     "stop": "停止并保留",
-    "go_on": "继续这个草稿",
+    "go_on": "继续",
     "keys": "Ctrl + Enter 生成草稿，Esc 停止。",
     "refused_prompt": "请用一句话描述镜头：不能为空，最多 {longest} 个字符，且不能含控制字符。",
     "refused_shape": "没有这种画幅，请选择列表中的一种。",
