@@ -16,6 +16,7 @@ Rooms, each importing only from those before it:
     seams/      whether the joins between chunks can be seen
     models/     one file a family
     restoring   what an interrupted draft already has
+    running     where the chunk stands that is being denoised
     making      the main line
     engine      plan, model and folder for it
     serving     the process that runs it

@@ -56,7 +56,7 @@ class Making:
         self.embeds: dict[str, PromptEmbeds] = {}
         self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
         self.fader = Crossfader()
-        self.encoded = False
+        self.encoded = self.resumed = False  # whether a sentence was read, a chunk taken up in the middle
         self.decoder = model.open_decoder()
         self.stage_seconds = dict.fromkeys(Stage, 0.0)
         self.pieces: list[Path] = []
@@ -143,6 +143,7 @@ class Making:
         tail = self.timeline[:, :, chunk.start :] if self.timeline is not None else None
         last, steps = time.monotonic(), request.steps * chunk.rounds
         resume_from = self.running.begin(identify(request.model, chunk, sampling, tail), steps=steps)
+        self.resumed = self.resumed or resume_from is not None
 
         def on_step(step: int, clean: Callable[[], Tensor]) -> None:
             nonlocal last

@@ -185,6 +185,8 @@ def _place(
             ),
         )
         if allowed != budget:  # memory ran out here before: the last way, which is else none, counts, too
+            ran_out = say_bytes(taught.too_much_bytes[stage])
+            reasons[(stage,)] = f"The {stage} stage ran out of memory here at {ran_out} by the forecast: it gets less."
             waits = stage is Stage.DECODE and chosen[Stage.DENOISE].parked
             beside = parked_bytes(load, device, chosen[Stage.DENOISE].precision) if waits else 0
             options += host_choices(stage, load, device, beside_bytes=beside)
