@@ -12,7 +12,8 @@ from torch import Tensor
 
 import pipeline
 from pipeline import engine as engine_module
-from pipeline.__main__ import BAD_REQUEST, DONE, main
+from pipeline.__main__ import main
+from pipeline.commands.options import BAD_REQUEST, DONE
 from pipeline.drafts.journal import Journal, read_events, unfinished_drafts
 from pipeline.engine import Engine
 from pipeline.errors import DoesNotFit, InvalidRequest
