@@ -54,8 +54,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.serving",),
     ("pipeline.worker",),
     ("pipeline",),
-    ("pipeline.fitting", "pipeline.inventory", "pipeline.progress"),
-    ("pipeline.doctor",),
+    ("pipeline.commands.*",),
     ("pipeline.__main__",),
     ("pipeline.studio.*",),
     ("app",),
@@ -110,7 +109,7 @@ def test_gradio_is_known_to_the_studio_and_the_composition_root_only() -> None:
 MODEL_LIBRARIES = {"torch", "diffusers", "transformers"}
 LIGHT = re.compile(
     r"pipeline\.(plan\.|drafts\.|seams\.|gpu\.folders$|"
-    r"(events|errors|weights|repository|download|installed|inventory)$)"
+    r"(events|errors|weights|repository|download|installed)$|commands.inventory$)"
 )
 
 
