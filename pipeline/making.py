@@ -208,7 +208,7 @@ class Making:
             self.tell(Retreated(stage=stage, reason=plan.reasons[0], plan=plan))
             if stage is Stage.DECODE:
                 self.decoder = self.model.open_decoder()
-                self.decoded = 0 if plan.spec.causal_decoder else len(self.pieces)
+                self.decoded = 0 if plan.spec.causal_decoder else self.faded
 
     def _write(self, frames: NDArray[np.uint8], chunk: int, start: float) -> None:
         index = len(self.pieces)

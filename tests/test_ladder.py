@@ -31,7 +31,7 @@ from tests.tiny import count_frames, make_draft, of
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
-WIDE = VideoShape(width=320, height=96)
+LARGE = VideoShape(width=320, height=320)
 DRAFT = "20260101-120000-0123456789abcdef"
 Refuses = Callable[[Tensor], bool]
 
@@ -221,7 +221,7 @@ def test_a_resumed_draft_that_runs_out_loses_no_frame(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel]
 ) -> None:
     """The last slice is decoded again for what it held back; memory runs out there."""
-    plan = make_plan(frames=57, shape=WIDE, guidance=1.0)
+    plan = make_plan(frames=57, shape=LARGE, guidance=1.0)
     run(tmp_path, plan, until=lambda e: isinstance(e, SliceReady) and e.index == 0)
     crowded(Component.VAE, lambda part: part.shape[-1] > 256 // 32)
     events = run(tmp_path, Journal(tmp_path, DRAFT).take_up())
@@ -234,7 +234,7 @@ def test_a_resumed_draft_that_runs_out_loses_no_frame(
 def test_the_next_plan_begins_where_the_last_draft_ended(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel], make_profile: ProfileMaker
 ) -> None:
-    plan = make_plan(shape=WIDE, guidance=1.0)
+    plan = make_plan(shape=LARGE, guidance=1.0)
     device = plan.memory.device
     crowded(Component.VAE, lambda part: part.shape[-1] > 256 // 32)
     run(tmp_path, plan)
@@ -249,7 +249,7 @@ def test_the_next_plan_begins_where_the_last_draft_ended(
     assert again(seed=8, frames=33).memory.choices[Stage.DECODE].tile_pixels == 256
     more = 2 * device.free_bytes
     for other in (
-        {"shape": VideoShape(width=288, height=128)},
+        {"shape": VideoShape(width=288, height=320)},
         {"device": {"name": "another processor"}},
         {"device": {"free_bytes": more, "ram_free_bytes": more}},
     ):
@@ -262,7 +262,7 @@ def test_the_next_plan_begins_where_the_last_draft_ended(
 def test_where_nothing_is_left_it_is_told_once_and_not_remembered_and_the_next_draft_is_made(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel]
 ) -> None:
-    plan, refuse = make_plan(shape=WIDE, guidance=1.0), [True]
+    plan, refuse = make_plan(shape=LARGE, guidance=1.0), [True]
     crowded(Component.VAE, lambda _: refuse[0])
     engine, events = Engine(tmp_path), list[Event]()
     with pytest.raises(OutOfMemory, match="in the way that needs least") as told:
