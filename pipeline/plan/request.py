@@ -18,7 +18,7 @@ LONGEST_SECONDS = 60.0  # what LTX-Video's makers show of 0.9.8; longer is a fil
 MOST_STEPS = 100
 MOST_GUIDANCE = 20.0
 MOST_SHOTS = 32
-LEAST_SHOT_LATENTS = 2  # a scene of one latent is a single picture
+LEAST_SHOT_FRAMES = 9  # a shot between others: a seam is judged by 8 frames on each side, seams/metrics.py
 MOST_GIB = 4096.0  # no budget is larger
 LEAST_GIB = 0.5  # a card's driver alone takes as much
 LOWEST_PRECISIONS = ("bfloat16", "int8", "int4")
@@ -186,14 +186,15 @@ def _check_frames(spec: ModelSpec, frames: int, scenes: int) -> None:
 def _check_shot_lengths(spec: ModelSpec, request: GenerationRequest) -> None:
     if len(request.shots) == 1:
         return
-    together, least = sum(shot.seconds for shot in request.shots), LEAST_SHOT_LATENTS * spec.frame_stride / spec.fps
+    least = -(-(LEAST_SHOT_FRAMES - 1) // spec.frame_stride) + 1
+    together, least_seconds = sum(shot.seconds for shot in request.shots), least * spec.frame_stride / spec.fps
     for number, (start, stop) in enumerate(pairwise((0, *request.shot_stops)), start=1):
-        if stop - start < LEAST_SHOT_LATENTS:
+        if stop - start < least:
             seconds = request.shots[number - 1].seconds / together * request.seconds
             raise InvalidRequest(
                 "prompt",
                 f"Shot {number} is too short for {spec.title}: it has {seconds:.2f} of {request.seconds:.1f} seconds.",
-                f"Give it {least:.2f} seconds or more.",
+                f"Give it {least_seconds:.2f} seconds or more.",
             )
 
 
