@@ -6,10 +6,11 @@ A shot begins with its seconds in brackets, and how it comes in: nothing for a s
 
 import re
 from decimal import Decimal
-from math import isfinite
+from math import fsum, isfinite
 
 from pipeline.errors import InvalidRequest
-from pipeline.plan.request import LONGEST_SECONDS, MOST_SHOTS, Shot, Transition
+from pipeline.plan.request import LONGEST_SECONDS, MOST_SHOTS, Shot, Transition, frames_for
+from pipeline.plan.spec import ModelSpec
 
 _UNIT = r"s(?:ec(?:ond)?s?)?\b"
 _HOW = r"smooth|cut(?:,?\s*same\s+look)?"
@@ -53,6 +54,28 @@ def read_shots(text: str, seconds: float) -> tuple[Shot, ...]:
             f"Make the first {MOST_SHOTS} a draft, the others the next.",
         )
     return tuple(_read_shot(number, part) for number, part in enumerate(parts, start=1))
+
+
+def lay_out(text: str, spec: ModelSpec, seconds: float | None) -> tuple[tuple[Shot, ...], int]:
+    """The shots of a text, and the frames that come nearest to their seconds.
+
+    Args:
+        text: a storyboard, or a plain sentence.
+        seconds: the length asked for besides; None for what the storyboard says, or the model's own.
+
+    Raises:
+        InvalidRequest: as `read_shots`, for a length that no draft can have, and for one that the shots do not have.
+    """
+    shots = read_shots(text, spec.default_seconds if seconds is None else seconds)
+    together = fsum(shot.seconds for shot in shots)
+    if seconds is not None and is_storyboard(text) and seconds != together:
+        raise InvalidRequest(
+            "seconds",
+            f"The shots last {together:g} seconds together, and {seconds:g} are asked for.",
+            "Change the seconds in the brackets, or ask for no others.",
+        )
+    cuts = sum(shot.transition is not Transition.SMOOTH for shot in shots[1:])
+    return shots, frames_for(spec, together, 1 + cuts)
 
 
 def write_shots(shots: tuple[Shot, ...]) -> str:
