@@ -53,8 +53,8 @@ class Strip:
 class PlayerView:
     """Everything the script draws. The same view gives the same picture, whenever and wherever it is drawn.
 
-    `sentence` is read aloud by screen readers when it changes; `detail` changes too often for that. `joins` is the badge
-    of a draft that is over and was judged.
+    `sentence` is read aloud by screen readers when it changes; `detail` changes too often for that. `joins` is the
+    badge of a draft that is over and was judged.
     """
 
     draft: str
