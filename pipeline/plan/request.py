@@ -174,7 +174,7 @@ def _check_frames(spec: ModelSpec, frames: int, scenes: int) -> None:
     most = spec.nearest_frames(LONGEST_SECONDS * spec.fps, scenes)
     nearest = spec.nearest_frames(min(frames, most), scenes)
     if frames != nearest:
-        cuts = f" with {scenes - 1} cuts" if scenes > 1 else ""
+        cuts = "" if scenes == 1 else " with 1 cut" if scenes == 2 else f" with {scenes - 1} cuts"
         raise InvalidRequest(
             "frames",
             f"{frames:,} frames are not possible with {spec.title}{cuts}: it makes {spec.frame_stride} k + {scenes}, "
