@@ -32,12 +32,15 @@ from pipeline.models.base import Sampling, VideoModel
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
+from pipeline.plan.request import Transition
 from pipeline.plan.retreat import exhausted, retreat
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
+from pipeline.prompt.mixing import mix_embeds
 from pipeline.restoring import Restored
 from pipeline.running import RunningChunk, identify
 from pipeline.video.blending import Crossfader
+from pipeline.video.look import keep_look
 from pipeline.video.mp4 import join_slices, write_slice
 from pipeline.video.preview import PacedPreviews
 
@@ -137,10 +140,15 @@ class Making:
             shape=request.shape,
             steps=request.steps,
             guidance=request.guidance,
-            positive=self.embeds[request.shots[chunk.shot].prompt],
+            positive=mix_embeds(
+                [
+                    (self.embeds[request.shots[shot].prompt], weight)
+                    for shot, weight in chunk.mix or ((chunk.shot, 1.0),)
+                ]
+            ),
             negative=self.embeds[request.negative_prompt] if self.plan.guided else None,
         )
-        tail = self.timeline[:, :, chunk.start :] if self.timeline is not None else None
+        tail = self.timeline[:, :, chunk.start :] if self.timeline is not None and chunk.overlap else None
         last, steps = time.monotonic(), request.steps * chunk.rounds
         resume_from = self.running.begin(identify(request.model, chunk, sampling, tail), steps=steps)
         self.resumed = self.resumed or resume_from is not None
@@ -154,9 +162,13 @@ class Making:
             last = time.monotonic()
 
         self._check_stop()
-        return self.model.denoise(
+        latents = self.model.denoise(
             chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=self.running.keep
         )
+        if chunk.index and chunk.opens_scene and request.shots[chunk.shot].transition is Transition.SAME_LOOK:
+            assert self.timeline is not None
+            latents = keep_look(latents, self.timeline[:, :, : self.plan.chunks[0].stop])
+        return latents
 
     def decode(self) -> None:
         """Every slice that is denoised and not yet written."""
@@ -171,6 +183,8 @@ class Making:
             for piece in self.plan.slices[self.decoded :]:
                 if piece.chunk >= self.chunks:
                     break
+                if piece.opens_scene:
+                    self.decoder.restart()
                 frames = decode(self.timeline[:, :, piece.start : piece.stop])
                 self.decoded = piece.index + 1
                 if piece.index == self.faded:
@@ -258,6 +272,7 @@ class Making:
 
     def _join(self) -> None:
         seams = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
-        settings = asdict(self.plan.request) | {"seams": seams}
+        cuts = [frame for frame in self.plan.cuts if frame < self.frames]
+        settings = asdict(self.plan.request) | {"seams": seams, "cuts": cuts}
         with self.journal.writing(self.journal.video_path()) as path:
             join_slices(self.pieces, path, title=self.plan.request.prompt, settings=settings)

@@ -165,7 +165,7 @@ class LTXModel:
                 transformer=transformer,
             )
             pipe.set_progress_bar_config(disable=True)
-            pipe.tail, pipe.first_latent, pipe.begun = tail, chunk.start, resume_from
+            pipe.tail, pipe.first_latent, pipe.begun = tail, chunk.start - chunk.scene_start, resume_from
             positive, negative = sampling.positive, sampling.negative or sampling.positive
             where = torch_device(self.device)
             latents: Tensor = pipe(
@@ -222,6 +222,9 @@ class WindowDecoder:
 
     def __init__(self, residency: Residency, tile_pixels: int | None) -> None:
         self._residency, self._tile_pixels = residency, tile_pixels
+
+    def restart(self) -> None:
+        """Nothing is remembered."""
 
     @contextmanager
     def visit(self) -> Iterator[Decode]:
