@@ -15,7 +15,7 @@ from pipeline.models.base import VideoModel
 from pipeline.plan.device import Device, DeviceKind, probe_device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.planner import decide_again
-from pipeline.plan.retreat import fit_again
+from pipeline.plan.retreat import check_device, fit_again
 from pipeline.plan.spec import ModelSpec
 from pipeline.prompt.cache import EmbeddingCache
 from pipeline.restoring import restore
@@ -54,9 +54,10 @@ class Engine:
             DraftError: with finished slices kept on disk.
         """
         journal = Journal(self.drafts, draft)
-        sentences = _sentences(plan)
+        sentences = plan.sentences
         restored = restore(journal, plan, sentences)
-        plan = _as_things_are_now(plan, begun=bool(restored.latents))
+        # What an edit decided, seeds and all, is in the plan alone: planned again from the request, it would be lost.
+        plan = _as_things_are_now(plan, begun=bool(restored.latents) or plan.parent is not None)
         journal.begin(plan)
 
         def tell(event: Event) -> None:
@@ -80,12 +81,6 @@ class Engine:
             making.keep()
 
 
-def _sentences(plan: DraftPlan) -> list[str]:
-    """What has to be encoded, in order, each once."""
-    negative = [plan.request.negative_prompt] if plan.guided else []
-    return list(dict.fromkeys([*(shot.prompt for shot in plan.request.shots), *negative]))
-
-
 def _as_things_are_now(plan: DraftPlan, *, begun: bool) -> DraftPlan:
     """The plan, or another where it no longer fits; one with the same chunks where some are made.
 
@@ -96,12 +91,7 @@ def _as_things_are_now(plan: DraftPlan, *, begun: bool) -> DraftPlan:
             "vram_limit", f"There is no such card here: {plan.memory.device.name}.", "It can be planned."
         )
     device = probe_device(use_card=plan.memory.device.kind is not DeviceKind.CPU)
-    if device.kind is plan.memory.device.kind:
-        return fit_again(plan, device) if begun else decide_again(plan, device)
     if begun:
-        raise InvalidRequest(
-            "device",
-            f"This draft was begun on {plan.memory.device.name}, which is not here.",
-            "Its finished part can be played; make it anew to have it whole.",
-        )
-    return plan
+        check_device(plan, device)
+        return fit_again(plan, device)
+    return decide_again(plan, device) if device.kind is plan.memory.device.kind else plan

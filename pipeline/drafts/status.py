@@ -49,6 +49,7 @@ class DraftStatus:
     """A snapshot of one draft. `version` grows with every change; `request` and shapes are plain values.
 
     `retreated_in` names the stage that ran out of memory last and went on in a way that takes less; empty if none did.
+    `parent` is the draft it was made from; empty if from nothing but a request.
     """
 
     draft: str
@@ -75,6 +76,8 @@ class DraftStatus:
     message: str
     hint: str
     retreated_in: str
+    chunk_prompts: tuple[str, ...]
+    parent: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -179,6 +182,8 @@ class DraftRecord:
             message=self.message,
             hint=self.hint,
             retreated_in=self.retreated_in,
+            chunk_prompts=tuple(request["shots"][chunk["shot"]]["prompt"] for chunk in chunks),
+            parent=(self.plan.get("parent") or {}).get("draft", ""),
         )
 
     def _seconds_left(self) -> tuple[float | None, float | None]:

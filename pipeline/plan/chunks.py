@@ -165,7 +165,14 @@ def _chunk(index: int, start: int, stop: int, given: int, *, seed: int, shot_sto
     return Chunk(index=index, start=start, stop=stop, overlap=given, seed=(seed + index) % 2**32, shot=shot)
 
 
-def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: bool = False) -> tuple[Slice, ...]:
+def held_frames(stride: int, *, causal: bool) -> int:
+    """Frames that a slice holds back for the next one, which is faded over them."""
+    return 0 if causal else (SHARED_LATENTS - 1) * stride
+
+
+def plan_slices(
+    chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: bool = False, begun: tuple[Slice, ...] = ()
+) -> tuple[Slice, ...]:
     """The decode windows of a draft, each as early as the chunks allow and at most `window` latents long.
 
     Args:
@@ -173,16 +180,21 @@ def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: 
         window: most latents decoded at once; more than `SHARED_LATENTS` unless it holds the whole draft.
         stride: frames a latent stands for (the first one stands for a single frame).
         causal: whether the decoder remembers the window before, so that windows share nothing.
+        begun: the first slices, where they are decided already.
 
     Returns:
         Slices in order; their frames cover the draft exactly once.
     """
     last = chunks[-1].stop
     shared = 0 if causal else SHARED_LATENTS
-    faded = max(0, shared - 1) * stride
+    faded = held_frames(stride, causal=causal)
     assert window > shared or window >= last, "such a window never reaches the end"
-    slices: list[Slice] = []
+    slices = list(begun)
     start = done = 0  # next window's start; frames already final
+    if begun:
+        start, done = begun[-1].stop - shared, begun[-1].first_frame + begun[-1].frames
+        if begun[-1].stop == last:
+            return begun
     for chunk in chunks:
         while start == 0 or start + shared < chunk.stop:
             stop = min(start + window, chunk.stop)

@@ -53,10 +53,10 @@ def decide(
         profile=profile,
         dtype=device.dtype,
         choices=chosen,
-        disk_bytes=_disk_bytes(request, chunks),
+        disk_bytes=disk_bytes(request, chunks),
         budget=budget,
     )
-    _check_disk(memory.disk_bytes, budget)
+    check_disk(memory.disk_bytes, budget)
     forecast = forecast_duration(
         chosen, load, chunks=chunks, slices=slices, steps=request.steps, device=device, experience=taught
     )
@@ -137,7 +137,7 @@ def _longest_that_fits(
         load = workload(request, chunks)
         try:
             if spec.block_latents:
-                _check_disk(_disk_bytes(request, chunks), budget)
+                check_disk(disk_bytes(request, chunks), budget)
             chosen, reasons = _place(load, chunks, request, device, budget, taught)
         except DoesNotFit as error:
             if longest == shortest or error.stage == Stage.ENCODE:  # shorter chunks change nothing there
@@ -245,13 +245,15 @@ def _keep_encoder(
     return beside if all(fits(choice, budget) for choice in beside.values()) else chosen
 
 
-def _disk_bytes(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> int:
+def disk_bytes(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> int:
+    """What a draft's folder will hold: the latents of its chunks, slices and film."""
     spec, shape = request.spec, request.shape
     cells = (shape.width // spec.latent_pixels) * (shape.height // spec.latent_pixels)
     latents = sum(chunk.latents for chunk in chunks) * cells * spec.latent_channels * LATENT_BYTES
     return latents + int(2 * VIDEO_BYTES_PER_PIXEL * shape.pixels * request.frames)
 
 
-def _check_disk(need_bytes: int, budget: Budget) -> None:
+def check_disk(need_bytes: int, budget: Budget) -> None:
+    """Raise DoesNotFit where the disk has no room for as much."""
     if need_bytes > budget.disk_bytes:
         raise DoesNotFit("drafts folder", need_bytes, budget.disk_bytes, "Free some disk space.", where="disk")

@@ -5,7 +5,7 @@ What is finished stays finished; only where weights are, and how much of a pictu
 
 from dataclasses import replace
 
-from pipeline.errors import DoesNotFit
+from pipeline.errors import DoesNotFit, InvalidRequest
 from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Placement, Precision, Stage
@@ -50,6 +50,16 @@ def retreat(plan: DraftPlan, stage: Stage) -> DraftPlan | None:
     chosen = dict(memory.choices) | {stage: replace(best, parked=present.parked)}
     why = f"Memory ran out in the {stage} stage, so it goes on with {best.name}."
     return replace(plan, memory=replace(memory, choices=chosen), reasons=(why, *plan.reasons))
+
+
+def check_device(plan: DraftPlan, device: Device) -> None:
+    """Raise InvalidRequest where a draft was begun on another kind of device than `device`."""
+    if device.kind is not plan.memory.device.kind:
+        raise InvalidRequest(
+            "device",
+            f"This draft was begun on {plan.memory.device.name}, which is not here.",
+            "Its finished part can be played; make it anew to have it whole.",
+        )
 
 
 def fit_again(plan: DraftPlan, device: Device) -> DraftPlan:
