@@ -76,8 +76,8 @@ class DraftStatus:
     message: str
     hint: str
     retreated_in: str
-    chunk_prompts: tuple[str, ...]
-    parent: str
+    chunk_prompts: tuple[str, ...] = ()
+    parent: str = ""
 
 
 @dataclass(slots=True, kw_only=True)

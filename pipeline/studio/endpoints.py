@@ -1,4 +1,4 @@
-"""What other programs can call: make a draft, ask how it stands, stop it, edit it. Shown under "Use via API" in the footer."""
+"""What other programs can call: make a draft, ask how it stands, stop it, change it. "Use via API" in the footer."""
 
 from dataclasses import replace
 from typing import TypedDict
