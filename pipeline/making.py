@@ -52,6 +52,7 @@ class Making:
         self.embeds: dict[str, PromptEmbeds] = {}
         self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
         self.fader = Crossfader()
+        self.kept: dict[int, Tensor] = {}  # finished chunks that come after one that is still to be made
         self.encoded = False
         self.decoder = model.open_decoder()
         self.stage_seconds = dict.fromkeys(Stage, 0.0)
@@ -64,8 +65,9 @@ class Making:
     def take_up(self, restored: Restored) -> None:
         """Go on from what is there."""
         self.embeds = restored.embeds
-        for chunk, latents in zip(self.plan.chunks, restored.latents, strict=False):
-            self._append(chunk, latents)
+        self.kept = dict(restored.latents)
+        while self.chunks in self.kept:
+            self._append(self.plan.chunks[self.chunks], self.kept.pop(self.chunks))
         self.pieces = [self.journal.path(piece.file) for piece in restored.slices]
         self.frames = sum(piece.frames for piece in restored.slices)
         # A causal decoder needs all that came before; else the last slice is decoded again for the end it holds back.
@@ -103,9 +105,11 @@ class Making:
     def make_chunk(self, chunk: Chunk) -> None:
         """Denoise a chunk, save it, decode what it completes. A chunk once denoised is decoded, stop or not."""
         start = time.monotonic()
-        latents = self._attempt(Stage.DENOISE, lambda: self._denoise(chunk))
-        with self.journal.writing(self.journal.latents_path(chunk.index)) as path:
-            save_file({"latents": latents}, path)
+        found = self.kept.pop(chunk.index, None)
+        latents = self._attempt(Stage.DENOISE, lambda: self._denoise(chunk)) if found is None else found
+        if found is None:
+            with self.journal.writing(self.journal.latents_path(chunk.index)) as path:
+                save_file({"latents": latents}, path)
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DENOISE] += seconds
         self._append(chunk, latents)
@@ -119,7 +123,7 @@ class Making:
         self.decode()
 
     def _append(self, chunk: Chunk, latents: Tensor) -> None:
-        new = latents[:, :, chunk.overlap :]
+        new = latents[:, :, chunk.overlap : chunk.overlap + chunk.new_latents]
         self.timeline = new if self.timeline is None else torch.cat([self.timeline, new], dim=2)
         self.chunks = chunk.index + 1
 
@@ -131,6 +135,7 @@ class Making:
             guidance=request.guidance,
             positive=self.embeds[request.shots[chunk.shot].prompt],
             negative=self.embeds[request.negative_prompt] if self.plan.guided else None,
+            ahead=self._ahead(chunk),
         )
         tail = self.timeline[:, :, chunk.start :] if self.timeline is not None else None
         last = time.monotonic()
@@ -146,6 +151,14 @@ class Making:
 
         self._check_stop()
         return self.model.denoise(chunk, sampling, tail=tail, on_step=on_step)
+
+    def _ahead(self, chunk: Chunk) -> Tensor | None:
+        """The first latents of what follows a chunk, where they are given."""
+        follows = self.kept.get(chunk.index + 1)
+        if not chunk.ahead or follows is None:
+            return None
+        first = self.plan.chunks[chunk.index + 1].overlap
+        return follows[:, :, first : first + chunk.ahead]
 
     def decode(self) -> None:
         """Every slice that is denoised and not yet written."""

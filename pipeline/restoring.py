@@ -19,11 +19,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """Embeddings by sentence, empty unless all are there; latents [1, C, F, h, w] of the finished chunks, overlap
-    included; the slices that can be played."""
+    """Embeddings by sentence, empty unless all are there; latents [1, C, F, h, w] of the finished chunks by their
+    numbers, overlap included; the slices that can be played."""
 
     embeds: dict[str, PromptEmbeds]
-    latents: tuple[Tensor, ...]
+    latents: dict[int, Tensor]
     slices: tuple[SliceReady, ...]
 
 
@@ -37,7 +37,7 @@ def restore(journal: Journal, plan: DraftPlan, sentences: list[str]) -> Restored
     return Restored(
         embeds=_embeds(journal, sentences),
         latents=latents,
-        slices=_slices(journal, plan, chunks=len(latents)),
+        slices=_slices(journal, plan, chunks=next((n for n in range(len(latents)) if n not in latents), len(latents))),
     )
 
 
@@ -51,15 +51,14 @@ def _embeds(journal: Journal, sentences: list[str]) -> dict[str, PromptEmbeds]:
     return found if len(found) == len(sentences) else {}
 
 
-def _latents(journal: Journal, plan: DraftPlan) -> tuple[Tensor, ...]:
-    spec, shape, found = plan.spec, plan.request.shape, list[Tensor]()
+def _latents(journal: Journal, plan: DraftPlan) -> dict[int, Tensor]:
+    spec, shape, found = plan.spec, plan.request.shape, dict[int, Tensor]()
     cells = shape.height // spec.latent_pixels, shape.width // spec.latent_pixels
     for chunk in plan.chunks:
         latents = _read(journal.latents_path(chunk.index)).get("latents")
-        if latents is None or latents.shape[2:] != (chunk.latents, *cells) or not torch.isfinite(latents).all():
-            break
-        found.append(latents)
-    return tuple(found)
+        if latents is not None and latents.shape[2:] == (chunk.latents, *cells) and torch.isfinite(latents).all():
+            found[chunk.index] = latents
+    return found
 
 
 def _slices(journal: Journal, plan: DraftPlan, *, chunks: int) -> tuple[SliceReady, ...]:

@@ -10,7 +10,7 @@ from pipeline.errors import InvalidRequest
 from pipeline.plan.edits import WAYS, Edit, read_edit
 
 HELP = """
-  redo N                chunk N with another seed, and what follows
+  redo N                chunk N with another seed; what follows, too, where the model needs that
   reprompt N "…"        chunk N, and what follows of its shot, with another sentence
   branch N              chunk N and what follows, all with other seeds
   cut N                 nothing after chunk N

@@ -197,7 +197,9 @@ class DraftRecord:
             return max(1.0, first - passed), max(1.0, everything - passed)
         slices = self.plan["slices"]
         piece = sum(self._slice_seconds) / len(self._slice_seconds) if self._slice_seconds else 4 * self._step_seconds
-        left = sum(map(self._steps, range(self.chunks_done, len(self.plan["chunks"])))) - self.step
+        kept = (self.plan.get("parent") or {}).get("kept", ())  # of the draft that this one was made from
+        still = (chunk for chunk in range(self.chunks_done, len(self.plan["chunks"])) if chunk not in kept)
+        left = max(0, sum(map(self._steps, still)) - self.step)
         everything = left * self._step_seconds + (len(slices) - len(self.slices)) * piece
         if self.slices:
             return None, everything

@@ -75,14 +75,16 @@ def _link(old: Journal, plan: DraftPlan, new: Journal, changed: DraftPlan) -> No
     assert changed.parent is not None
     if plan.sentences == changed.sentences and old.embeddings_path().exists():
         _put(old.embeddings_path(), new.embeddings_path())
+    kept = changed.parent.kept
+    leading = sum(number == place for place, number in enumerate(kept))
     told = {(row.get("event"), row.get("index", row.get("chunk"))): row for row in read_events(old.folder)}
-    for chunk in changed.chunks[: changed.parent.kept]:
-        _put(old.latents_path(chunk.index), new.latents_path(chunk.index))
-        seconds = _seconds(told.get(("ChunkDenoised", chunk.index), {}))
-        new.note(ChunkDenoised(chunk=chunk.index, seconds=seconds))
+    for chunk in kept:
+        _put(old.latents_path(chunk), new.latents_path(chunk))
+    for chunk in range(leading):
+        new.note(ChunkDenoised(chunk=chunk, seconds=_seconds(told.get(("ChunkDenoised", chunk), {}))))
     for before, piece in zip(plan.slices, changed.slices, strict=False):
         row, path = told.get(("SliceReady", piece.index), {}), old.slice_path(piece.index)
-        stays = before == piece and piece.chunk < changed.parent.kept
+        stays = before == piece and piece.chunk < leading
         if not stays or row.get("frames") != piece.frames or not path.exists():
             break  # one that a stop cut short, or that is missing, is made anew, and all after it
         _put(path, new.slice_path(piece.index))

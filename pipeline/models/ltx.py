@@ -45,6 +45,7 @@ class ContinuedPipeline(LTXConditionPipeline):
 
     _callback_tensor_inputs = ("latents", "noise_pred")
     tail: Tensor | None = None  # [1, C, f, h, w], normalised
+    ahead: Tensor | None = None  # likewise, at the end
     first_latent: int = 0
 
     @property
@@ -53,7 +54,7 @@ class ContinuedPipeline(LTXConditionPipeline):
         return device
 
     def prepare_latents(self, conditions: list[Tensor] | None = None, *args: Any, **arguments: Any) -> Any:
-        """Noise with the tail in front: packed latents, mask of what is given, positions, number of extra tokens."""
+        """Noise between the tail and what is ahead: packed latents, mask of what is given, positions, extra tokens."""
         del conditions  # a black frame that only tells the pipeline that something is given
         latents, _, video_ids, extra = super().prepare_latents([], *args, **arguments)
         frames = self.vae_temporal_compression_ratio
@@ -67,6 +68,10 @@ class ContinuedPipeline(LTXConditionPipeline):
         latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
         mask = torch.zeros(latents.shape[:2], device=latents.device)
         mask[:, : given.shape[1]] = 1.0
+        if self.ahead is not None:
+            follows = self._pack_latents(self.ahead.to(latents), 1, 1)
+            latents = torch.cat([latents[:, : -follows.shape[1]], follows], dim=1)
+            mask[:, -follows.shape[1] :] = 1.0
         return latents, mask, video_ids, extra
 
 
@@ -113,7 +118,7 @@ class LTXModel:
         return PromptEmbeds(embeds.masked_fill(padding, 0).cpu(), mask.cpu().long())  # as the cache gives it back
 
     def denoise(self, chunk: Chunk, sampling: Sampling, *, tail: Tensor | None, on_step: OnStep) -> Tensor:
-        """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, bit for bit."""
+        """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, ends with what is ahead, bit for bit."""
         shape, spec = sampling.shape, self.spec
 
         def after_step(pipe: ContinuedPipeline, index: int, _: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -124,6 +129,8 @@ class LTXModel:
                 latents: Tensor = pipe._unpack_latents(packed, chunk.latents, *size)
                 if tail is not None:
                     latents[:, :, : chunk.overlap] = tail.to(latents)
+                if sampling.ahead is not None:
+                    latents[:, :, -chunk.ahead :] = sampling.ahead.to(latents)
                 return latents
 
             on_step(index + 1, clean)
@@ -142,7 +149,7 @@ class LTXModel:
                 transformer=transformer,
             )
             pipe.set_progress_bar_config(disable=True)
-            pipe.tail, pipe.first_latent = tail, chunk.start
+            pipe.tail, pipe.ahead, pipe.first_latent = tail, sampling.ahead, chunk.start
             positive, negative = sampling.positive, sampling.negative or sampling.positive
             where = torch_device(self.device)
             latents: Tensor = pipe(

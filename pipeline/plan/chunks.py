@@ -33,6 +33,7 @@ class Chunk:
     """A window [start, stop) of the latent timeline, denoised in one go; its first `overlap` latents are given.
 
     `blocks` are the latents that a causal model denoises one after another; empty where all are denoised together.
+    `ahead` is how many latents behind `stop` are given, too, where what follows is there already.
     """
 
     index: int
@@ -42,16 +43,17 @@ class Chunk:
     seed: int
     shot: int
     blocks: tuple[int, ...] = ()
+    ahead: int = 0
 
     @property
     def latents(self) -> int:
-        """Latent frames in the window."""
-        return self.stop - self.start
+        """Latent frames in the window, those ahead included."""
+        return self.stop - self.start + self.ahead
 
     @property
     def new_latents(self) -> int:
         """Latent frames it adds."""
-        return self.latents - self.overlap
+        return self.stop - self.start - self.overlap
 
     @property
     def rounds(self) -> int:

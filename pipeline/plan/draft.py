@@ -51,11 +51,11 @@ class MemoryPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parent:
-    """What a draft was made from: the first `kept` chunks are those of `draft`, `edit` names what was done to it."""
+    """What a draft was made from: its chunks `kept` are those of `draft`, `edit` names what was done to it."""
 
     draft: str
     edit: str
-    kept: int
+    kept: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

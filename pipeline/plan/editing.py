@@ -1,6 +1,13 @@
 """The plan of an edited draft: what stays of the old one, and what is made anew.
 
-What comes before the change is not touched: its chunks and slices are those of the old plan.
+What comes before the change is not touched: its chunks and slices are those of the old plan. Where a family can be told
+what comes behind, too, neither is what follows a chunk that is made again: its window is moved on by a latent, so that
+it ends with the first one of what follows, given as those before it are:
+
+    before       [=====--------)
+                       [=====--------)
+    redo           [===--------=)              one latent less is given in front, one is behind
+                       [.....--------)         stays; what it was given (.) is no more what is there
 """
 
 import math
@@ -19,6 +26,7 @@ from pipeline.plan.planner import check_disk, decide, disk_bytes, workload
 from pipeline.plan.rates import guess_rates
 from pipeline.plan.request import LONGEST_SECONDS, GenerationRequest, Shot
 from pipeline.plan.retreat import check_device, fit_again
+from pipeline.plan.spec import Tail
 
 
 def edit_plan(
@@ -48,13 +56,14 @@ def edit_plan(
     else:
         memory = fit_again(plan, device).memory
     memory = replace(memory, disk_bytes=disk_bytes(request, chunks))
-    check_disk(disk_bytes(request, chunks[kept:]), memory.budget)  # what stays is linked and takes no more
-    stay, slices = _slices(plan, chunks, kept, memory)
+    anew = tuple(chunk for chunk in chunks if chunk.index not in kept)
+    check_disk(disk_bytes(request, anew), memory.budget)  # what stays is linked and takes no more
+    stay, slices = _slices(plan, chunks, anew[0].index if anew else len(chunks), memory)
     taught = experience or no_experience(guess_rates(device))
     forecast = forecast_duration(
         memory.choices,
         workload(request, chunks),
-        chunks=chunks[kept:],
+        chunks=anew,
         slices=slices[stay:],
         steps=request.steps,
         device=device,
@@ -66,27 +75,35 @@ def edit_plan(
         chunks=chunks,
         slices=slices,
         forecast=forecast,
-        reasons=(_explain(draft, edit, kept, len(chunks)), *plan.reasons),
+        reasons=(_explain(draft, edit, len(anew), len(chunks)), *plan.reasons),
         parent=Parent(draft=draft, edit=name_of(edit), kept=kept),
     )
 
 
-def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, tuple[Chunk, ...], int]:
-    """Request and chunks after an edit, and how many of them stay; the chunks that extend a draft are still missing."""
+def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, tuple[Chunk, ...], tuple[int, ...]]:
+    """Request and chunks after an edit, and the numbers of those that stay; the chunks that extend a draft are still missing."""
     request, chunks = plan.request, plan.chunks
     match edit:
         case Redo(chunk=first, seed=seed):
             _check_chunk(first, made, len(chunks))
-            chunks = (*chunks[:first], replace(chunks[first], seed=seed), *chunks[first + 1 :])
-            return replace(request, seed=chunks[0].seed), chunks, first
+            alone = _between(plan, first, made)
+            anew = replace(alone or _free(chunks[first]), seed=seed)
+            follow = chunks[first + 1 :] if alone else map(_free, chunks[first + 1 :])
+            kept = (*range(first), *(range(first + 1, made) if alone else ()))
+            return (
+                replace(request, seed=anew.seed if first == 0 else request.seed),
+                (*chunks[:first], anew, *follow),
+                kept,
+            )
         case Branch(chunk=first, seed=seed):
             _check_chunk(first, made, len(chunks), next_too=True)
-            anew = (replace(chunk, seed=(seed + chunk.index - first) % 2**32) for chunk in chunks[first:])
-            chunks = (*chunks[:first], *anew)
-            return replace(request, seed=chunks[0].seed), chunks, first
+            new = (replace(_free(chunk), seed=(seed + chunk.index - first) % 2**32) for chunk in chunks[first:])
+            chunks = (*chunks[:first], *new)
+            return replace(request, seed=chunks[0].seed), chunks, tuple(range(first))
         case Reprompt(chunk=first, prompt=prompt):
             _check_chunk(first, made, len(chunks), next_too=True)
-            return *_say_differently(request, chunks, first, prompt), first
+            chunks = (*chunks[:first], *map(_free, chunks[first:]))
+            return *_say_differently(request, chunks, first, prompt), tuple(range(first))
         case Cut(chunk=last):
             _check_chunk(last, made, len(chunks))
             if last == len(chunks) - 1:
@@ -94,9 +111,28 @@ def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, 
             stay = chunks[: last + 1]
             shots = (*request.shots[: stay[-1].shot], _shortened(request, chunks, stay))
             frames = request.spec.frames_of(stay[-1].stop)
-            return replace(request, shots=shots, frames=frames), stay, last + 1
+            return replace(request, shots=shots, frames=frames), stay, tuple(range(last + 1))
         case Extend(seconds=seconds, prompt=prompt):
-            return _longer(request, seconds, prompt), chunks, made
+            return _longer(request, seconds, prompt), chunks, tuple(range(made))
+
+
+def _between(plan: DraftPlan, number: int, made: int) -> Chunk | None:
+    """A chunk given latents of both its neighbours; None where it has not two or its family cannot be told of both."""
+    chunk = plan.chunks[number]
+    if plan.spec.tail is not Tail.LATENTS or not chunk.overlap or number + 1 >= made:
+        return None
+    if chunk.ahead:
+        return chunk
+    if chunk.overlap < 2:
+        return None
+    return replace(chunk, start=chunk.start + 1, overlap=chunk.overlap - 1, ahead=1)
+
+
+def _free(chunk: Chunk) -> Chunk:
+    """A chunk of which nothing that follows is there any more."""
+    if not chunk.ahead:
+        return chunk
+    return replace(chunk, start=chunk.start - chunk.ahead, overlap=chunk.overlap + chunk.ahead, ahead=0)
 
 
 def _check_chunk(chunk: int, made: int, count: int, *, next_too: bool = False) -> None:
@@ -183,7 +219,7 @@ def _slices(plan: DraftPlan, chunks: tuple[Chunk, ...], kept: int, memory: Memor
     """
     spec, last = plan.spec, chunks[-1].stop
     window = min(memory.choices[Stage.DECODE].window_latents, last)
-    stay = [piece for piece in plan.slices if piece.chunk < kept]
+    stay = [piece for piece in plan.slices if piece.chunk < first]
     causal, stride = spec.causal_decoder, spec.frame_stride
     while stay and (
         stay[-1].hold != (0 if stay[-1].stop == last else held_frames(stride, causal=causal))
@@ -193,7 +229,6 @@ def _slices(plan: DraftPlan, chunks: tuple[Chunk, ...], kept: int, memory: Memor
     return len(stay), plan_slices(chunks, window=window, stride=stride, causal=causal, begun=tuple(stay))
 
 
-def _explain(draft: str, edit: Edit, kept: int, count: int) -> str:
-    stays = {0: "nothing stays", 1: "chunk 1 stays"}.get(kept, f"chunks 1 to {kept} stay")
-    anew = "" if kept == count else f", {count - kept} of {count} are made"
-    return f"Made from draft {draft} by {name_of(edit)}: {stays}{anew}."
+def _explain(draft: str, edit: Edit, anew: int, count: int) -> str:
+    made = f"{anew} of {count} chunks are made" if anew else "no chunk is made"
+    return f"From draft {draft} by {name_of(edit)}: {made}, the rest stays."

@@ -1,6 +1,6 @@
 """What a person may ask to have changed of a draft that is there.
 
-    redo 2       chunk 2 with another seed, and what follows, which goes on from it
+    redo 2       chunk 2 with another seed; where a family cannot be told what comes behind it, what follows, too
     reprompt 2   chunk 2 and what follows of its shot with another sentence, and the shots after it
     branch 2     chunk 2 and what follows, all with other seeds
     cut 2        nothing after chunk 2
