@@ -81,22 +81,21 @@ def edit_plan(
 
 
 def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, tuple[Chunk, ...], tuple[int, ...]]:
-    """Request and chunks after an edit, and the numbers of those that stay; the chunks that extend a draft are still missing."""
+    """Request and chunks after an edit, and the numbers of those that stay; what extends a draft is still missing."""
     request, chunks = plan.request, plan.chunks
     match edit:
         case Redo(chunk=first, seed=seed):
             _check_chunk(first, made, len(chunks))
+            replace(request, seed=seed)  # refuses what is none
             alone = _between(plan, first, made)
             anew = replace(alone or _free(chunks[first]), seed=seed)
             follow = chunks[first + 1 :] if alone else map(_free, chunks[first + 1 :])
+            chunks = (*chunks[:first], anew, *follow)
             kept = (*range(first), *(range(first + 1, made) if alone else ()))
-            return (
-                replace(request, seed=anew.seed if first == 0 else request.seed),
-                (*chunks[:first], anew, *follow),
-                kept,
-            )
+            return replace(request, seed=chunks[0].seed), chunks, kept
         case Branch(chunk=first, seed=seed):
             _check_chunk(first, made, len(chunks), next_too=True)
+            replace(request, seed=seed)  # refuses what is none
             new = (replace(_free(chunk), seed=(seed + chunk.index - first) % 2**32) for chunk in chunks[first:])
             chunks = (*chunks[:first], *new)
             return replace(request, seed=chunks[0].seed), chunks, tuple(range(first))
@@ -211,8 +210,10 @@ def _extend(chunks: tuple[Chunk, ...], request: GenerationRequest, longest: int)
     return extend_chunks(chunks, total, longest=longest, overlap=overlap, shot=shot)
 
 
-def _slices(plan: DraftPlan, chunks: tuple[Chunk, ...], kept: int, memory: MemoryPlan) -> tuple[int, tuple[Slice, ...]]:
-    """How many slices of the old plan stay, and all slices.
+def _slices(
+    plan: DraftPlan, chunks: tuple[Chunk, ...], first: int, memory: MemoryPlan
+) -> tuple[int, tuple[Slice, ...]]:
+    """How many slices of the old plan stay, of those before chunk `first`, and all slices.
 
     The last one is decoded again where it held other frames back than it has to now, or all of its frames are needed
     once more in a larger window than there is room for.
