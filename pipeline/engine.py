@@ -56,8 +56,7 @@ class Engine:
         journal = Journal(self.drafts, draft)
         sentences = plan.sentences
         restored = restore(journal, plan, sentences)
-        # What an edit decided, seeds and all, is in the plan alone: planned again from the request, it would be lost.
-        plan = _as_things_are_now(plan, begun=bool(restored.latents) or plan.parent is not None)
+        plan = _as_things_are_now(plan, chunks_done=len(restored.latents), slices_done=len(restored.slices))
         journal.begin(plan)
 
         def tell(event: Event) -> None:
@@ -72,16 +71,17 @@ class Engine:
             making.take_up(restored)
             making.encode(sentences, self.cache)
             making.decode()
-            for chunk in plan.chunks[making.chunks :]:
-                making.make_chunk(chunk)
+            while making.chunks < len(making.plan.chunks):
+                making.make_chunk()
             making.finish()
+            Measurements(self.drafts).record_ran_out(making.plan, making.too_much_bytes)
             if making.plan is plan and not restored.latents:  # else it took another time than what was planned does
                 Measurements(self.drafts).record_draft(plan, making.stage_seconds, encoded=making.encoded)
         except StopRequested:
             making.keep()
 
 
-def _as_things_are_now(plan: DraftPlan, *, begun: bool) -> DraftPlan:
+def _as_things_are_now(plan: DraftPlan, *, chunks_done: int, slices_done: int) -> DraftPlan:
     """The plan, or another where it no longer fits; one with the same chunks where some are made.
 
     Raises DraftError for what cannot be carried out here.
@@ -91,7 +91,7 @@ def _as_things_are_now(plan: DraftPlan, *, begun: bool) -> DraftPlan:
             "vram_limit", f"There is no such card here: {plan.memory.device.name}.", "It can be planned."
         )
     device = probe_device(use_card=plan.memory.device.kind is not DeviceKind.CPU)
-    if begun:
+    if chunks_done or plan.parent:  # what an edit decided is in the plan alone, and lost if planned from the request
         check_device(plan, device)
-        return fit_again(plan, device)
+        return fit_again(plan, device, chunks_done=chunks_done, slices_done=slices_done)
     return decide_again(plan, device) if device.kind is plan.memory.device.kind else plan

@@ -19,11 +19,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """Embeddings by sentence, empty unless all are there; latents [1, C, F, h, w] of the finished chunks by their
-    numbers, overlap included; the slices that can be played."""
+    """Embeddings by sentence, empty unless all are there; latents [1, C, F, h, w] of the finished chunks, overlap
+    included, and by their numbers of those behind one that is made between its neighbours; the slices that can be
+    played."""
 
     embeds: dict[str, PromptEmbeds]
-    latents: dict[int, Tensor]
+    latents: tuple[Tensor, ...]
+    behind: dict[int, Tensor]
     slices: tuple[SliceReady, ...]
 
 
@@ -33,11 +35,13 @@ def restore(journal: Journal, plan: DraftPlan, sentences: list[str]) -> Restored
     Args:
         sentences: what was encoded, in order, no repeats.
     """
-    latents = _latents(journal, plan)
+    found = _latents(journal, plan)
+    latents = tuple(tensor for place, (number, tensor) in enumerate(found.items()) if number == place)
     return Restored(
         embeds=_embeds(journal, sentences),
         latents=latents,
-        slices=_slices(journal, plan, chunks=next((n for n in range(len(latents)) if n not in latents), len(latents))),
+        behind={number: tensor for number, tensor in found.items() if number > len(latents)},
+        slices=_slices(journal, plan, chunks=len(latents)),
     )
 
 
@@ -58,6 +62,8 @@ def _latents(journal: Journal, plan: DraftPlan) -> dict[int, Tensor]:
         latents = _read(journal.latents_path(chunk.index)).get("latents")
         if latents is not None and latents.shape[2:] == (chunk.latents, *cells) and torch.isfinite(latents).all():
             found[chunk.index] = latents
+        elif not chunk.ahead:
+            break
     return found
 
 

@@ -139,6 +139,7 @@ class DraftRecord:
                 self._took = None if self._began is None else time.monotonic() - self._began
             case Retreated():
                 self.retreated_in, self.step = event.stage, 0
+                self.plan = event.plan.to_json() if event.plan else self.plan
             case Encoded():
                 pass
 
@@ -194,7 +195,7 @@ class DraftRecord:
         if self._step_seconds is None:
             passed = time.monotonic() - self._began
             first, everything = forecast["first_slice_seconds"], forecast["total_seconds"]
-            return max(1.0, first - passed), max(1.0, everything - passed)
+            return None if self.slices else max(1.0, first - passed), max(1.0, everything - passed)
         slices = self.plan["slices"]
         piece = sum(self._slice_seconds) / len(self._slice_seconds) if self._slice_seconds else 4 * self._step_seconds
         kept = (self.plan.get("parent") or {}).get("kept", ())  # of the draft that this one was made from

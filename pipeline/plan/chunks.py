@@ -173,7 +173,7 @@ def held_frames(stride: int, *, causal: bool) -> int:
 
 
 def plan_slices(
-    chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: bool = False, begun: tuple[Slice, ...] = ()
+    chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: bool = False, written: tuple[Slice, ...] = ()
 ) -> tuple[Slice, ...]:
     """The decode windows of a draft, each as early as the chunks allow and at most `window` latents long.
 
@@ -182,7 +182,7 @@ def plan_slices(
         window: most latents decoded at once; more than `SHARED_LATENTS` unless it holds the whole draft.
         stride: frames a latent stands for (the first one stands for a single frame).
         causal: whether the decoder remembers the window before, so that windows share nothing.
-        begun: the first slices, where they are decided already.
+        written: the first of them, which are there already, perhaps in other windows.
 
     Returns:
         Slices in order; their frames cover the draft exactly once.
@@ -191,12 +191,11 @@ def plan_slices(
     shared = 0 if causal else SHARED_LATENTS
     faded = held_frames(stride, causal=causal)
     assert window > shared or window >= last, "such a window never reaches the end"
-    slices = list(begun)
-    start = done = 0  # next window's start; frames already final
-    if begun:
-        start, done = begun[-1].stop - shared, begun[-1].first_frame + begun[-1].frames
-        if begun[-1].stop == last:
-            return begun
+    slices = list(written)
+    start = max(0, written[-1].stop - shared) if written else 0  # of the next window
+    done = sum(piece.frames for piece in written)  # frames already final
+    if written and written[-1].stop == last:
+        return written
     for chunk in chunks:
         while start == 0 or start + shared < chunk.stop:
             stop = min(start + window, chunk.stop)

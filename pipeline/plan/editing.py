@@ -48,35 +48,39 @@ def edit_plan(
     """
     check_device(plan, device)
     request, chunks, kept = _change(plan, edit, made)
+    memory = plan.memory
     if isinstance(edit, Extend):
         fresh = decide(request, device, plan.memory.profile, experience)
-        longest = max(chunk.latents for chunk in fresh.chunks)
-        chunks = _extend(chunks, request, longest)
-        memory = fresh.memory
-    else:
-        memory = fit_again(plan, device).memory
-    memory = replace(memory, disk_bytes=disk_bytes(request, chunks))
-    anew = tuple(chunk for chunk in chunks if chunk.index not in kept)
-    check_disk(disk_bytes(request, anew), memory.budget)  # what stays is linked and takes no more
-    stay, slices = _slices(plan, chunks, anew[0].index if anew else len(chunks), memory)
-    taught = experience or no_experience(guess_rates(device))
-    forecast = forecast_duration(
-        memory.choices,
-        workload(request, chunks),
-        chunks=anew,
-        slices=slices[stay:],
-        steps=request.steps,
-        device=device,
-        experience=taught,
-    )
-    return DraftPlan(
+        chunks, memory = _extend(chunks, request, max(chunk.latents for chunk in fresh.chunks)), fresh.memory
+    first = next((chunk.index for chunk in chunks if chunk.index not in kept), len(chunks))
+    stay, slices = _slices(plan, chunks, first, memory)
+    changed = DraftPlan(
         request=request,
         memory=memory,
         chunks=chunks,
         slices=slices,
-        forecast=forecast,
-        reasons=(_explain(draft, edit, len(anew), len(chunks)), *plan.reasons),
+        forecast=plan.forecast,
+        reasons=plan.reasons,
         parent=Parent(draft=draft, edit=name_of(edit), kept=kept),
+    )
+    changed = fit_again(changed, device, chunks_done=first, slices_done=stay)
+    anew = tuple(chunk for chunk in changed.chunks if chunk.index not in kept)
+    if anew:  # what stays is linked and takes no more
+        check_disk(disk_bytes(request, anew), changed.memory.budget)
+    forecast = forecast_duration(
+        changed.memory.choices,
+        workload(request, changed.chunks),
+        chunks=anew,
+        slices=changed.slices[stay:],
+        steps=request.steps,
+        device=device,
+        experience=experience or no_experience(guess_rates(device)),
+    )
+    return replace(
+        changed,
+        memory=replace(changed.memory, disk_bytes=disk_bytes(request, changed.chunks)),
+        forecast=forecast,
+        reasons=(_explain(draft, edit, len(anew), len(changed.chunks)), *changed.reasons),
     )
 
 
@@ -227,7 +231,7 @@ def _slices(
         or (stay[-1].stop - stay[-1].start > window and not causal)
     ):
         stay.pop()
-    return len(stay), plan_slices(chunks, window=window, stride=stride, causal=causal, begun=tuple(stay))
+    return len(stay), plan_slices(chunks, window=window, stride=stride, causal=causal, written=tuple(stay))
 
 
 def _explain(draft: str, edit: Edit, anew: int, count: int) -> str:

@@ -14,6 +14,6 @@ def test_continue_takes_the_place_of_stop_and_finishes_the_draft(visit: Visit) -
     sync_api.expect(stop).to_be_hidden()
     go_on.click()
     sync_api.expect(go_on).to_be_hidden()
-    sync_api.expect(page.locator(".sentence")).to_contain_text("Done: 6.0 seconds of video")
+    page.get_by_text("Done: 6.0 seconds of video").wait_for()
     sync_api.expect(stop).to_be_disabled()
     assert not any(cell.is_disabled() for cell in page.locator(".strip button").all())
