@@ -1,5 +1,6 @@
 """A draft made from another keeps what comes before the change bit for bit, and leaves the other as it was."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import pipeline
-from pipeline.drafts.journal import Journal, read_events
+from pipeline.drafts.journal import ID_PATTERN, Journal, read_events
 from pipeline.drafts.status import DraftState, read_record
 from pipeline.errors import InvalidRequest
 from pipeline.events import ChunkDenoised, Event, Finished, Started, StepDone
@@ -35,10 +36,20 @@ def plan(make_plan: PlanMaker) -> DraftPlan:
     return made
 
 
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drafts folder, with the finished draft in it as soon as a test has asked for that."""
+    return tmp_path_factory.mktemp("drafts")
+
+
 @pytest.fixture
-def old(tmp_path: Path, plan: DraftPlan) -> Iterator[Journal]:
+def old(tmp_path: Path, plan: DraftPlan, made_once: Path) -> Iterator[Journal]:
     """A finished draft, of which no byte is changed whatever a test does."""
-    _, journal = make_draft(tmp_path, plan)
+    if not any(made_once.iterdir()):
+        make_draft(made_once, plan)
+    shutil.copytree(made_once, tmp_path, dirs_exist_ok=True)
+    (draft,) = (folder.name for folder in tmp_path.iterdir() if ID_PATTERN.fullmatch(folder.name))
+    journal = Journal(tmp_path, draft)
     before = contents(journal)
     yield journal
     assert contents(journal) == before
@@ -196,8 +207,7 @@ def test_cut_keeps_what_comes_before_and_denoises_nothing(
     check_frames(old, new, plan.chunks[last].stop)
 
 
-@pytest.mark.parametrize(("seconds", "frames"), [(0.01, 105), (1.0, 121), (3.0, 169)])
-@pytest.mark.parametrize("prompt", [None, OTHER])
+@pytest.mark.parametrize(("seconds", "frames", "prompt"), [(0.01, 105, None), (1.0, 121, OTHER), (3.0, 169, None)])
 def test_extend_adds_chunks_and_changes_nothing_before(
     old: Journal, plan: DraftPlan, seconds: float, frames: int, prompt: str | None
 ) -> None:
@@ -283,6 +293,14 @@ def test_of_a_stopped_draft_what_is_finished_can_be_edited(stopped: Journal, pla
         refused(stopped, change, "Chunk 3 is not finished.*2 of 3 chunks are.*Nearest: 2")
 
 
+@pytest.fixture
+def mine(old: Journal, tmp_path_factory: pytest.TempPathFactory) -> Journal:
+    """The finished draft once more, for a test to damage."""
+    drafts = tmp_path_factory.mktemp("damaged")
+    shutil.copytree(old.folder.parent, drafts, dirs_exist_ok=True)
+    return Journal(drafts, old.draft)
+
+
 # Refused ----------------------------------------------------------------------------------------------------------
 def refused(old: Journal, change: Edit, message: str) -> None:
     before = sorted(old.folder.parent.iterdir())
@@ -319,34 +337,31 @@ def test_an_extension_beyond_the_disk_is_refused(old: Journal, monkeypatch: pyte
     refused(old, Extend(seconds=3), "of disk")
 
 
-def test_a_torn_chunk_counts_as_not_made(old: Journal, tmp_path: Path, plan: DraftPlan) -> None:
-    _, torn = make_draft(tmp_path / "torn", plan)
-    path = torn.latents_path(1)
+def test_a_torn_chunk_counts_as_not_made(mine: Journal) -> None:
+    path = mine.latents_path(1)
     path.write_bytes(path.read_bytes()[:-7])
-    refused(torn, Redo(chunk=2), "Chunk 3 is not finished, or cannot be read; 1 of 3 chunks are")
-    events, new, _ = edit(torn, Reprompt(chunk=1, prompt=OTHER))
+    refused(mine, Redo(chunk=2), "Chunk 3 is not finished, or cannot be read; 1 of 3 chunks are")
+    events, new, _ = edit(mine, Reprompt(chunk=1, prompt=OTHER))
     assert denoised(events) == {1, 2}
-    assert same(old, new, 0)
+    assert same(mine, new, 0)
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", '{"chunks": 3}'])
-def test_an_unreadable_plan_is_told(tmp_path: Path, plan: DraftPlan, text: str) -> None:
-    _, journal = make_draft(tmp_path, plan)
+def test_an_unreadable_plan_is_told(mine: Journal, text: str) -> None:
+    journal = mine
     journal.path("plan.json").write_text(text)
     refused(journal, Redo(chunk=1), "plan of draft .* cannot be read")
 
 
-def test_a_draft_of_a_model_that_is_not_known_any_more_is_told(tmp_path: Path, plan: DraftPlan) -> None:
-    _, journal = make_draft(tmp_path, plan)
-    path = journal.path("plan.json")
+def test_a_draft_of_a_model_that_is_not_known_any_more_is_told(mine: Journal) -> None:
+    path = mine.path("plan.json")
     path.write_text(path.read_text().replace('"miniature"', '"maxiature"'))
-    refused(journal, Redo(chunk=1), "maxiature")
+    refused(mine, Redo(chunk=1), "maxiature")
 
 
-def test_latents_of_another_size_count_as_not_made(tmp_path: Path, plan: DraftPlan) -> None:
-    _, journal = make_draft(tmp_path, plan)
-    save_file({"latents": latents(journal, 0)[..., :2].contiguous()}, journal.latents_path(0))
-    refused(journal, Cut(chunk=0), "none can be read")
+def test_latents_of_another_size_count_as_not_made(mine: Journal) -> None:
+    save_file({"latents": latents(mine, 0)[..., :2].contiguous()}, mine.latents_path(0))
+    refused(mine, Cut(chunk=0), "none can be read")
 
 
 @pytest.mark.parametrize("draft", ["../../etc", "draft", "20260101-120000-0123456789abcdef"])
@@ -366,13 +381,10 @@ def test_without_links_files_are_copied(old: Journal, monkeypatch: pytest.Monkey
     assert same(old, new, 0)
 
 
-def test_a_link_takes_no_disk_and_outlives_the_old_draft(tmp_path: Path, plan: DraftPlan) -> None:
-    _, journal = make_draft(tmp_path, plan)
-    _, new, _ = edit(journal, Cut(chunk=1))
-    assert new.latents_path(0).stat().st_ino == journal.latents_path(0).stat().st_ino
-    for path in journal.folder.iterdir():
-        path.unlink()
-    journal.folder.rmdir()
+def test_a_link_takes_no_disk_and_outlives_the_old_draft(mine: Journal) -> None:
+    _, new, _ = edit(mine, Cut(chunk=1))
+    assert new.latents_path(0).stat().st_ino == mine.latents_path(0).stat().st_ino
+    shutil.rmtree(mine.folder)
     events, _, _ = edit(new, Extend(seconds=1))
     assert denoised(events) == {2}
 
