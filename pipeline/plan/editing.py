@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from pipeline.errors import InvalidRequest
 from pipeline.plan.chunks import Chunk, Slice, held_frames, plan_slices
-from pipeline.plan.cutting import overlap_latents
+from pipeline.plan.cutting import least_latents, overlap_latents
 from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan, MemoryPlan, Parent
 from pipeline.plan.duration import Experience, forecast_duration, no_experience
@@ -51,7 +51,9 @@ def edit_plan(
     memory = plan.memory
     if isinstance(edit, Extend):
         fresh = decide(request, device, plan.memory.profile, experience)
-        chunks, memory = _extend(chunks, request, max(chunk.latents for chunk in fresh.chunks)), fresh.memory
+        # A draft that could be made in one chunk may still be no longer than an overlap and nothing.
+        longest = max(least_latents(request), *(chunk.latents for chunk in fresh.chunks))
+        chunks, memory = _extend(chunks, request, longest), fresh.memory
     first = next((chunk.index for chunk in chunks if chunk.index not in kept), len(chunks))
     stay, slices = _slices(plan, chunks, first, memory)
     changed = DraftPlan(

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 import pipeline
+from pipeline.drafts import surgery
 from pipeline.drafts.journal import ID_PATTERN, Journal, read_events
 from pipeline.drafts.status import DraftState, read_record
 from pipeline.errors import InvalidRequest
@@ -20,7 +21,7 @@ from pipeline.events import ChunkDenoised, Event, Finished, Started, StepDone
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Branch, Cut, Edit, Extend, Redo, Reprompt
 from pipeline.video.mp4 import read_frames, read_settings
-from tests.conftest import PlanMaker
+from tests.conftest import DeviceMaker, PlanMaker
 from tests.tiny import count_frames, make_draft, of
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -332,8 +333,11 @@ def test_what_cannot_be_is_told_and_leaves_nothing(old: Journal, change: Edit, m
     refused(old, change, message)
 
 
-def test_an_extension_beyond_the_disk_is_refused(old: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.plan.device._free_disk", lambda _: 2**28 + 100_000)
+def test_an_extension_beyond_the_disk_is_refused(
+    old: Journal, make_device: DeviceMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = make_device(gib=64.0, disk_free_bytes=2**28 + 100_000)
+    monkeypatch.setattr(surgery, "probe_device", lambda **_: full)
     refused(old, Extend(seconds=3), "of disk")
 
 
