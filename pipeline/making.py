@@ -59,6 +59,7 @@ class Making:
         self.embeds: dict[str, PromptEmbeds] = {}
         self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
         self.fader = Crossfader()
+        self.behind: dict[int, Tensor] = {}  # chunks that are finished, behind one that is still to be made
         self.encoded = self.resumed = False  # whether a sentence was read, a chunk taken up in the middle
         self.decoder = model.open_decoder()
         self.stage_seconds = dict.fromkeys(Stage, 0.0)
@@ -75,6 +76,7 @@ class Making:
         self.embeds = restored.embeds
         for chunk, latents in zip(self.plan.chunks, restored.latents, strict=False):
             self._append(chunk, latents)
+        self.behind = restored.behind
         self.pieces = [self.journal.path(piece.file) for piece in restored.slices]
         self.frames = sum(piece.frames for piece in restored.slices)
         # A causal decoder needs all that came before; else the last slice is decoded again for the end it holds back.
@@ -112,11 +114,13 @@ class Making:
     def make_chunk(self) -> None:
         """Denoise the next chunk, save it, decode what it completes. Once denoised it is decoded, stop or not."""
         start = time.monotonic()
-        latents = self._attempt(Stage.DENOISE, lambda: self._denoise(self.plan.chunks[self.chunks]))
+        latents = self.behind.pop(self.chunks, None)
+        if latents is None:
+            latents = self._attempt(Stage.DENOISE, lambda: self._denoise(self.plan.chunks[self.chunks]))
+            with self.journal.writing(self.journal.latents_path(self.chunks)) as path:
+                save_file({"latents": latents}, path)
+            self.running.remove()
         chunk = self.plan.chunks[self.chunks]  # of the plan as it is now
-        with self.journal.writing(self.journal.latents_path(chunk.index)) as path:
-            save_file({"latents": latents}, path)
-        self.running.remove()
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DENOISE] += seconds
         self._append(chunk, latents)
@@ -130,7 +134,7 @@ class Making:
         self.decode()
 
     def _append(self, chunk: Chunk, latents: Tensor) -> None:
-        new = latents[:, :, chunk.overlap :]
+        new = latents[:, :, chunk.overlap : chunk.overlap + chunk.new_latents]
         self.timeline = new if self.timeline is None else torch.cat([self.timeline, new], dim=2)
         self.chunks = chunk.index + 1
 
@@ -147,6 +151,7 @@ class Making:
                 ]
             ),
             negative=self.embeds[request.negative_prompt] if self.plan.guided else None,
+            ahead=self._ahead(chunk),
         )
         tail = self.timeline[:, :, chunk.start :] if self.timeline is not None and chunk.overlap else None
         last, steps = time.monotonic(), request.steps * chunk.rounds
@@ -169,6 +174,14 @@ class Making:
             assert self.timeline is not None
             latents = keep_look(latents, self.timeline[:, :, : self.plan.chunks[0].stop])
         return latents
+
+    def _ahead(self, chunk: Chunk) -> Tensor | None:
+        """The first latents behind a chunk, where they are given and there."""
+        follows = self.behind.get(chunk.index + 1)
+        if not chunk.ahead or follows is None:
+            return None
+        first = self.plan.chunks[chunk.index + 1].overlap
+        return follows[:, :, first : first + chunk.ahead]
 
     def decode(self) -> None:
         """Every slice that is denoised and not yet written."""

@@ -16,18 +16,18 @@ from tests.source import MODULES, ROOT, imports, own_imports, python_files, tops
 
 ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.errors",),
-    ("pipeline.plan.networks", "pipeline.plan.chunks", "pipeline.plan.device"),
+    ("pipeline.plan.networks", "pipeline.plan.chunks", "pipeline.plan.device", "pipeline.plan.edits"),
     ("pipeline.plan.spec", "pipeline.plan.components", "pipeline.plan.rates", "pipeline.plan.scenes"),
     ("pipeline.plan.catalog", "pipeline.plan.memory"),
     ("pipeline.plan.request", "pipeline.plan.combinations"),
-    ("pipeline.plan.placement", "pipeline.plan.cutting", "pipeline.plan.storyboard"),
+    ("pipeline.plan.placement", "pipeline.plan.cutting", "pipeline.plan.extending", "pipeline.plan.storyboard"),
     ("pipeline.plan.presets", "pipeline.plan.duration"),
     ("pipeline.plan.draft",),
     ("pipeline.plan.reasons",),
     ("pipeline.plan.planner",),
     ("pipeline.plan.alternatives", "pipeline.plan.recutting"),
     ("pipeline.plan.retreat",),
-    ("pipeline.plan.say",),
+    ("pipeline.plan.say", "pipeline.plan.editing"),
     ("pipeline.events",),
     (
         "pipeline.gpu.attention",

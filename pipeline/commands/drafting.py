@@ -137,7 +137,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _draft(options: argparse.Namespace) -> int:
     weights = _own_folders(options)
     plan = pipeline.plan(_request(options), options.drafts)
-    return _follow(pipeline.draft(plan, options.drafts, weights=weights), options)
+    return follow(pipeline.draft(plan, options.drafts, weights=weights), options)
 
 
 def _own_folders(options: argparse.Namespace) -> dict[str, Path]:
@@ -154,10 +154,11 @@ def _resume(options: argparse.Namespace) -> int:
     from pipeline.gpu.folders import read_folders
 
     weights = read_folders(options.weights)
-    return _follow(pipeline.resume(options.draft, options.drafts, weights=weights), options)
+    return follow(pipeline.resume(options.draft, options.drafts, weights=weights), options)
 
 
-def _follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
+def follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
+    """Show what happens until the draft is over, and where its film is; the exit code."""
     code, folder = FAILED, options.drafts
     try:
         for event in show_draft(events, as_json=options.json):

@@ -25,13 +25,15 @@ device. May raise StopRequested."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a chunk is denoised. `negative` is None when guidance is 1."""
+    """How a chunk is denoised. `negative` is None when guidance is 1; `ahead` [1, C, chunk.ahead, h, w] are the latents
+    that it ends with, where there are such, kept exactly."""
 
     shape: VideoShape
     steps: int
     guidance: float
     positive: PromptEmbeds
     negative: PromptEmbeds | None
+    ahead: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ class Chunk:
     `blocks` are the latents that a causal model denoises one after another; empty where all are denoised together.
     `scene_start` is the latent at which its scene begins, the shots that follow one another without a cut.
     `mix` names the shots whose sentences it is made of with their weights, which sum to one; empty for `shot` alone.
+    `ahead` is how many latents behind `stop` are given, too, where what follows is there already.
     """
 
     index: int
@@ -44,6 +45,7 @@ class Chunk:
     seed: int
     shot: int
     blocks: tuple[int, ...] = ()
+    ahead: int = 0
     scene_start: int = 0
     mix: tuple[tuple[int, float], ...] = ()
 
@@ -54,13 +56,13 @@ class Chunk:
 
     @property
     def latents(self) -> int:
-        """Latent frames in the window."""
-        return self.stop - self.start
+        """Latent frames in the window, those ahead included."""
+        return self.stop - self.start + self.ahead
 
     @property
     def new_latents(self) -> int:
         """Latent frames it adds."""
-        return self.latents - self.overlap
+        return self.stop - self.start - self.overlap
 
     @property
     def rounds(self) -> int:
@@ -180,6 +182,11 @@ def _chunk(index: int, start: int, stop: int, given: int, *, seed: int, shot_sto
     return Chunk(index=index, start=start, stop=stop, overlap=given, seed=(seed + index) % 2**32, shot=shot)
 
 
+def held_frames(stride: int, *, causal: bool) -> int:
+    """Frames that a slice holds back for the next one, which is faded over them."""
+    return 0 if causal else (SHARED_LATENTS - 1) * stride
+
+
 def plan_slices(
     chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: bool = False, written: tuple[Slice, ...] = ()
 ) -> tuple[Slice, ...]:
@@ -197,7 +204,7 @@ def plan_slices(
     """
     last = chunks[-1].stop
     shared = 0 if causal else SHARED_LATENTS
-    faded = max(0, shared - 1) * stride
+    faded = held_frames(stride, causal=causal)
     assert window > shared or window >= last, "such a window never reaches the end"
     slices = list(written)
     start = max(0, written[-1].stop - shared) if written else 0  # of the next window

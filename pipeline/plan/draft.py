@@ -51,6 +51,15 @@ class MemoryPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """What a draft was made from: its chunks `kept` are those of `draft`, `edit` names what was done to it."""
+
+    draft: str
+    edit: str
+    kept: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DraftPlan:
     """What is made, in which pieces, where, what it needs, how long it takes and why. Frozen, printable, picklable."""
 
@@ -60,6 +69,7 @@ class DraftPlan:
     slices: tuple[Slice, ...]
     forecast: Forecast
     reasons: tuple[str, ...]
+    parent: Parent | None = None
 
     @property
     def spec(self) -> ModelSpec:
@@ -85,6 +95,12 @@ class DraftPlan:
     def guided(self) -> bool:
         """Whether each step also runs without the sentence."""
         return self.request.guidance > 1
+
+    @property
+    def sentences(self) -> list[str]:
+        """What has to be encoded, in order, each once."""
+        negative = [self.request.negative_prompt] if self.guided else []
+        return list(dict.fromkeys([*(shot.prompt for shot in self.request.shots), *negative]))
 
     def steps_before(self, chunk: int) -> int:
         """Of all chunks before one: those asked for, once for each of a causal model's blocks."""

@@ -66,7 +66,7 @@ def decide(
         disk_bytes=disk_bytes(request, chunks),
         budget=budget,
     )
-    _check_disk(memory.disk_bytes, budget)
+    check_disk(memory.disk_bytes, budget)
     forecast = forecast_duration(
         chosen, load, chunks=chunks, slices=slices, steps=request.steps, device=device, experience=taught
     )
@@ -146,7 +146,7 @@ def _longest_that_fits(
         load = workload(request, chunks)
         try:
             if spec.block_latents:
-                _check_disk(disk_bytes(request, chunks), budget)
+                check_disk(disk_bytes(request, chunks), budget)
             chosen, reasons = _place(load, chunks, request, device, budget, taught)
         except DoesNotFit as error:
             if longest == shortest or error.stage == Stage.ENCODE:  # shorter chunks change nothing there
@@ -278,6 +278,7 @@ def disk_bytes(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> int:
     return latents + int(2 * VIDEO_BYTES_PER_PIXEL * shape.pixels * request.frames)
 
 
-def _check_disk(need_bytes: int, budget: Budget) -> None:
+def check_disk(need_bytes: int, budget: Budget) -> None:
+    """Raise DoesNotFit where the disk has no room for as much."""
     if need_bytes > budget.disk_bytes:
         raise DoesNotFit("drafts folder", need_bytes, budget.disk_bytes, "Free some disk space.", where="disk")

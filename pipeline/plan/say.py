@@ -27,7 +27,7 @@ def plan_as_text(plan: DraftPlan, experience: Experience | None = None) -> str:
         lines.append(f"  {stage:8}{card}{ram}, about {say_seconds(forecast.stage_seconds[stage])}")
     lines.append(f"  disk    {say_bytes(memory.disk_bytes):>9} of {say_bytes(memory.budget.disk_bytes):>9}")
     lines += [
-        f"  chunk {chunk.index}: {plan.spec.frames_of(chunk.latents)} frames, seed {chunk.seed}"
+        f"  chunk {chunk.index + 1}: {plan.spec.frames_of(chunk.latents)} frames, seed {chunk.seed}"
         + _say_shots(plan, chunk)
         for chunk in plan.chunks
     ]

@@ -1,4 +1,4 @@
-"""What happens on a click: check, plan, submit, follow, stop, reopen. It computes nothing and keeps no draft.
+"""What happens on a click: check, plan, submit, follow, stop, reopen, edit. It computes nothing and keeps no draft.
 
 A draft belongs to the worker. A reload, a second tab or a lost connection ends a follower here and touches no draft.
 """
@@ -14,6 +14,7 @@ import gradio as gr
 from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.errors import DoesNotFit, DraftError
 from pipeline.plan.catalog import CATALOG, MINIATURE
+from pipeline.plan.edits import read_edit
 from pipeline.plan.presets import Look
 from pipeline.plan.spec import ModelSpec
 from pipeline.seams.check import Verdict
@@ -103,6 +104,23 @@ class Desk:
                 self.studio.worker.resume(draft)
         except DraftError as error:
             raise gr.Error(str(error), print_exception=False) from error
+
+    def edit_draft(self, event: gr.EventData) -> list[Any]:
+        """The id of a draft made from the one on the page, twice: for the page and for the browser to remember."""
+        asked = {key: event._data.get(key) for key in ("draft", "way", "amount", "sentence")}
+        try:
+            edit = read_edit(str(asked["way"]), float(asked["amount"] or 0), str(asked["sentence"] or ""))
+            draft = self.studio.worker.edit(str(asked["draft"]), edit)
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return [draft, draft]
+
+    def undo_edit(self, event: gr.EventData) -> list[Any]:
+        """The id of the draft that the one on the page was made from, if it is still there."""
+        draft = str(event._data.get("draft", ""))
+        if self.studio.worker.status(draft) is None:
+            raise gr.Error("The draft this one was made from is not there any more.", print_exception=False)
+        return [draft, draft]
 
     def restore(self, request: gr.Request, kept_draft: Any, kept_form: Any) -> list[Any]:
         """After a reload: the draft to follow, the form as it was, the shelf."""

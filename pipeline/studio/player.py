@@ -23,12 +23,13 @@ NEARLY = 0.99  # the bar is full only when the video is there
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One chunk in the filmstrip: [start, stop) seconds of the draft, `done`, `making` or `waiting`."""
+    """One chunk in the filmstrip: [start, stop) seconds of the draft, `done`, `making` or `waiting`, its sentence."""
 
     start: float
     stop: float
     state: str
     label: str
+    prompt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class PlayerView:
     """Everything the script draws. The same view gives the same picture, whenever and wherever it is drawn.
 
     `sentence` is read aloud by screen readers when it changes; `detail` changes too often for that. `joins` is the
-    badge of a draft that is over and was judged.
+    badge of a draft that is over and was judged, `parent` the draft this one was made from, empty if from none.
     """
 
     draft: str
@@ -72,6 +73,7 @@ class PlayerView:
     video: str | None
     save_as: str
     joins: Joins | None
+    parent: str
 
 
 def player() -> gr.HTML:
@@ -128,6 +130,7 @@ def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict 
         video=status.video if over else None,
         save_as=f"rushes-{status.draft[:DATE_CHARACTERS]}.mp4",  # no word of a person in a file name
         joins=say_joins(joins, language, fps=status.fps) if joins else None,
+        parent=status.parent,
     )
     return asdict(view)
 
@@ -142,14 +145,16 @@ def _strip(status: DraftStatus) -> Strip | None:
 
 def _cells(status: DraftStatus, language: Language) -> tuple[Cell, ...]:
     cells, start = [], 0.0
-    for index, stop in enumerate(status.chunk_stops_seconds):
+    prompts = status.chunk_prompts or ("",) * status.chunks
+    for index, (stop, prompt) in enumerate(zip(status.chunk_stops_seconds, prompts, strict=True)):
         if index < status.chunks_done:
             state = "done"
         elif index == status.chunk and status.state in (DraftState.RUNNING, DraftState.STOPPING):
             state = "making"
         else:
             state = "waiting"
-        cells.append(Cell(start=start, stop=stop, state=state, label=say(language, f"cell_{state}", chunk=index + 1)))
+        label = say(language, f"cell_{state}", chunk=index + 1)
+        cells.append(Cell(start=start, stop=stop, state=state, label=label, prompt=prompt))
         start = stop
     return tuple(cells)
 
