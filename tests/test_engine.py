@@ -228,7 +228,7 @@ def test_without_guidance_the_negative_sentence_is_never_encoded(
 
 def test_each_shot_is_made_from_its_own_sentence(tmp_path: Path, make_plan: PlanMaker, watched: WatchedModel) -> None:
     shots = (Shot(prompt="a red ball", seconds=2), Shot(prompt="a blue star", seconds=2, transition=Transition.CUT))
-    plan = make_plan(shots=shots, frames=97)
+    plan = make_plan(shots=shots, frames=98)
     make_draft(tmp_path, plan)
     assert {chunk.shot for chunk in plan.chunks} == {0, 1}
     expected = dict(zip(range(2), watched.encode([shot.prompt for shot in shots]), strict=True))
