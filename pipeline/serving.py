@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.drafts.journal import Journal
-from pipeline.errors import DraftError, WriteFailed
+from pipeline.errors import DraftError, OutOfMemory, WriteFailed
 from pipeline.events import Event, Failed
 from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.device import probe_device
@@ -57,7 +57,8 @@ def _make(engine: "Engine", pipe: Connection, draft: str, plan: DraftPlan) -> No
     try:
         engine.run(plan, draft, emit)
     except DraftError as error:
-        failed = Failed(message=error.message, hint=error.hint)
+        stage = error.stage if isinstance(error, OutOfMemory) else ""
+        failed = Failed(message=error.message, hint=error.hint, out_of_memory_in=stage)
     except BrokenPipeError:
         raise  # the page's process is gone
     except Exception:

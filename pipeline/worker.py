@@ -8,7 +8,7 @@ import logging
 import multiprocessing
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -20,6 +20,7 @@ from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_json
 from pipeline.drafts.status import DraftRecord, DraftState, DraftStatus, read_record
 from pipeline.errors import DraftError, DraftsInUse, InvalidRequest, WriteFailed
 from pipeline.events import ENDS, Event, Failed, Stopped
+from pipeline.health import Health, Readiness, Watcher
 from pipeline.plan.catalog import CATALOG
 from pipeline.plan.draft import DraftPlan
 from pipeline.serving import serve
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 LONGEST_QUEUE = 16  # drafts that wait; more is a mistake, and a clear refusal beats a silent hour
 CLOSE_TIMEOUT_SECONDS = 5.0
 RESPAWN_PAUSE_SECONDS = 0.5
+WARMING_UP = "The engine is warming up."
+ENDED = "The engine's process ended by itself and is started again."
 RETRY_PAUSE_SECONDS = 15.0  # after a process that ended before it was ready
 DIED = Failed(
     message="The process that makes pictures stopped by itself; what was finished is kept.",
@@ -72,6 +75,8 @@ class Worker:
         self._running: tuple[str, DraftPlan] | None = None
         self._taken_up: set[str] = set()  # drafts that went on by themselves after the process had died
         self._ready = self._closing = False
+        self._trouble = WARMING_UP
+        self._watchers: list[Watcher] = []
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
@@ -90,6 +95,24 @@ class Worker:
         """Whether the process has warmed up."""
         return self._ready
 
+    def watch(self, watcher: Watcher) -> None:
+        """Have somebody told of everything that happens from now on."""
+        with self._changed:
+            self._watchers.append(watcher)
+
+    def health(self) -> Health:
+        """How it is now."""
+        with self._changed:
+            states = Counter(record.state for record in self._records.values() if not record.state.over)
+            if self._closing:
+                readiness = Readiness.DRAINING
+            elif not self._ready:
+                readiness = Readiness.DEGRADED
+            else:
+                readiness = Readiness.BUSY if self._running else Readiness.READY
+            reason = self._trouble if readiness is Readiness.DEGRADED else ""
+            return Health(readiness=readiness, reason=reason, drafts=states)
+
     def submit(self, plan: DraftPlan) -> str:
         """Put a draft in the queue; returns its id. Raises DraftError when the queue is full or the disk refuses."""
         with self._changed:
@@ -99,8 +122,7 @@ class Worker:
             Journal(self.drafts, draft).begin(plan)
             spec = plan.spec
             self._records[draft] = DraftRecord(draft=draft, plan=plan.to_json(), fps=spec.fps, stride=spec.frame_stride)
-            self._waiting.append((draft, plan))
-            self._feed()
+            self._wait(draft, plan)
             return draft
 
     def resume(self, draft: str) -> None:
@@ -121,8 +143,7 @@ class Worker:
                 raise DraftError(f"{LONGEST_QUEUE} drafts are waiting already.", "Wait for one to finish.")
             plan = Journal(self.drafts, draft).take_up()
             record.mark_queued()
-            self._waiting.append((draft, plan))
-            self._feed()
+            self._wait(draft, plan)
             self._changed.notify_all()
 
     def stop(self, draft: str) -> None:
@@ -134,7 +155,7 @@ class Worker:
             waiting = next((entry for entry in self._waiting if entry[0] == draft), None)
             if waiting:
                 self._waiting.remove(waiting)
-                record.apply(Stopped(file=None, frames=0, chunks=0, seconds=0.0))
+                self._apply(draft, Stopped(file=None, frames=0, chunks=0, seconds=0.0))
                 Journal(self.drafts, draft).note(Stopped(file=None, frames=0, chunks=0, seconds=0.0))
             else:
                 Journal(self.drafts, draft).request_stop()
@@ -195,6 +216,17 @@ class Worker:
             self._records[draft] = record
         return record
 
+    def _wait(self, draft: str, plan: DraftPlan) -> None:
+        self._waiting.append((draft, plan))
+        for watcher in self._watchers:
+            watcher.queued(draft)
+        self._feed()
+
+    def _apply(self, draft: str, event: Event) -> None:
+        self._records[draft].apply(event)
+        for watcher in self._watchers:
+            watcher.told(draft, event)
+
     def _feed(self) -> None:
         """Give the process its next draft, if it has none. Called with the lock held."""
         if self._running is None and self._ready and self._waiting and self._pipe is not None:
@@ -219,7 +251,7 @@ class Worker:
                     self._ready = warm = True
                 else:
                     draft, event = message
-                    self._records[draft].apply(event)
+                    self._apply(draft, event)
                     if isinstance(event, ENDS):
                         self._running = None
                 self._feed()
@@ -233,6 +265,9 @@ class Worker:
             if self._closing:
                 return
             logger.error("the engine process ended; starting it again")
+            self._trouble = ENDED if warm else NEVER_READY.message
+            for watcher in self._watchers:
+                watcher.respawned()
             if self._running is not None:
                 draft, _ = self._running
                 if draft in self._taken_up:
@@ -251,6 +286,6 @@ class Worker:
                 self.start()
 
     def _fail(self, draft: str, reason: Failed) -> None:
-        self._records[draft].apply(reason)
+        self._apply(draft, reason)
         with suppress(WriteFailed):
             Journal(self.drafts, draft).note(reason)
