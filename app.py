@@ -16,6 +16,7 @@ from types import FrameType
 
 from pipeline.errors import DraftError
 from pipeline.gpu.folders import read_folders
+from pipeline.logs import start_logging
 from pipeline.plan.presets import load_looks, load_profiles
 from pipeline.studio.credentials import VARIABLE, find_credentials
 from pipeline.studio.guard import House, open_house
@@ -33,7 +34,7 @@ BAD_START = 2
 def main(arguments: list[str] | None = None) -> int:
     """Run the studio until Ctrl-C or SIGTERM; returns the exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    start_logging(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         house = open_house(

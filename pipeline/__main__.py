@@ -11,18 +11,21 @@ import secrets
 import shutil
 import sys
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 
 import pipeline
 from pipeline.drafts.measurements import Measurements
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest, WriteFailed
 from pipeline.events import Event, Failed, Finished, Started, Stopped
+from pipeline.logs import start_logging
 from pipeline.plan.catalog import CATALOG, find_model
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot, frames_for
 from pipeline.plan.say import changes_as_json, plan_as_json, plan_as_text, say_change
 from pipeline.plan.spec import VideoShape
 from pipeline.progress import show_download, show_draft
+from pipeline.settings import read_settings
 
 DONE, FAILED, BAD_REQUEST, DOES_NOT_FIT, FLAGGED, STOPPED = 0, 1, 2, 3, 4, 130
 
@@ -30,7 +33,7 @@ DONE, FAILED, BAD_REQUEST, DOES_NOT_FIT, FLAGGED, STOPPED = 0, 1, 2, 3, 4, 130
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    start_logging(logging.WARNING, "%(message)s")
     try:
         if options.command == "doctor":
             return _examine(options)
@@ -43,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "models":
             return _list_models(options)
         weights = _own_folders(options) if options.command == "draft" else {}
-        decided = pipeline.plan(_request(options), options.drafts, suppose=options.command == "plan")
+        request = _request(options) if options.settings is None else _settled(options)
+        decided = pipeline.plan(request, options.drafts, suppose=options.command == "plan")
         if options.command == "plan":
             _say(decided, options)
             return DONE
@@ -60,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in (("draft", "make a draft"), ("plan", "say what a draft would need, and why; makes nothing")):
         command = commands.add_parser(name, help=text, description=text)
-        command.add_argument("prompt", help="one sentence: what happens")
+        command.add_argument("prompt", nargs="?", help="one sentence: what happens")
+        text = "instead of a sentence: everything as it was in this mp4 or JSON; --seed makes another take of it"
+        command.add_argument("--settings", type=Path, metavar="FILE", help=text)
         command.add_argument("--model", default="miniature", help=f"one of {', '.join(CATALOG)}")
         length = command.add_mutually_exclusive_group()
         length.add_argument("--seconds", type=float, help="length; the nearest legal frame count is made")
@@ -136,7 +142,7 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
     frames = frames_for(spec, seconds) if options.frames is None else options.frames
     shape = spec.shapes[0]
     return GenerationRequest(
-        shots=(Shot(prompt=options.prompt, seconds=min(max(frames, 1) / spec.fps, LONGEST_SECONDS)),),
+        shots=(Shot(prompt=options.prompt or "", seconds=min(max(frames, 1) / spec.fps, LONGEST_SECONDS)),),
         model=options.model,
         shape=VideoShape(
             width=shape.width if options.width is None else options.width,
@@ -157,6 +163,13 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
     )
 
 
+def _settled(options: argparse.Namespace) -> GenerationRequest:
+    if options.prompt is not None:
+        raise InvalidRequest("prompt", "There is a sentence both here and in --settings.", "Give one of them.")
+    request = read_settings(options.settings)
+    return request if options.seed is None else replace(request, seed=options.seed)
+
+
 def _say(plan: DraftPlan, options: argparse.Namespace) -> None:
     experience = Measurements(options.drafts).experience(plan.request, plan.memory.device)
     if options.json:
@@ -169,7 +182,7 @@ def _own_folders(options: argparse.Namespace) -> dict[str, Path]:
     from pipeline.gpu.folders import read_folders
 
     weights = read_folders(options.weights)
-    if weights and options.model not in weights:
+    if weights and options.settings is None and options.model not in weights:
         said = f"The draft is made with {options.model}, and --weights names {', '.join(weights)}."
         raise InvalidRequest("weights", said, f"Add --model {next(iter(weights))}.")
     return weights

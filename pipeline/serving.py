@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.drafts.journal import Journal
 from pipeline.errors import DraftError, OutOfMemory, WriteFailed
 from pipeline.events import Event, Failed
+from pipeline.logs import start_logging
 from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.device import probe_device
 from pipeline.plan.draft import DraftPlan
@@ -34,7 +35,7 @@ def serve(pipe: Connection, drafts: Path, weights: Mapping[str, Path]) -> None:
         weights: folders of one's own, by model.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page's process, which then sends None
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    start_logging(logging.INFO)
     from pipeline.engine import Engine
 
     engine = Engine(drafts, weights)

@@ -15,7 +15,7 @@ import pytest
 from tests.source import MODULES, ROOT, imports, own_imports, python_files, tops, tree
 
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("pipeline.errors",),
+    ("pipeline.errors", "pipeline.logs"),
     ("pipeline.plan.networks", "pipeline.plan.chunks", "pipeline.plan.device"),
     ("pipeline.plan.spec", "pipeline.plan.components", "pipeline.plan.rates"),
     ("pipeline.plan.catalog", "pipeline.plan.memory"),
@@ -38,7 +38,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.video.*",
         "pipeline.drafts.*",
     ),
-    ("pipeline.gpu.rates", "pipeline.gpu.tensors", "pipeline.prompt.encoding", "pipeline.weights"),
+    ("pipeline.gpu.rates", "pipeline.gpu.tensors", "pipeline.prompt.encoding", "pipeline.settings", "pipeline.weights"),
     ("pipeline.gpu.lora",),
     ("pipeline.seams.*",),
     ("pipeline.gpu.loading", "pipeline.repository"),

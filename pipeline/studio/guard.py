@@ -105,7 +105,7 @@ class Guard:
                 await refusal(scope, receive, answer.send)
                 return
             if answer.page:  # the scripts in it are read, so it must not be compressed
-                scope = scope | {"headers": [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]}
+                scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]}
             await self.app(scope, _measured(scope, receive, answer), answer.send)
 
     def _refuse(self, scope: Scope) -> Response | None:
@@ -188,4 +188,4 @@ class _Answer:
         headers["Content-Security-Policy"] = content_policy([*hashes, *self._scripts])
         for name in [name for name in headers if name.lower().startswith("access-control-")]:
             del headers[name]
-        await self._send(start | {"headers": headers.raw})
+        await self._send({**start, "headers": headers.raw})
