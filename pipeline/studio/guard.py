@@ -98,6 +98,8 @@ class Guard:
         """One request."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":  # the page opens none
+            await send({"type": "websocket.close"})
         elif scope["type"] == "http":
             answer = _Answer(send, self.house.scripts, page=scope["path"] == "/")
             refusal = self._refuse(scope)
