@@ -34,8 +34,9 @@ def whole(studio: Studio, house: House) -> Guard:
 def routes_of(routes: list[BaseRoute]) -> Iterator[tuple[str, str]]:
     """Method and path of every route, its parameters filled in."""
     for route in routes:
-        if isinstance(route, Mount):
-            yield from routes_of(route.routes)
+        included = getattr(route, "original_router", None)  # FastAPI's way to hold a router that was included
+        if included is not None or isinstance(route, Mount):
+            yield from routes_of((included or route).routes)
         elif isinstance(route, Route):
             path = route.path
             for name in route.param_convertors:
