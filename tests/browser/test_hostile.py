@@ -10,11 +10,8 @@ from pipeline.drafts.journal import Journal, new_draft_id
 from pipeline.events import ChunkDenoised, Encoded, Finished, SliceReady, Started
 from pipeline.plan.request import Shot
 from pipeline.video.mp4 import join_slices, write_slice
-from tests.browser.test_page import CHROMIUM, EXPECTED_MESSAGES, Visit, browser, open_studio, sync_api
+from tests.browser.studio import EXPECTED_MESSAGES, Visit, open_studio, sync_api
 from tests.conftest import PlanMaker
-
-__all__ = ["browser"]
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
 
 HOSTILE = (
     "<script>window.OWNED=1</script><img src=x onerror=window.OWNED=1><svg onload=window.OWNED=1> "
