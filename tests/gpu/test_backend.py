@@ -26,11 +26,13 @@ CPU_ALLOCATOR = (
     ],
     ids=["torch", "python", "driver", "apple", "cublas", "cudnn", "processor"],
 )
+@pytest.mark.fault(4)
 def test_every_spelling_of_out_of_memory_is_known(error: Exception) -> None:
     assert is_out_of_memory(error)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), ValueError("memory")], ids=repr)
+@pytest.mark.fault(4)
 def test_other_errors_are_other_errors(error: Exception) -> None:
     assert not is_out_of_memory(error)
 
