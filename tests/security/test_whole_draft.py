@@ -12,6 +12,7 @@ from typing import Any
 import imageio_ffmpeg
 import psutil
 import pytest
+from gradio_client import Client
 
 from pipeline.drafts.journal import MEDIA_PATTERN
 from tests.security.live import Studio, open_live
@@ -120,6 +121,14 @@ def test_of_all_files_of_a_draft_only_its_films_are_served(watched: Watched) -> 
     for file in files:
         expected = 200 if MEDIA_PATTERN.fullmatch(file) else 404
         assert watched.ask(f"/media/{watched.draft}/{file}").status == expected, file
+
+
+@pytest.mark.fault(38)
+def test_a_program_that_knows_the_password_is_served(watched: Watched) -> None:
+    known = {"Authorization": f"Basic {_encoded(f'ada:{PASSWORD}')}"}
+    client = Client(f"http://127.0.0.1:{watched.studio.port}", headers=known, verbose=False)
+    assert client.predict(watched.draft, api_name="/status")["state"] == "finished"
+    client.close()
 
 
 @pytest.mark.fault(38)
