@@ -122,7 +122,8 @@ def _until_told() -> threading.Event:
 
 def _bind(address: str, port: int) -> socket.socket:
     """The page's socket: held from now on, so that nobody takes the port while everything else is loaded."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With its protocol named: asyncio sends small answers at once only on sockets that it knows to be TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # elsewhere it would let another program share the port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

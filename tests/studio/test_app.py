@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+import app
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -61,3 +63,9 @@ def test_a_password_that_is_no_good_is_refused_and_not_repeated(tmp_path: Path) 
     done = start("--listen", "--auth", "ada:tiny", "--port", "0", "--drafts", str(tmp_path / "drafts"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "tiny" not in done.stderr
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    """Else each waits 40 ms for the other side to say that it has the piece before."""
+    with app._bind("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
