@@ -1,6 +1,7 @@
 """How the worker is, for whoever asks from outside, and the hook for whoever counts what it does."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -38,3 +39,34 @@ class Watcher(Protocol):
 
     def respawned(self) -> None:
         """The process ended by itself and will be started again."""
+
+
+class Watchers(list[Watcher]):
+    """All of them, told as one."""
+
+    def queued(self, draft: str) -> None:
+        """To each."""
+        for watcher in self:
+            watcher.queued(draft)
+
+    def told(self, draft: str, event: Event) -> None:
+        """To each."""
+        for watcher in self:
+            watcher.told(draft, event)
+
+    def respawned(self) -> None:
+        """To each."""
+        for watcher in self:
+            watcher.respawned()
+
+
+def tell_health(states: Iterable[DraftState], *, draining: bool, busy: bool, reason: str) -> Health:
+    """The health of a worker that has drafts in these states; `reason` says why it cannot make any, empty if it can."""
+    if draining:
+        readiness = Readiness.DRAINING
+    elif reason:
+        readiness = Readiness.DEGRADED
+    else:
+        readiness = Readiness.BUSY if busy else Readiness.READY
+    in_hand = Counter(state for state in states if not state.over)
+    return Health(readiness=readiness, reason="" if draining else reason, drafts=in_hand)

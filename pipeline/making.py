@@ -32,12 +32,15 @@ from pipeline.models.base import Sampling, VideoModel
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
+from pipeline.plan.request import Transition
 from pipeline.plan.retreat import exhausted, retreat
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
+from pipeline.prompt.mixing import mix_embeds
 from pipeline.restoring import Restored
 from pipeline.running import RunningChunk, identify
 from pipeline.video.blending import Crossfader
+from pipeline.video.look import keep_look
 from pipeline.video.mp4 import join_slices, write_slice
 from pipeline.video.preview import PacedPreviews
 
@@ -56,7 +59,8 @@ class Making:
         self.embeds: dict[str, PromptEmbeds] = {}
         self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
         self.fader = Crossfader()
-        self.encoded = False
+        self.behind: dict[int, Tensor] = {}  # chunks that are finished, behind one that is still to be made
+        self.encoded = self.resumed = False  # whether a sentence was read, a chunk taken up in the middle
         self.decoder = model.open_decoder()
         self.stage_seconds = dict.fromkeys(Stage, 0.0)
         self.pieces: list[Path] = []
@@ -72,6 +76,7 @@ class Making:
         self.embeds = restored.embeds
         for chunk, latents in zip(self.plan.chunks, restored.latents, strict=False):
             self._append(chunk, latents)
+        self.behind = restored.behind
         self.pieces = [self.journal.path(piece.file) for piece in restored.slices]
         self.frames = sum(piece.frames for piece in restored.slices)
         # A causal decoder needs all that came before; else the last slice is decoded again for the end it holds back.
@@ -109,11 +114,13 @@ class Making:
     def make_chunk(self) -> None:
         """Denoise the next chunk, save it, decode what it completes. Once denoised it is decoded, stop or not."""
         start = time.monotonic()
-        latents = self._attempt(Stage.DENOISE, lambda: self._denoise(self.plan.chunks[self.chunks]))
+        latents = self.behind.pop(self.chunks, None)
+        if latents is None:
+            latents = self._attempt(Stage.DENOISE, lambda: self._denoise(self.plan.chunks[self.chunks]))
+            with self.journal.writing(self.journal.latents_path(self.chunks)) as path:
+                save_file({"latents": latents}, path)
+            self.running.remove()
         chunk = self.plan.chunks[self.chunks]  # of the plan as it is now
-        with self.journal.writing(self.journal.latents_path(chunk.index)) as path:
-            save_file({"latents": latents}, path)
-        self.running.remove()
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DENOISE] += seconds
         self._append(chunk, latents)
@@ -127,7 +134,7 @@ class Making:
         self.decode()
 
     def _append(self, chunk: Chunk, latents: Tensor) -> None:
-        new = latents[:, :, chunk.overlap :]
+        new = latents[:, :, chunk.overlap : chunk.overlap + chunk.new_latents]
         self.timeline = new if self.timeline is None else torch.cat([self.timeline, new], dim=2)
         self.chunks = chunk.index + 1
 
@@ -137,12 +144,19 @@ class Making:
             shape=request.shape,
             steps=request.steps,
             guidance=request.guidance,
-            positive=self.embeds[request.shots[chunk.shot].prompt],
+            positive=mix_embeds(
+                [
+                    (self.embeds[request.shots[shot].prompt], weight)
+                    for shot, weight in chunk.mix or ((chunk.shot, 1.0),)
+                ]
+            ),
             negative=self.embeds[request.negative_prompt] if self.plan.guided else None,
+            ahead=self._ahead(chunk),
         )
-        tail = self.timeline[:, :, chunk.start :] if self.timeline is not None else None
+        tail = self.timeline[:, :, chunk.start :] if self.timeline is not None and chunk.overlap else None
         last, steps = time.monotonic(), request.steps * chunk.rounds
         resume_from = self.running.begin(identify(request.model, chunk, sampling, tail), steps=steps)
+        self.resumed = self.resumed or resume_from is not None
 
         def on_step(step: int, clean: Callable[[], Tensor]) -> None:
             nonlocal last
@@ -153,9 +167,21 @@ class Making:
             last = time.monotonic()
 
         self._check_stop()
-        return self.model.denoise(
+        latents = self.model.denoise(
             chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=self.running.keep
         )
+        if chunk.index and chunk.opens_scene and request.shots[chunk.shot].transition is Transition.SAME_LOOK:
+            assert self.timeline is not None
+            latents = keep_look(latents, self.timeline[:, :, : self.plan.chunks[0].stop])
+        return latents
+
+    def _ahead(self, chunk: Chunk) -> Tensor | None:
+        """The first latents behind a chunk, where they are given and there."""
+        follows = self.behind.get(chunk.index + 1)
+        if not chunk.ahead or follows is None:
+            return None
+        first = self.plan.chunks[chunk.index + 1].overlap
+        return follows[:, :, first : first + chunk.ahead]
 
     def decode(self) -> None:
         """Every slice that is denoised and not yet written."""
@@ -170,6 +196,8 @@ class Making:
             for piece in self.plan.slices[self.decoded :]:
                 if piece.chunk >= self.chunks:
                     break
+                if piece.opens_scene:
+                    self.decoder.restart()
                 frames = decode(self.timeline[:, :, piece.start : piece.stop])
                 self.decoded = piece.index + 1
                 if piece.index == self.faded:
@@ -257,6 +285,7 @@ class Making:
 
     def _join(self) -> None:
         seams = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
-        settings = asdict(self.plan.request) | {"seams": seams}
+        cuts = [frame for frame in self.plan.cuts if frame < self.frames]
+        settings = asdict(self.plan.request) | {"seams": seams, "cuts": cuts}
         with self.journal.writing(self.journal.video_path()) as path:
             join_slices(self.pieces, path, title=self.plan.request.prompt, settings=settings)

@@ -82,7 +82,7 @@ class Metrics:
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
         registry.register(_Now(worker))
-        worker.watch(self)
+        worker.watchers.append(self)
 
     def queued(self, draft: str) -> None:
         """A draft waits from now on."""

@@ -8,7 +8,7 @@ import logging
 import multiprocessing
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -18,11 +18,13 @@ from filelock import FileLock, Timeout
 
 from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_json
 from pipeline.drafts.status import DraftRecord, DraftState, DraftStatus, read_record
+from pipeline.drafts.surgery import begin_edit
 from pipeline.errors import DraftError, DraftsInUse, InvalidRequest, WriteFailed
-from pipeline.events import ENDS, Event, Failed, Stopped
-from pipeline.health import Health, Readiness, Watcher
+from pipeline.events import ENDS, Event, Failed, Retreated, Started, Stopped
+from pipeline.health import Health, Watchers, tell_health
 from pipeline.plan.catalog import CATALOG
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.edits import Edit
 from pipeline.serving import serve
 
 __all__ = ["DraftState", "DraftStatus", "Worker"]
@@ -76,7 +78,7 @@ class Worker:
         self._taken_up: set[str] = set()  # drafts that went on by themselves after the process had died
         self._ready = self._closing = False
         self._trouble = WARMING_UP
-        self._watchers: list[Watcher] = []
+        self.watchers = Watchers()
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
@@ -95,23 +97,12 @@ class Worker:
         """Whether the process has warmed up."""
         return self._ready
 
-    def watch(self, watcher: Watcher) -> None:
-        """Have somebody told of everything that happens from now on."""
-        with self._changed:
-            self._watchers.append(watcher)
-
     def health(self) -> Health:
         """How it is now."""
         with self._changed:
-            states = Counter(record.state for record in self._records.values() if not record.state.over)
-            if self._closing:
-                readiness = Readiness.DRAINING
-            elif not self._ready:
-                readiness = Readiness.DEGRADED
-            else:
-                readiness = Readiness.BUSY if self._running else Readiness.READY
-            reason = self._trouble if readiness is Readiness.DEGRADED else ""
-            return Health(readiness=readiness, reason=reason, drafts=states)
+            states = [record.state for record in self._records.values()]
+            busy, reason = self._running is not None, "" if self._ready else self._trouble
+            return tell_health(states, draining=self._closing, busy=busy, reason=reason)
 
     def submit(self, plan: DraftPlan) -> str:
         """Put a draft in the queue; returns its id. Raises DraftError when the queue is full or the disk refuses."""
@@ -122,7 +113,9 @@ class Worker:
             Journal(self.drafts, draft).begin(plan)
             spec = plan.spec
             self._records[draft] = DraftRecord(draft=draft, plan=plan.to_json(), fps=spec.fps, stride=spec.frame_stride)
-            self._wait(draft, plan)
+            self._waiting.append((draft, plan))
+            self.watchers.queued(draft)
+            self._feed()
             return draft
 
     def resume(self, draft: str) -> None:
@@ -143,8 +136,28 @@ class Worker:
                 raise DraftError(f"{LONGEST_QUEUE} drafts are waiting already.", "Wait for one to finish.")
             plan = Journal(self.drafts, draft).take_up()
             record.mark_queued()
-            self._wait(draft, plan)
+            self._waiting.append((draft, plan))
+            self.watchers.queued(draft)
+            self._feed()
             self._changed.notify_all()
+
+    def edit(self, draft: str, change: Edit) -> str:
+        """Put a draft in the queue that is made from another; returns its id. The other stays as it is.
+
+        Raises:
+            DraftError: when there is no such draft, it is being made, or what is asked for cannot be.
+        """
+        with self._changed:
+            record = self._records.get(draft) or self._from_disk(draft)
+            if record is None:
+                raise InvalidRequest("draft", "There is no such draft.")
+            if not record.state.over:
+                raise InvalidRequest("draft", "This draft is being made.", "Stop it, or wait until it is finished.")
+            if len(self._waiting) >= LONGEST_QUEUE:
+                raise DraftError(f"{LONGEST_QUEUE} drafts are waiting already.", "Wait for one to finish.")
+            made, _ = begin_edit(self.drafts, draft, change)
+            self.resume(made)
+            return made
 
     def stop(self, draft: str) -> None:
         """Ask a draft to stop and keep what is finished; an unknown or finished one is left alone."""
@@ -216,16 +229,9 @@ class Worker:
             self._records[draft] = record
         return record
 
-    def _wait(self, draft: str, plan: DraftPlan) -> None:
-        self._waiting.append((draft, plan))
-        for watcher in self._watchers:
-            watcher.queued(draft)
-        self._feed()
-
     def _apply(self, draft: str, event: Event) -> None:
         self._records[draft].apply(event)
-        for watcher in self._watchers:
-            watcher.told(draft, event)
+        self.watchers.told(draft, event)
 
     def _feed(self) -> None:
         """Give the process its next draft, if it has none. Called with the lock held."""
@@ -252,6 +258,8 @@ class Worker:
                 else:
                     draft, event = message
                     self._apply(draft, event)
+                    if isinstance(event, Started | Retreated) and event.plan:
+                        self._running = draft, event.plan  # as it is carried out: who takes the draft up goes on so
                     if isinstance(event, ENDS):
                         self._running = None
                 self._feed()
@@ -266,8 +274,7 @@ class Worker:
                 return
             logger.error("the engine process ended; starting it again")
             self._trouble = ENDED if warm else NEVER_READY.message
-            for watcher in self._watchers:
-                watcher.respawned()
+            self.watchers.respawned()
             if self._running is not None:
                 draft, _ = self._running
                 if draft in self._taken_up:

@@ -12,11 +12,12 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
+from pipeline.engine import Engine
 from pipeline.errors import InvalidRequest
-from pipeline.plan.request import GenerationRequest, Shot
+from pipeline.plan.request import GenerationRequest, Shot, Transition
 from pipeline.settings import LARGEST_JSON_BYTES, read_settings
 from pipeline.video.mp4 import join_slices, write_slice
-from tests.conftest import RequestMaker
+from tests.conftest import PlanMaker, RequestMaker
 
 HOSTILE = 'a red ball"; DROP=1\n#\\ 球 <script>alert(1)</script> ${x} {{y}} ‮'
 
@@ -50,6 +51,17 @@ def test_a_film_gives_back_the_request_it_was_made_with(
 ) -> None:
     path = film(asdict(request_made) | {"seams": [{"frame": 5, "faded_frames": 0}]})
     assert read_settings(path) == request_made
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_film_and_a_folder_that_the_engine_made_give_back_what_was_asked(
+    tmp_path: Path, make_plan: PlanMaker
+) -> None:
+    shots = (Shot(prompt="a red ball", seconds=2), Shot(prompt="a blue star", seconds=2, transition=Transition.CUT))
+    plan = make_plan(shots=shots, frames=98)
+    Engine(tmp_path).run(plan, "20260101-120000-0123456789abcdef", lambda _: None)
+    folder = tmp_path / "20260101-120000-0123456789abcdef"
+    assert read_settings(folder / "draft.mp4") == read_settings(folder / "request.json") == plan.request
 
 
 def test_a_drafts_request_is_read_as_json(tmp_path: Path, request_made: GenerationRequest) -> None:

@@ -16,12 +16,14 @@ from pipeline.drafts.measurements import Measurements
 from pipeline.errors import InvalidRequest, WriteFailed
 from pipeline.events import Event, Failed, Finished, Started, Stopped
 from pipeline.plan.catalog import CATALOG, find_model
-from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot, frames_for
+from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot
 from pipeline.plan.say import plan_as_json, plan_as_text
-from pipeline.plan.spec import VideoShape
+from pipeline.plan.spec import ModelSpec, VideoShape
+from pipeline.plan.storyboard import is_storyboard, lay_out
 from pipeline.settings import read_settings
 
-OTHER_SETTINGS = ("seconds", "width", "height", "vram_limit", "ram_limit")  # options not named as a request's fields
+LARGEST_STORYBOARD_BYTES = 2**18  # the most shots of the longest sentences, four bytes a character
+OTHER_SETTINGS = ("storyboard", "seconds", "width", "height", "vram_limit", "ram_limit")  # no fields of a request
 
 
 def add(commands: Commands) -> None:
@@ -42,8 +44,11 @@ def add(commands: Commands) -> None:
 
 
 def _add_request(command: argparse.ArgumentParser) -> None:
-    command.add_argument("prompt", nargs="?", help="one sentence: what happens")
-    text = "instead of all that follows but --seed: as it was in this mp4 of Rushes or request.json"
+    command.add_argument(
+        "prompt", nargs="?", help="what happens: a sentence, or shots, '[2s] A boat leaves / [3s cut] The boat arrives'"
+    )
+    command.add_argument("--storyboard", type=Path, metavar="FILE", help="a text file with one shot a line instead")
+    text = "instead of all that but --seed: as it was in this mp4 of Rushes or request.json"
     command.add_argument("--settings", type=Path, metavar="FILE", help=text)
     command.add_argument("--model", default="miniature", help=f"one of {', '.join(CATALOG)}")
     length = command.add_mutually_exclusive_group()
@@ -73,11 +78,10 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
     if options.settings is not None:
         return _settled(options)
     spec = find_model(options.model)
-    seconds = spec.default_seconds if options.seconds is None else options.seconds
-    frames = frames_for(spec, seconds) if options.frames is None else options.frames
+    shots, frames = _shots(options, spec)
     shape = spec.shapes[0]
     return GenerationRequest(
-        shots=(Shot(prompt=options.prompt or "", seconds=min(max(frames, 1) / spec.fps, LONGEST_SECONDS)),),
+        shots=shots,
         model=options.model,
         shape=VideoShape(
             width=shape.width if options.width is None else options.width,
@@ -107,6 +111,36 @@ def _settled(options: argparse.Namespace) -> GenerationRequest:
     return request if options.seed is None else replace(request, seed=options.seed)
 
 
+def _shots(options: argparse.Namespace, spec: ModelSpec) -> tuple[tuple[Shot, ...], int]:
+    """What is to be seen, and in how many frames."""
+    text = _text(options)
+    if options.frames is None:
+        return lay_out(text, spec, options.seconds)
+    seconds = options.frames / spec.fps
+    if is_storyboard(text):
+        return lay_out(text, spec, seconds)
+    return (Shot(prompt=text, seconds=min(max(seconds, 1 / spec.fps), LONGEST_SECONDS)),), options.frames
+
+
+def _text(options: argparse.Namespace) -> str:
+    """The sentence or the storyboard, from the command line or a file."""
+    path: Path | None = options.storyboard
+    if (path is None) == (options.prompt is None):
+        said = "There is no sentence yet." if path is None else f"There is a sentence besides the storyboard {path}."
+        raise InvalidRequest("prompt", said, "Give one of the two: a text, or --storyboard FILE.")
+    if path is None:
+        return str(options.prompt)
+    try:
+        if path.stat().st_size > LARGEST_STORYBOARD_BYTES:
+            raise InvalidRequest(
+                "prompt", f"{path} is no storyboard: it is larger than {LARGEST_STORYBOARD_BYTES // 2**10} KiB."
+            )
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise InvalidRequest("prompt", f"The storyboard {path} cannot be read: {reason}.") from error
+
+
 def _plan(options: argparse.Namespace) -> int:
     plan = pipeline.plan(_request(options), options.drafts, suppose=True)
     experience = Measurements(options.drafts).experience(plan.request, plan.memory.device)
@@ -120,7 +154,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _draft(options: argparse.Namespace) -> int:
     weights = _own_folders(options)
     plan = pipeline.plan(_request(options), options.drafts)
-    return _follow(pipeline.draft(plan, options.drafts, weights=weights), options)
+    return follow(pipeline.draft(plan, options.drafts, weights=weights), options)
 
 
 def _own_folders(options: argparse.Namespace) -> dict[str, Path]:
@@ -138,10 +172,11 @@ def _resume(options: argparse.Namespace) -> int:
     from pipeline.gpu.folders import read_folders
 
     weights = read_folders(options.weights)
-    return _follow(pipeline.resume(options.draft, options.drafts, weights=weights), options)
+    return follow(pipeline.resume(options.draft, options.drafts, weights=weights), options)
 
 
-def _follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
+def follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
+    """Show what happens until the draft is over, and where its film is; the exit code."""
     code, folder = FAILED, options.drafts
     try:
         for event in show_draft(events, as_json=options.json):
