@@ -102,10 +102,12 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """Something went wrong; finished slices are kept. Both parts are for people."""
+    """Something went wrong; finished slices are kept. Message and hint are for people; `out_of_memory_in` is the stage
+    that found no way that takes less, empty if it was anything else."""
 
     message: str
     hint: str
+    out_of_memory_in: str = ""
 
 
 Event = Started | Encoded | Retreated | StepDone | ChunkDenoised | SliceReady | Finished | Stopped | Failed

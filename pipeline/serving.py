@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.drafts.journal import Journal
-from pipeline.errors import DraftError, WriteFailed
+from pipeline.errors import DraftError, OutOfMemory, WriteFailed
 from pipeline.events import Event, Failed
+from pipeline.logs import start_logging
 from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.device import probe_device
 from pipeline.plan.draft import DraftPlan
@@ -34,7 +35,7 @@ def serve(pipe: Connection, drafts: Path, weights: Mapping[str, Path]) -> None:
         weights: folders of one's own, by model.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page's process, which then sends None
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    start_logging(logging.INFO)
     from pipeline.engine import Engine
 
     engine = Engine(drafts, weights)
@@ -57,7 +58,8 @@ def _make(engine: "Engine", pipe: Connection, draft: str, plan: DraftPlan) -> No
     try:
         engine.run(plan, draft, emit)
     except DraftError as error:
-        failed = Failed(message=error.message, hint=error.hint)
+        stage = error.stage if isinstance(error, OutOfMemory) else ""
+        failed = Failed(message=error.message, hint=error.hint, out_of_memory_in=stage)
     except BrokenPipeError:
         raise  # the page's process is gone
     except Exception:

@@ -21,6 +21,7 @@ from pipeline.drafts.status import DraftRecord, DraftState, DraftStatus, read_re
 from pipeline.drafts.surgery import begin_edit
 from pipeline.errors import DraftError, DraftsInUse, InvalidRequest, WriteFailed
 from pipeline.events import ENDS, Event, Failed, Retreated, Started, Stopped
+from pipeline.health import Health, Watchers, tell_health
 from pipeline.plan.catalog import CATALOG
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Edit
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 LONGEST_QUEUE = 16  # drafts that wait; more is a mistake, and a clear refusal beats a silent hour
 CLOSE_TIMEOUT_SECONDS = 5.0
 RESPAWN_PAUSE_SECONDS = 0.5
+WARMING_UP = "The engine is warming up."
+ENDED = "The engine's process ended by itself and is started again."
 RETRY_PAUSE_SECONDS = 15.0  # after a process that ended before it was ready
 DIED = Failed(
     message="The process that makes pictures stopped by itself; what was finished is kept.",
@@ -74,6 +77,8 @@ class Worker:
         self._running: tuple[str, DraftPlan] | None = None
         self._taken_up: set[str] = set()  # drafts that went on by themselves after the process had died
         self._ready = self._closing = False
+        self._trouble = WARMING_UP
+        self.watchers = Watchers()
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
@@ -92,6 +97,13 @@ class Worker:
         """Whether the process has warmed up."""
         return self._ready
 
+    def health(self) -> Health:
+        """How it is now."""
+        with self._changed:
+            states = [record.state for record in self._records.values()]
+            busy, reason = self._running is not None, "" if self._ready else self._trouble
+            return tell_health(states, draining=self._closing, busy=busy, reason=reason)
+
     def submit(self, plan: DraftPlan) -> str:
         """Put a draft in the queue; returns its id. Raises DraftError when the queue is full or the disk refuses."""
         with self._changed:
@@ -102,6 +114,7 @@ class Worker:
             spec = plan.spec
             self._records[draft] = DraftRecord(draft=draft, plan=plan.to_json(), fps=spec.fps, stride=spec.frame_stride)
             self._waiting.append((draft, plan))
+            self.watchers.queued(draft)
             self._feed()
             return draft
 
@@ -124,6 +137,7 @@ class Worker:
             plan = Journal(self.drafts, draft).take_up()
             record.mark_queued()
             self._waiting.append((draft, plan))
+            self.watchers.queued(draft)
             self._feed()
             self._changed.notify_all()
 
@@ -154,7 +168,7 @@ class Worker:
             waiting = next((entry for entry in self._waiting if entry[0] == draft), None)
             if waiting:
                 self._waiting.remove(waiting)
-                record.apply(Stopped(file=None, frames=0, chunks=0, seconds=0.0))
+                self._apply(draft, Stopped(file=None, frames=0, chunks=0, seconds=0.0))
                 Journal(self.drafts, draft).note(Stopped(file=None, frames=0, chunks=0, seconds=0.0))
             else:
                 Journal(self.drafts, draft).request_stop()
@@ -215,6 +229,10 @@ class Worker:
             self._records[draft] = record
         return record
 
+    def _apply(self, draft: str, event: Event) -> None:
+        self._records[draft].apply(event)
+        self.watchers.told(draft, event)
+
     def _feed(self) -> None:
         """Give the process its next draft, if it has none. Called with the lock held."""
         if self._running is None and self._ready and self._waiting and self._pipe is not None:
@@ -239,7 +257,7 @@ class Worker:
                     self._ready = warm = True
                 else:
                     draft, event = message
-                    self._records[draft].apply(event)
+                    self._apply(draft, event)
                     if isinstance(event, Started | Retreated) and event.plan:
                         self._running = draft, event.plan  # as it is carried out: who takes the draft up goes on so
                     if isinstance(event, ENDS):
@@ -255,6 +273,8 @@ class Worker:
             if self._closing:
                 return
             logger.error("the engine process ended; starting it again")
+            self._trouble = ENDED if warm else NEVER_READY.message
+            self.watchers.respawned()
             if self._running is not None:
                 draft, _ = self._running
                 if draft in self._taken_up:
@@ -273,6 +293,6 @@ class Worker:
                 self.start()
 
     def _fail(self, draft: str, reason: Failed) -> None:
-        self._records[draft].apply(reason)
+        self._apply(draft, reason)
         with suppress(WriteFailed):
             Journal(self.drafts, draft).note(reason)

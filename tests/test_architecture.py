@@ -15,7 +15,7 @@ import pytest
 from tests.source import MODULES, ROOT, imports, own_imports, python_files, tops, tree
 
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("pipeline.errors",),
+    ("pipeline.errors", "pipeline.logs"),
     ("pipeline.plan.networks", "pipeline.plan.chunks", "pipeline.plan.device", "pipeline.plan.edits"),
     ("pipeline.plan.spec", "pipeline.plan.components", "pipeline.plan.rates", "pipeline.plan.scenes"),
     ("pipeline.plan.catalog", "pipeline.plan.memory"),
@@ -44,6 +44,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.gpu.tensors",
         "pipeline.prompt.encoding",
         "pipeline.prompt.mixing",
+        "pipeline.settings",
         "pipeline.weights",
     ),
     ("pipeline.gpu.lora",),
@@ -57,9 +58,10 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.restoring", "pipeline.running"),
     ("pipeline.making",),
     ("pipeline.engine",),
-    ("pipeline.serving",),
+    ("pipeline.serving", "pipeline.health"),
     ("pipeline.worker",),
     ("pipeline",),
+    ("pipeline.metrics",),
     ("pipeline.commands.*",),
     ("pipeline.__main__",),
     ("pipeline.studio.*",),

@@ -94,6 +94,7 @@ CUTS = {
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+@pytest.mark.fault(13, 45)
 def test_wherever_it_was_cut_off_it_ends_as_if_nothing_had_been(
     tmp_path: Path, whole: Path, plan: DraftPlan, cut: Any
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_draft_that_was_stopped_goes_on_and_what_was_cut_short_is_made_anew(
 
 @pytest.mark.parametrize("name", ["chunk-001.latents.safetensors", "embeddings.safetensors", "slice-001.mp4"])
 @pytest.mark.parametrize("damage", ["torn", "gone", "empty"])
+@pytest.mark.fault(15)
 def test_what_is_torn_or_gone_is_made_anew(
     tmp_path: Path, whole: Path, plan: DraftPlan, name: str, damage: str
 ) -> None:
@@ -164,6 +166,7 @@ def test_what_is_known_is_not_asked_of_the_model_again(
     engine.run(plan, DRAFT, lambda _: None)
 
 
+@pytest.mark.fault(30)
 def test_where_memory_has_shrunk_its_chunks_stay(
     tmp_path: Path, whole: Path, plan: DraftPlan, make_device: DeviceMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def stopping_at(chunk: int, kind: type, step: int = 1) -> Say:
     ],
     ids=["first step", "later step", "denoised", "between chunks", "second chunk", "its later step", "its end"],
 )
+@pytest.mark.fault(9)
 def test_a_stop_keeps_every_finished_chunk_to_its_last_frame(
     tmp_path: Path, make_plan: PlanMaker, say: Say, frames: int, chunks: int, last: str
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_preview_that_costs_too_much_is_drawn_rarely(
     assert [event.preview is None for event in of(StepDone, events)] == [False, True, True, True, True]
 
 
+@pytest.mark.fault(16, 45)
 def test_a_full_disk_is_told_and_earlier_slices_stay(
     tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,7 @@ def test_a_draft_is_followed_to_its_end(running: Worker, short: DraftPlan) -> No
     assert count_frames(running.drafts / draft / "draft.mp4") == 9
 
 
+@pytest.mark.fault(8, 10)
 def test_drafts_are_made_in_order_and_stopped_waiting_or_running(
     running: Worker, long: DraftPlan, short: DraftPlan
 ) -> None:
@@ -119,6 +120,7 @@ def kill(worker: Worker) -> None:
     os.kill(worker._process.pid, signal.SIGKILL)
 
 
+@pytest.mark.fault(7, 13)
 def test_a_draft_whose_process_was_killed_goes_on_by_itself_once(
     running: Worker, long: DraftPlan, short: DraftPlan
 ) -> None:
@@ -182,6 +184,7 @@ def test_closing_ends_the_process_at_once_and_frees_the_folder(running: Worker, 
 
 
 # Without ------------------------------------------------------------------------------------------------------------
+@pytest.mark.fault(34)
 def test_a_second_worker_on_the_same_folder_is_refused(idle: Worker) -> None:
     with pytest.raises(DraftsInUse, match="--drafts"):
         Worker(idle.drafts)
@@ -202,6 +205,7 @@ def test_a_submitted_draft_is_on_disk_before_anything_happens(idle: Worker, shor
     assert not idle.ready
 
 
+@pytest.mark.fault(25)
 def test_too_long_a_queue_is_refused_in_a_sentence(idle: Worker, short: DraftPlan) -> None:
     for _ in range(LONGEST_QUEUE):
         idle.submit(short)

@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from filelock import FileLock
+
+import app
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,3 +47,25 @@ def test_a_drafts_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     done = start("--port", "0", "--drafts", str(tmp_path / "file" / "drafts"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "cannot be written" in done.stderr
+
+
+@pytest.mark.fault(38)
+def test_a_page_for_everybody_is_refused_unless_that_is_spelled_out(tmp_path: Path) -> None:
+    done = start("--listen", "--port", "0", "--drafts", str(tmp_path / "drafts"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "--auth" in done.stderr
+    assert "--insecure" in done.stderr
+    assert not (tmp_path / "drafts").exists()
+
+
+@pytest.mark.fault(38)
+def test_a_password_that_is_no_good_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    done = start("--listen", "--auth", "ada:tiny", "--port", "0", "--drafts", str(tmp_path / "drafts"))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "tiny" not in done.stderr
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    """Else each waits 40 ms for the other side to say that it has the piece before."""
+    with app._bind("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
