@@ -6,6 +6,8 @@ from functools import cache
 from itertools import pairwise
 from random import Random
 
+import pytest
+
 from pipeline.errors import DoesNotFit
 from pipeline.plan.cutting import least_latents
 from pipeline.plan.draft import DraftPlan
