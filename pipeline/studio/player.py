@@ -21,8 +21,8 @@ NEARLY = 0.99  # the bar is full only when the video is there
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One chunk in the filmstrip: [start, stop) seconds of the draft, its state, `done`, `making` or `waiting`, its name
-    and its sentence."""
+    """One chunk in the filmstrip: [start, stop) seconds of the draft, its name and sentence; it is `done`, `making` or
+    `waiting`."""
 
     start: float
     stop: float
