@@ -16,6 +16,7 @@ Rooms, each importing only from those before it:
     seams/      whether the joins between chunks can be seen
     models/     one file a family
     restoring   what an interrupted draft already has
+    running     where the chunk stands that is being denoised
     making      the main line
     engine      plan, model and folder for it
     serving     the process that runs it
@@ -42,8 +43,9 @@ from pipeline.plan.device import DeviceKind, probe_device, suppose_card
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Branch, Cut, Edit, Extend, Redo, Reprompt
 from pipeline.plan.presets import find_profile
-from pipeline.plan.request import GenerationRequest, Shot, frames_for
+from pipeline.plan.request import GenerationRequest, Shot, Transition
 from pipeline.plan.spec import VideoShape
+from pipeline.plan.storyboard import lay_out
 
 if TYPE_CHECKING:
     from pipeline.drafts.journal import Journal
@@ -60,6 +62,7 @@ __all__ = [
     "Redo",
     "Reprompt",
     "Shot",
+    "Transition",
     "VideoShape",
     "draft",
     "edit",
@@ -74,16 +77,22 @@ def request(
 ) -> GenerationRequest:
     """A request with everything else as the model likes it; `dataclasses.replace` changes the rest.
 
+    Args:
+        prompt: a sentence, or a storyboard, `[2s] A boat leaves / [3s cut] The boat arrives`, which says its length.
+        model: a key of the catalog.
+        seconds: length of a sentence's draft; the model's own if not given.
+        seed: drawn if not given.
+
     Raises:
         InvalidRequest: naming the field and the nearest legal value.
     """
     spec = find_model(model)
-    seconds = spec.default_seconds if seconds is None else seconds
+    shots, frames = lay_out(prompt, spec, seconds)
     return GenerationRequest(
-        shots=(Shot(prompt=prompt, seconds=seconds),),
+        shots=shots,
         model=model,
         shape=spec.shapes[0],
-        frames=frames_for(spec, seconds),
+        frames=frames,
         steps=spec.default_steps,
         guidance=spec.default_guidance,
         seed=secrets.randbelow(2**32) if seed is None else seed,

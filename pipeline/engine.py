@@ -75,7 +75,8 @@ class Engine:
                 making.make_chunk()
             making.finish()
             Measurements(self.drafts).record_ran_out(making.plan, making.too_much_bytes)
-            if making.plan is plan and not restored.latents:  # else it took another time than what was planned does
+            # Otherwise it took another time than what was planned does.
+            if making.plan is plan and not restored.latents and not making.resumed:
                 Measurements(self.drafts).record_draft(plan, making.stage_seconds, encoded=making.encoded)
         except StopRequested:
             making.keep()

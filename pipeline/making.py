@@ -32,12 +32,15 @@ from pipeline.models.base import Sampling, VideoModel
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
+from pipeline.plan.request import Transition
 from pipeline.plan.retreat import exhausted, retreat
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
+from pipeline.prompt.mixing import mix_embeds
 from pipeline.restoring import Restored
 from pipeline.running import RunningChunk, identify
 from pipeline.video.blending import Crossfader
+from pipeline.video.look import keep_look
 from pipeline.video.mp4 import join_slices, write_slice
 from pipeline.video.preview import PacedPreviews
 
@@ -57,7 +60,7 @@ class Making:
         self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
         self.fader = Crossfader()
         self.behind: dict[int, Tensor] = {}  # chunks that are finished, behind one that is still to be made
-        self.encoded = False
+        self.encoded = self.resumed = False  # whether a sentence was read, a chunk taken up in the middle
         self.decoder = model.open_decoder()
         self.stage_seconds = dict.fromkeys(Stage, 0.0)
         self.pieces: list[Path] = []
@@ -141,13 +144,19 @@ class Making:
             shape=request.shape,
             steps=request.steps,
             guidance=request.guidance,
-            positive=self.embeds[request.shots[chunk.shot].prompt],
+            positive=mix_embeds(
+                [
+                    (self.embeds[request.shots[shot].prompt], weight)
+                    for shot, weight in chunk.mix or ((chunk.shot, 1.0),)
+                ]
+            ),
             negative=self.embeds[request.negative_prompt] if self.plan.guided else None,
             ahead=self._ahead(chunk),
         )
-        tail = self.timeline[:, :, chunk.start :] if self.timeline is not None else None
+        tail = self.timeline[:, :, chunk.start :] if self.timeline is not None and chunk.overlap else None
         last, steps = time.monotonic(), request.steps * chunk.rounds
         resume_from = self.running.begin(identify(request.model, chunk, sampling, tail), steps=steps)
+        self.resumed = self.resumed or resume_from is not None
 
         def on_step(step: int, clean: Callable[[], Tensor]) -> None:
             nonlocal last
@@ -158,9 +167,13 @@ class Making:
             last = time.monotonic()
 
         self._check_stop()
-        return self.model.denoise(
+        latents = self.model.denoise(
             chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=self.running.keep
         )
+        if chunk.index and chunk.opens_scene and request.shots[chunk.shot].transition is Transition.SAME_LOOK:
+            assert self.timeline is not None
+            latents = keep_look(latents, self.timeline[:, :, : self.plan.chunks[0].stop])
+        return latents
 
     def _ahead(self, chunk: Chunk) -> Tensor | None:
         """The first latents behind a chunk, where they are given and there."""
@@ -183,6 +196,8 @@ class Making:
             for piece in self.plan.slices[self.decoded :]:
                 if piece.chunk >= self.chunks:
                     break
+                if piece.opens_scene:
+                    self.decoder.restart()
                 frames = decode(self.timeline[:, :, piece.start : piece.stop])
                 self.decoded = piece.index + 1
                 if piece.index == self.faded:
@@ -220,7 +235,7 @@ class Making:
             self.tell(Retreated(stage=stage, reason=plan.reasons[0], plan=plan))
             if stage is Stage.DECODE:
                 self.decoder = self.model.open_decoder()
-                self.decoded = 0 if plan.spec.causal_decoder else len(self.pieces)
+                self.decoded = 0 if plan.spec.causal_decoder else self.faded
 
     def _write(self, frames: NDArray[np.uint8], chunk: int, start: float) -> None:
         index = len(self.pieces)
@@ -270,6 +285,7 @@ class Making:
 
     def _join(self) -> None:
         seams = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
-        settings = asdict(self.plan.request) | {"seams": seams}
+        cuts = [frame for frame in self.plan.cuts if frame < self.frames]
+        settings = asdict(self.plan.request) | {"seams": seams, "cuts": cuts}
         with self.journal.writing(self.journal.video_path()) as path:
             join_slices(self.pieces, path, title=self.plan.request.prompt, settings=settings)

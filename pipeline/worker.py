@@ -20,7 +20,7 @@ from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_json
 from pipeline.drafts.status import DraftRecord, DraftState, DraftStatus, read_record
 from pipeline.drafts.surgery import begin_edit
 from pipeline.errors import DraftError, DraftsInUse, InvalidRequest, WriteFailed
-from pipeline.events import ENDS, Event, Failed, Stopped
+from pipeline.events import ENDS, Event, Failed, Retreated, Started, Stopped
 from pipeline.plan.catalog import CATALOG
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Edit
@@ -240,6 +240,8 @@ class Worker:
                 else:
                     draft, event = message
                     self._records[draft].apply(event)
+                    if isinstance(event, Started | Retreated) and event.plan:
+                        self._running = draft, event.plan  # as it is carried out: who takes the draft up goes on so
                     if isinstance(event, ENDS):
                         self._running = None
                 self._feed()

@@ -271,7 +271,7 @@ def test_an_edited_draft_is_made_like_any_other_and_names_its_parent(running: Wo
 
 def test_a_draft_that_is_being_made_or_is_not_there_is_not_edited(idle: Worker, short: DraftPlan) -> None:
     waiting = idle.submit(short)
-    with pytest.raises(InvalidRequest, match="is being made"):
+    with pytest.raises(InvalidRequest, match=r"is being made\. Stop it, or wait"):
         idle.edit(waiting, Redo(chunk=0))
     with pytest.raises(InvalidRequest, match="no such draft"):
         idle.edit("20260101-120000-0123456789abcdef", Redo(chunk=0))

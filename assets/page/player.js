@@ -72,6 +72,13 @@ const drawSave = (view) => {
   }
 };
 
+const drawJoins = (joins) => {
+  const pill = find(".joins");
+  pill.hidden = !joins;
+  pill.dataset.flagged = String(Boolean(joins?.flagged));
+  setText(".joins", joins?.sentence || "");
+};
+
 const drawMeter = (view) => {
   const percent = Math.round(100 * (view?.progress || 0));
   find(".meter i").style.transform = `translateX(${percent - 100}%)`;
@@ -96,6 +103,7 @@ const draw = () => {
   setText(".settings", view?.settings || "");
   drawMeter(view);
   drawSave(view);
+  drawJoins(view?.joins);
   surgery.draw(view);
   if (!view) return;
   playback.show(view);

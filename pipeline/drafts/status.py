@@ -24,6 +24,8 @@ from pipeline.events import (
     StepDone,
     Stopped,
 )
+from pipeline.plan.chunks import Chunk
+from pipeline.plan.scenes import chunk_stops
 
 SMOOTHING = 0.3  # weight of the newest step in the running mean of step times
 
@@ -169,7 +171,9 @@ class DraftRecord:
             step=self.step,
             steps=self._steps(self.chunk),
             chunks_done=self.chunks_done,
-            chunk_stops_seconds=tuple(((chunk["stop"] - 1) * self.stride + 1) / self.fps for chunk in chunks),
+            chunk_stops_seconds=tuple(
+                frames / self.fps for frames in chunk_stops([Chunk(**row) for row in chunks], stride=self.stride)
+            ),
             slices=tuple(self.slices),
             preview=self.preview,
             fps=self.fps,

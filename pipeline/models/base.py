@@ -66,6 +66,10 @@ class Decoder(Protocol):
         """
         ...
 
+    def restart(self) -> None:
+        """A cut: forget what came before, so that the next slice is decoded as a draft's first."""
+        ...
+
 
 class VideoModel(Protocol):
     """A checkpoint that can be asked for embeddings, latents and frames. Each call brings in what it needs."""

@@ -172,7 +172,8 @@ class LTXModel:
                 transformer=transformer,
             )
             pipe.set_progress_bar_config(disable=True)
-            pipe.tail, pipe.ahead, pipe.first_latent, pipe.begun = tail, sampling.ahead, chunk.start, resume_from
+            pipe.tail, pipe.ahead, pipe.begun = tail, sampling.ahead, resume_from
+            pipe.first_latent = chunk.start - chunk.scene_start
             positive, negative = sampling.positive, sampling.negative or sampling.positive
             where = torch_device(self.device)
             latents: Tensor = pipe(
@@ -229,6 +230,9 @@ class WindowDecoder:
 
     def __init__(self, residency: Residency, tile_pixels: int | None) -> None:
         self._residency, self._tile_pixels = residency, tile_pixels
+
+    def restart(self) -> None:
+        """Nothing is remembered."""
 
     @contextmanager
     def visit(self) -> Iterator[Decode]:

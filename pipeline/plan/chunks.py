@@ -33,6 +33,8 @@ class Chunk:
     """A window [start, stop) of the latent timeline, denoised in one go; its first `overlap` latents are given.
 
     `blocks` are the latents that a causal model denoises one after another; empty where all are denoised together.
+    `scene_start` is the latent at which its scene begins, the shots that follow one another without a cut.
+    `mix` names the shots whose sentences it is made of with their weights, which sum to one; empty for `shot` alone.
     `ahead` is how many latents behind `stop` are given, too, where what follows is there already.
     """
 
@@ -44,6 +46,13 @@ class Chunk:
     shot: int
     blocks: tuple[int, ...] = ()
     ahead: int = 0
+    scene_start: int = 0
+    mix: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def opens_scene(self) -> bool:
+        """Whether nothing of its scene is there yet."""
+        return self.start + self.overlap == self.scene_start
 
     @property
     def latents(self) -> int:
@@ -66,7 +75,7 @@ class Slice:
     """A decode window [start, stop) and the frames [first_frame, first_frame + frames) it makes final.
 
     Of the decoded frames the first `skip` are dropped, the next `fade` are faded over what the slice before held
-    back, and the last `hold` are held back for the next.
+    back, and the last `hold` are held back for the next. `scene_start` is the latent at which its scene begins.
     """
 
     index: int
@@ -78,6 +87,12 @@ class Slice:
     hold: int
     first_frame: int
     frames: int
+    scene_start: int = 0
+
+    @property
+    def opens_scene(self) -> bool:
+        """Whether the decoder has seen nothing of its scene yet."""
+        return self.start == self.scene_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

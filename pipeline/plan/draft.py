@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.plan.chunks import Chunk, Seam, Slice, plan_seams
+from pipeline.plan.chunks import Chunk, Seam, Slice
 from pipeline.plan.device import Device
 from pipeline.plan.duration import Forecast
 from pipeline.plan.memory import Stage
 from pipeline.plan.placement import Budget, Choice
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.request import GenerationRequest
+from pipeline.plan.scenes import find_cuts, plan_all_seams
 from pipeline.plan.spec import ModelSpec
 
 
@@ -82,8 +83,13 @@ class DraftPlan:
 
     @property
     def seams(self) -> tuple[Seam, ...]:
-        """Where its chunks meet."""
-        return plan_seams(self.chunks, self.slices, stride=self.spec.frame_stride)
+        """Where its chunks meet; not at a cut."""
+        return plan_all_seams(self.chunks, self.slices, stride=self.spec.frame_stride)
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """The first frame after each cut."""
+        return find_cuts(self.chunks, stride=self.spec.frame_stride)
 
     @property
     def guided(self) -> bool:

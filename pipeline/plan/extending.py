@@ -14,11 +14,11 @@ def extend_chunks(
         chunks: at least one; they stay as they are.
         latents: length of the timeline then.
         longest: most latents in a new window; more than `overlap`.
-        overlap: latents that each new chunk is given; fewer where there are no more.
+        overlap: latents that each new chunk is given; fewer where its scene has no more.
         shot: theirs. Each has the seed after that of the chunk before it.
     """
     last = chunks[-1]
-    given = min(overlap, last.stop)
+    given = min(overlap, last.stop - last.scene_start)
     start = last.stop - given
     windows = plan_chunks(
         latents - start, longest=longest, overlap=overlap, seed=last.seed + 1, shot_stops=(latents - start,)
@@ -31,6 +31,7 @@ def extend_chunks(
             stop=start + window.stop,
             overlap=window.overlap if window.index else given,
             shot=shot,
+            scene_start=last.scene_start,
         )
         for window in windows
     )
@@ -43,14 +44,14 @@ def extend_rollout(
     """The chunks of a causal model, and its next blocks, up to `latents`.
 
     Args:
-        overlap: latents that a chunk is given, where there are so many; None for as many as its window has room for.
+        overlap: latents that a chunk is given, where its scene has so many; None for as many as its window has room for.
         block: latents denoised together. A last block that is cut short stays so.
     """
     found = list(chunks)
     while (done := found[-1].stop) < latents:
         stop = min(done + block, latents)
         room = longest - (stop - done)
-        given = min(done, room if overlap is None else min(room, overlap))
+        given = min(done - chunks[-1].scene_start, room if overlap is None else min(room, overlap))
         found.append(
             Chunk(
                 index=len(found),
@@ -60,6 +61,7 @@ def extend_rollout(
                 seed=(found[-1].seed + 1) % 2**32,
                 shot=shot,
                 blocks=(stop - done,),
+                scene_start=chunks[-1].scene_start,
             )
         )
     return tuple(found)

@@ -17,6 +17,7 @@ from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.edits import read_edit
 from pipeline.plan.presets import Look
 from pipeline.plan.spec import ModelSpec
+from pipeline.seams.check import Verdict
 from pipeline.studio.advice import Machine, advise, note_unknown_words, read_vocabulary, say_model, say_need
 from pipeline.studio.forms import (
     FIELDS,
@@ -27,9 +28,12 @@ from pipeline.studio.forms import (
     restore_form,
     say_misfit,
     say_refusal,
+    seconds_told,
     size_of,
     spec_of,
+    spoken,
 )
+from pipeline.studio.joins import look_at_joins
 from pipeline.studio.player import show
 from pipeline.studio.shelf import SHELF_LENGTH, fill_shelf
 from pipeline.studio.texts import Language, choose_language
@@ -84,7 +88,7 @@ class Desk:
         """The note under the sentence, the forecast, and the form for the browser to remember."""
         form, language = _form(values), _language(request)
         known = self._words if form.model == MINIATURE.key else frozenset()
-        note = note_unknown_words(form.prompt or "", known, language)
+        note = note_unknown_words(spoken(form.prompt), known, language)
         forecast = advise(form, self.studio.machine, language)
         return note, asdict(forecast), asdict(form)
 
@@ -126,6 +130,11 @@ class Desk:
         fields, language = fill(form), _language(request)
         fields[FIELDS.index("model")] = gr.update(choices=self._models(language), value=form.model)
         return [kept_draft if known else None, *fields, self._shelf(language)]
+
+    def follow_storyboard(self, prompt: str | None) -> Any:
+        """The length's slider: a storyboard says its own, so it stands there and cannot be moved."""
+        told = seconds_told(prompt)
+        return gr.update(interactive=True) if told is None else gr.update(value=told, interactive=False)
 
     def list_models(self, request: gr.Request) -> Any:
         """The models as they are here now."""
@@ -174,15 +183,20 @@ class Desk:
                     seen = (status.version, warm)
                     yield self._updates(status, language, shelf, warm=warm)
                 if status.state.over:
+                    joins = await asyncio.to_thread(look_at_joins, self.studio.machine.drafts, status.draft)
+                    if joins and self._followers.get(page) is mine:
+                        yield self._updates(status, language, gr.skip(), warm=warm, joins=joins)
                     return
                 await asyncio.sleep(FOLLOW_SECONDS)
         finally:
             if self._followers.get(page) is mine:
                 del self._followers[page]
 
-    def _updates(self, status: DraftStatus, language: Language, shelf: Any, *, warm: bool) -> tuple[Any, ...]:
+    def _updates(
+        self, status: DraftStatus, language: Language, shelf: Any, *, warm: bool, joins: Verdict | None = None
+    ) -> tuple[Any, ...]:
         over, unfinished = status.state.over, status.state in (DraftState.STOPPED, DraftState.FAILED)
-        return show(status, language, warm=warm), *_buttons(over=over, unfinished=unfinished), shelf
+        return show(status, language, warm=warm, joins=joins), *_buttons(over=over, unfinished=unfinished), shelf
 
     def _models(self, language: Language) -> list[tuple[str, str]]:
         """As the page offers them: those that can be used first."""

@@ -42,8 +42,8 @@ def add_endpoints(studio: Studio) -> None:
         """Start a draft and return its id at once.
 
         Args:
-            prompt: what happens, in one sentence.
-            seconds: length; the nearest possible frame count is made.
+            prompt: what happens, in one sentence; or shots, `[2s] a boat leaves / [3s cut] it arrives`.
+            seconds: length; the nearest possible frame count is made. Shots say their own.
             shape: wide, square or tall, or a size such as 256x160.
             seed: a whole number for a draft that can be made again; -1 for a new one each time.
         """

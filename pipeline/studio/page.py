@@ -237,8 +237,12 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     )
     changes = [field.change for field in fields]
     gr.on(changes, desk.advise, fields, advice, queue=False, trigger_mode="always_last", **quiet, **raw)
+    prompt, seconds = (fields[FIELDS.index(name)] for name in ("prompt", "seconds"))
+    prompt.change(desk.follow_storyboard, prompt, seconds, queue=False, trigger_mode="always_last", **quiet)
     model, chosen = fields[FIELDS.index("model")], [fields[FIELDS.index(name)] for name in MODEL_FIELDS]
-    model.input(desk.choose_model, model, chosen, queue=False, **quiet)
+    model.input(desk.choose_model, model, chosen, queue=False, **quiet).then(
+        desk.follow_storyboard, prompt, seconds, queue=False, **quiet
+    )
     model.focus(desk.list_models, None, model, queue=False, **quiet).then(
         desk.advise, fields, advice, queue=False, **quiet, **raw
     )

@@ -11,6 +11,8 @@ from typing import Any
 import gradio as gr
 
 from pipeline.drafts.status import DraftState, DraftStatus
+from pipeline.seams.check import Verdict
+from pipeline.studio.joins import Joins, say_joins
 from pipeline.studio.texts import SCRIPT_TEXTS, Language, say, sentences
 from pipeline.studio.wording import say_duration
 
@@ -54,8 +56,8 @@ class Strip:
 class PlayerView:
     """Everything the script draws. The same view gives the same picture, whenever and wherever it is drawn.
 
-    `sentence` is read aloud by screen readers when it changes; `detail` changes too often for that. `parent` is the
-    draft this one was made from, empty if from none.
+    `sentence` is read aloud by screen readers when it changes; `detail` changes too often for that. `joins` is the
+    badge of a draft that is over and was judged, `parent` the draft this one was made from, empty if from none.
     """
 
     draft: str
@@ -72,6 +74,7 @@ class PlayerView:
     preview: Strip | None
     video: str | None
     save_as: str
+    joins: Joins | None
     parent: str
 
 
@@ -93,8 +96,9 @@ def script_texts() -> dict[str, dict[str, str]]:
     return {language.value: {key: sentences(language)[key] for key in SCRIPT_TEXTS} for language in Language}
 
 
-def show(status: DraftStatus, language: Language, *, warm: bool) -> dict[str, Any]:
-    """The player's value for a draft. `warm` is whether the engine can start at once."""
+def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict | None = None) -> dict[str, Any]:
+    """The player's value for a draft. `warm` is whether the engine can start at once, `joins` the seam check's verdict
+    on its film, with seams."""
     request, over = status.request, status.state.over
     prompt = " / ".join(shot["prompt"] for shot in request["shots"])
     view = PlayerView(
@@ -127,6 +131,7 @@ def show(status: DraftStatus, language: Language, *, warm: bool) -> dict[str, An
         preview=None if over else _strip(status),
         video=status.video if over else None,
         save_as=f"rushes-{status.draft[:DATE_CHARACTERS]}.mp4",  # no word of a person in a file name
+        joins=say_joins(joins, language, fps=status.fps) if joins else None,
         parent=status.parent,
     )
     return asdict(view)

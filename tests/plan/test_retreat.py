@@ -1,10 +1,6 @@
 """What is left where memory ran out: the same draft, held in less at once, as far down as there is a way."""
 
-import json
-from collections.abc import Iterator
-from functools import cache
-from itertools import pairwise
-from random import Random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,125 +8,16 @@ import pytest
 from pipeline.errors import DoesNotFit
 from pipeline.plan.alternatives import plan_draft
 from pipeline.plan.catalog import ANYFLOW_1_3B, LTX_13B, MINIATURE, WAN_A14B
-from pipeline.plan.cutting import least_latents
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.duration import no_experience
 from pipeline.plan.memory import Placement, Precision, Stage, weight_bytes
 from pipeline.plan.planner import decide
+from pipeline.plan.rates import guess_rates
 from pipeline.plan.retreat import exhausted, retreat
 from pipeline.plan.spec import ModelSpec
 from tests.conftest import DeviceMaker, ProfileMaker, RequestMaker
-from tests.plan.random_requests import draw_case
-
-CASES = 400
-
-
-def descend(plan: DraftPlan, stage: Stage, **done: int) -> list[DraftPlan]:
-    plans = [plan]
-    while (lower := retreat(plans[-1], stage, **done)) is not None:
-        plans.append(lower)
-        assert len(plans) < 50
-    return plans
-
-
-def need(plan: DraftPlan, stage: Stage) -> int:
-    return plan.memory.choices[stage].card_bytes
-
-
-@cache
-def begun() -> tuple[tuple[DraftPlan, int, int], ...]:
-    """Plans of random requests on random machines, with how many chunks and slices of each are finished."""
-    random, found = Random(5), []
-    for _ in range(CASES):
-        case = draw_case(random)
-        try:
-            plan = decide(case.request, case.device, case.profile)
-        except DoesNotFit:
-            continue
-        chunks = random.randrange(len(plan.chunks))
-        ready = sum(piece.chunk < chunks for piece in plan.slices)
-        found.append((plan, chunks, random.randint(0, ready)))
-    assert len(found) > CASES / 4
-    return tuple(found)
-
-
-def ladders() -> Iterator[tuple[Stage, int, int, list[DraftPlan]]]:
-    for plan, chunks, slices in begun():
-        for stage in Stage:
-            yield stage, chunks, slices, descend(plan, stage, chunks_done=chunks, slices_done=slices)
-
-
-# Any draft, anywhere ------------------------------------------------------------------------------------------------
-def test_every_ladder_ends_and_each_rung_needs_less_than_the_one_before() -> None:
-    reached = 0
-    for stage, _, _, plans in ladders():
-        needs = [need(plan, stage) for plan in plans]
-        first = 2 if len(plans) > 1 and "text encoder leaves" in plans[1].reasons[0] and stage is Stage.ENCODE else 1
-        assert all(lower < higher for higher, lower in pairwise(needs[first - 1 :]))
-        assert all(plan.memory.choices[stage].ram_bytes <= plan.memory.budget.ram_bytes for plan in plans[1:])
-        reached += len(plans) - 1
-    assert reached > 3 * len(begun())
-
-
-def test_a_draft_that_retreats_keeps_what_is_finished_and_has_the_frames_that_were_asked_for() -> None:
-    shortened = windows = 0
-    for _, chunks, slices, plans in ladders():
-        first, spec = plans[0], plans[0].spec
-        for plan in plans[1:]:
-            assert plan.request == first.request
-            assert plan.chunks[:chunks] == first.chunks[:chunks]
-            assert plan.slices[:slices] == first.slices[:slices]
-            assert [chunk.index for chunk in plan.chunks] == list(range(len(plan.chunks)))
-            assert [piece.index for piece in plan.slices] == list(range(len(plan.slices)))
-            added = [(chunk.start + chunk.overlap, chunk.stop) for chunk in plan.chunks]
-            assert [start for start, _ in added] == [0, *(stop for _, stop in added[:-1])]
-            assert added[-1][1] == first.latents == spec.latents_of(first.request.frames)
-            assert all(stop > start for start, stop in added)
-            assert [piece.first_frame for piece in plan.slices[1:]] == [
-                piece.first_frame + piece.frames for piece in plan.slices[:-1]
-            ]
-            assert sum(piece.frames for piece in plan.slices) == first.request.frames
-            for before, piece in pairwise(plan.slices):
-                assert piece.fade == before.hold
-                assert piece.start < before.stop or spec.causal_decoder
-            assert all(piece.stop <= plan.chunks[piece.chunk].stop for piece in plan.slices)
-            shortened += plan.chunks != first.chunks
-            windows += any(
-                one.stop - one.start != other.stop - other.start
-                for one, other in zip(plan.slices, first.slices, strict=False)
-            )
-            assert DraftPlan.from_json(json.dumps(plan.to_json())) == plan
-    assert shortened > 50
-    assert windows > 50
-
-
-def test_no_two_chunks_of_a_draft_begin_with_the_same_noise() -> None:
-    for _, _, _, plans in ladders():
-        seeds = [chunk.seed for chunk in plans[-1].chunks]
-        assert len(set(seeds)) == len(seeds)
-
-
-def test_chunks_become_as_short_as_they_can_before_weights_become_coarser() -> None:
-    coarser = 0
-    for plan, chunks, slices in begun():
-        plans = descend(plan, Stage.DENOISE, chunks_done=chunks, slices_done=slices)
-        for higher, lower in pairwise(plans):
-            before, after = (max(chunk.latents for chunk in p.chunks[chunks:]) for p in (higher, lower))
-            assert after <= before
-            if lower.memory.choices[Stage.DENOISE].precision != higher.memory.choices[Stage.DENOISE].precision:
-                assert before == after
-                # a draft in one chunk may have nothing to win: a second one is given latents, which takes memory, too
-                assert after <= least_latents(plan.request) or not chunks
-                coarser += 1
-            else:
-                assert (
-                    lower.chunks == higher.chunks
-                    or f"chunks of {plan.spec.frames_of(after)} frames" in (lower.reasons[0])
-                )
-    assert coarser > 20
-
-
-# One by one ---------------------------------------------------------------------------------------------------------
+from tests.plan.descent import descend, need
 
 
 @pytest.fixture
@@ -274,3 +161,25 @@ def test_on_the_processor_passes_chunks_and_tiles_can_become_smaller(
     assert shorter is not None
     assert len(shorter.chunks) > len(plan.chunks)
     assert {choice.placement for choice in shorter.memory.choices.values()} == {Placement.VISITING}
+
+
+def test_the_next_plan_needs_less_than_what_ran_out_or_is_refused(
+    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+) -> None:
+    device = make_device(24, DeviceKind.CUDA, ram_free_bytes=2**38)
+    request = make_request(model=LTX_13B.key, shape=LTX_13B.shapes[0], frames=121)
+    plan, planned = plan_draft(request, device, make_profile()), list[DraftPlan]()
+    for stage in Stage:
+        for rung in descend(plan, stage)[:-1]:
+            taught = replace(no_experience(guess_rates(device)), too_much_bytes={stage: need(rung, stage)})
+            again = decide(request, device, make_profile(), taught)
+            assert need(again, stage) < need(rung, stage)
+            assert sum(piece.frames for piece in again.slices) == 121
+            assert any(f"The {stage} stage ran out of memory here at" in reason for reason in again.reasons)
+            planned.append(again)
+    on_host = {stage for stage in Stage for p in planned if p.memory.choices[stage].placement is Placement.HOST}
+    assert on_host == {Stage.ENCODE, Stage.DECODE}
+    least = need(descend(plan, Stage.DENOISE)[-1], Stage.DENOISE)
+    taught = replace(no_experience(guess_rates(device)), too_much_bytes={Stage.DENOISE: least // 4})
+    with pytest.raises(DoesNotFit, match="denoise"):
+        decide(request, device, make_profile(), taught)
