@@ -196,8 +196,6 @@ class Making:
             for piece in self.plan.slices[self.decoded :]:
                 if piece.chunk >= self.chunks:
                     break
-                if piece.opens_scene:
-                    self.decoder.restart()
                 frames = decode(self.timeline[:, :, piece.start : piece.stop])
                 self.decoded = piece.index + 1
                 if piece.index == self.faded:
@@ -206,6 +204,8 @@ class Making:
                     self.faded = self.decoded
                     if piece.index == len(self.pieces):
                         self._write(faded, piece.chunk, start)
+                if any(following.opens_scene for following in self.plan.slices[self.decoded : self.decoded + 1]):
+                    self.decoder.restart()
                 start = time.monotonic()
 
     def _attempt(self, stage: Stage, work: Callable[[], Result]) -> Result:

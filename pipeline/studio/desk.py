@@ -217,8 +217,11 @@ def _buttons(*, over: bool, unfinished: bool) -> tuple[Any, Any, Any]:
 
 
 def fill(form: Form) -> list[Any]:
-    """Updates that put a form on the page; the shape's choices are those of its model, and its own."""
+    """Updates that put a form on the page; the shape's choices are those of its model, and its own, and its length is
+    a storyboard's where there is one."""
     values: dict[str, Any] = asdict(form)
+    told = seconds_told(form.prompt)
+    values["seconds"] = gr.update(value=form.seconds if told is None else told, interactive=told is None)
     values["shape"] = gr.update(choices=shape_choices(spec_of(form), form.shape), value=form.shape)
     return list(values.values())
 
