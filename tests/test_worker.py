@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import worker as worker_module
+from pipeline import process as process_module
 from pipeline.drafts.journal import Journal, read_events
 from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.errors import DraftError, DraftsInUse, InvalidRequest, WriteFailed
@@ -113,9 +113,8 @@ def test_drafts_are_made_in_order_and_stopped_waiting_or_running(
 
 
 def kill(worker: Worker) -> None:
-    assert worker._process is not None
-    assert worker._process.pid is not None
-    os.kill(worker._process.pid, signal.SIGKILL)
+    assert worker.engine_pid is not None
+    os.kill(worker.engine_pid, signal.SIGKILL)
 
 
 def test_a_draft_whose_process_was_killed_goes_on_by_itself_once(
@@ -132,7 +131,7 @@ def test_a_draft_whose_process_was_killed_goes_on_by_itself_once(
     kill(running)
     failed = follow(running, lost, over)
     assert failed.state is DraftState.FAILED
-    assert failed.message == worker_module.DIED.message
+    assert failed.message == process_module.DIED.message
     assert failed.slices
     for piece in failed.slices:
         assert count_frames(running.drafts / lost / piece.file) == piece.frames
@@ -212,12 +211,12 @@ def test_too_long_a_queue_is_refused_in_a_sentence(idle: Worker, short: DraftPla
 def test_a_process_that_never_starts_fails_what_waits_for_it(
     idle: Worker, short: DraftPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "serve", exit_at_once)
-    monkeypatch.setattr(worker_module, "RETRY_PAUSE_SECONDS", 600.0)
+    monkeypatch.setattr(process_module, "serve", exit_at_once)
+    monkeypatch.setattr(process_module, "RETRY_PAUSE_SECONDS", 600.0)
     draft = idle.submit(short)
     idle.start()
     failed = follow(idle, draft, over)
-    assert (failed.state, failed.message) == (DraftState.FAILED, worker_module.NEVER_READY.message)
+    assert (failed.state, failed.message) == (DraftState.FAILED, process_module.NEVER_READY.message)
 
 
 def exit_at_once(*_: object) -> None:
