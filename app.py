@@ -6,18 +6,17 @@ The worker's process is started before Gradio is imported, so that both warm up 
 import argparse
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
 import webbrowser
 from pathlib import Path
-from types import FrameType
 
-from pipeline.errors import DraftError
+from pipeline.errors import DraftError, DraftsInUse
 from pipeline.gpu.folders import read_folders
 from pipeline.plan.presets import load_looks, load_profiles
-from pipeline.worker import Worker
+from pipeline.signals import heeding_signals
+from pipeline.worker import LONGEST_QUEUE, Worker
 
 logger = logging.getLogger("rushes")
 
@@ -30,7 +29,7 @@ BAD_START = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the studio until Ctrl-C or SIGTERM; returns the exit code."""
+    """Run the studio until Ctrl-C or SIGTERM; returns the exit code. The second of these ends it at once."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -38,12 +37,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _check_port(address, options.port)
         weights = read_folders(options.weights)
-        worker = Worker(options.drafts, weights)
+        worker = Worker(options.drafts, weights, longest_queue=options.queue)
     except DraftError as error:
         return _refuse(str(error))
+    if worker.read_only:
+        logger.warning("%s", DraftsInUse(str(worker.drafts)))
+    told = threading.Event()
     try:
         worker.start()
-        return _serve(worker, weights, address, options)
+        with heeding_signals(told.set, before_the_end=worker.kill):
+            return _serve(worker, weights, address, options, told)
     except DraftError as error:
         return _refuse(str(error))
     finally:
@@ -57,12 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights", action="append", default=[], metavar="MODEL=DIR", help="a model's own folder; may be repeated"
     )
+    parser.add_argument("--queue", type=int, default=LONGEST_QUEUE, metavar="N", help="how many drafts may wait (16)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     parser.add_argument("--listen", action="store_true", help="let other machines in this network use the page")
     return parser
 
 
-def _serve(worker: Worker, weights: dict[str, Path], address: str, options: argparse.Namespace) -> int:
+def _serve(
+    worker: Worker, weights: dict[str, Path], address: str, options: argparse.Namespace, told: threading.Event
+) -> int:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
     from pipeline.studio.advice import Machine
     from pipeline.studio.desk import Studio
@@ -74,7 +80,6 @@ def _serve(worker: Worker, weights: dict[str, Path], address: str, options: argp
     look = load_looks()[START_LOOK]
     studio = Studio(worker=worker, machine=Machine(load_profiles(), worker.drafts, weights), look=look)
     page = build_page(studio).queue(max_size=QUEUE_LENGTH)
-    finished = _until_told()
     try:
         page.launch(
             server_name=address,
@@ -100,21 +105,11 @@ def _serve(worker: Worker, weights: dict[str, Path], address: str, options: argp
     logger.info("Rushes is at %s - stop it with Ctrl-C", url)
     if not options.no_browser:
         webbrowser.open(url)
-    finished.wait()
+    told.wait()
+    logger.info("keeping what is finished; a second Ctrl-C ends at once")
+    worker.close()  # while the page still says so
     page.close(verbose=False)
     return 0
-
-
-def _until_told() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set."""
-    told = threading.Event()
-
-    def tell(_signal: int, _frame: FrameType | None) -> None:
-        told.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, tell)
-    return told
 
 
 def _check_port(address: str, port: int) -> None:

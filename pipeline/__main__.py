@@ -23,6 +23,7 @@ from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, Generation
 from pipeline.plan.say import changes_as_json, plan_as_json, plan_as_text, say_change
 from pipeline.plan.spec import VideoShape
 from pipeline.progress import show_download, show_draft
+from pipeline.signals import heeding_signals
 
 DONE, FAILED, BAD_REQUEST, DOES_NOT_FIT, FLAGGED, STOPPED = 0, 1, 2, 3, 4, 130
 
@@ -247,27 +248,32 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
     code, folder = FAILED, options.drafts
-    try:
-        for event in show_draft(events, as_json=options.json):
-            match event:
-                case Started():
-                    folder = options.drafts / event.draft
-                case Finished():
-                    code = DONE
-                    _report(folder / event.file, options)
-                case Stopped():  # by somebody else, through the STOP file
-                    code = STOPPED
-                    if event.file:
+    with heeding_signals(_interrupt):
+        try:
+            for event in show_draft(events, as_json=options.json):
+                match event:
+                    case Started():
+                        folder = options.drafts / event.draft
+                    case Finished():
+                        code = DONE
                         _report(folder / event.file, options)
-                case Failed():
-                    print(f"{event.message} {event.hint}".strip(), file=sys.stderr)
-    except KeyboardInterrupt:
-        code = STOPPED
-        events.close()  # asks the engine to stop and waits for it to keep what is finished
-        kept = folder / "draft.mp4"
-        if kept.exists():
-            _report(kept, options)
+                    case Stopped():  # by somebody else, through the STOP file
+                        code = STOPPED
+                        if event.file:
+                            _report(folder / event.file, options)
+                    case Failed():
+                        print(f"{event.message} {event.hint}".strip(), file=sys.stderr)
+        except KeyboardInterrupt:
+            code = STOPPED
+            events.close()  # asks the engine to stop and waits for it to keep what is finished
+            kept = folder / "draft.mp4"
+            if kept.exists():
+                _report(kept, options)
     return code
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def _report(video: Path, options: argparse.Namespace) -> None:

@@ -34,6 +34,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.gpu.revisions",
         "pipeline.gpu.folders",
         "pipeline.gpu.access",
+        "pipeline.gpu.interrupting",
         "pipeline.prompt.cache",
         "pipeline.video.*",
         "pipeline.drafts.*",
@@ -50,10 +51,12 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.restoring",),
     ("pipeline.making",),
     ("pipeline.engine",),
+    ("pipeline.heartbeat",),
     ("pipeline.serving",),
+    ("pipeline.process",),
     ("pipeline.worker",),
     ("pipeline",),
-    ("pipeline.fitting", "pipeline.inventory", "pipeline.progress"),
+    ("pipeline.fitting", "pipeline.inventory", "pipeline.progress", "pipeline.signals"),
     ("pipeline.doctor",),
     ("pipeline.__main__",),
     ("pipeline.studio.*",),
@@ -119,7 +122,8 @@ def test_what_is_decided_and_kept_knows_no_model_library(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [m for m in HOUSE if re.match(r"(pipeline(\.serving|\.worker|\.__main__)?|app)$", m)]
+    "module",
+    [m for m in HOUSE if re.match(r"(pipeline(\.heartbeat|\.serving|\.process|\.worker|\.__main__)?|app)$", m)],
 )
 def test_what_starts_first_imports_no_model_library_at_module_level(module: str) -> None:
     assert not MODEL_LIBRARIES & tops(imports(module, lazy=False))

@@ -1,21 +1,21 @@
 """The engine's own process and its register, with the shipped miniature: only states and files matter here."""
 
-import os
-import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from pipeline import process as process_module
 from pipeline.drafts.journal import Journal, read_events
 from pipeline.drafts.status import DraftState, DraftStatus
-from pipeline.errors import DraftError, DraftsInUse, InvalidRequest, WriteFailed
+from pipeline.errors import Closing, DraftsInUse, InvalidRequest, QueueFull, WriteFailed
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.spec import VideoShape
 from pipeline.worker import LONGEST_QUEUE, Worker
 from tests.conftest import PlanMaker
+from tests.source import ROOT
 from tests.tiny import count_frames
 
 PATIENCE_SECONDS = 120  # far more than a quiet machine needs
@@ -93,7 +93,7 @@ def test_drafts_are_made_in_order_and_stopped_waiting_or_running(
     stopped = running.status(second)
     assert stopped is not None
     assert (stopped.state, stopped.video) == (DraftState.STOPPED, None)
-    assert [row["event"] for row in read_events(running.drafts / second)] == ["Stopped"]
+    assert [row["event"] for row in read_events(running.drafts / second)] == ["Queued", "Stopped"]
     third_now = running.status(third)
     assert third_now is not None
     assert third_now.ahead == 1
@@ -110,33 +110,6 @@ def test_drafts_are_made_in_order_and_stopped_waiting_or_running(
     assert follow(running, third, over).state is DraftState.FINISHED
     running.stop(third)
     assert (running.status(third) or kept).state is DraftState.FINISHED
-
-
-def kill(worker: Worker) -> None:
-    assert worker.engine_pid is not None
-    os.kill(worker.engine_pid, signal.SIGKILL)
-
-
-def test_a_draft_whose_process_was_killed_goes_on_by_itself_once(
-    running: Worker, long: DraftPlan, short: DraftPlan
-) -> None:
-    lost, waiting = running.submit(long), running.submit(short)
-    seen = follow(running, lost, lambda status: len(status.slices) >= 1)
-    kill(running)
-    gone_on = follow(running, lost, lambda status: len(status.slices) > len(seen.slices) + 1)
-    assert gone_on.state is DraftState.RUNNING
-    events = read_events(running.drafts / lost)
-    done = [(row["chunk"], row["step"]) for row in events if row["event"] == "StepDone"]
-    assert len([step for step in done if step[0] < seen.chunks_done]) == seen.chunks_done * long.request.steps
-    kill(running)
-    failed = follow(running, lost, over)
-    assert failed.state is DraftState.FAILED
-    assert failed.message == process_module.DIED.message
-    assert failed.slices
-    for piece in failed.slices:
-        assert count_frames(running.drafts / lost / piece.file) == piece.frames
-    assert read_events(running.drafts / lost)[-1]["event"] == "Failed"
-    assert follow(running, waiting, over).state is DraftState.FINISHED
 
 
 def test_a_draft_that_was_stopped_goes_on_when_asked(running: Worker, medium: DraftPlan) -> None:
@@ -163,29 +136,99 @@ def test_what_is_no_draft_cannot_go_on(idle: Worker) -> None:
             idle.resume(name)
 
 
-def test_closing_ends_the_process_at_once_and_frees_the_folder(running: Worker, long: DraftPlan) -> None:
-    """The last test of the process: it stops a running draft too."""
-    draft = running.submit(long)
-    follow(running, draft, lambda status: status.step > 0)
-    process, began = running._process, time.monotonic()
+def test_a_draft_that_is_paused_steps_aside_and_comes_first_when_it_goes_on(
+    running: Worker, medium: DraftPlan, short: DraftPlan
+) -> None:
+    first, second = running.submit(medium), running.submit(short)
+    follow(running, first, lambda status: status.chunks_done >= 1)
+    running.pause(first)
+    running.pause(first)
+    rested = follow(running, first, lambda status: status.state is DraftState.PAUSED)
+    assert not rested.state.over
+    assert 0 < rested.video_frames < medium.request.frames
+    assert follow(running, second, over).state is DraftState.FINISHED
+    assert running.status(first) == rested
+
+    running.pause(first)  # nothing more to do
+    follow(running, first, lambda status: status.version == rested.version)
+    third, fourth = running.submit(medium), running.submit(short)
+    follow(running, third, lambda status: status.state is DraftState.RUNNING)
+    running.resume(first)
+    assert running.waiting() == [first, fourth]
+    running.stop(third)
+    assert follow(running, first, over).state is DraftState.FINISHED
+    assert count_frames(running.drafts / first / "draft.mp4") == medium.request.frames
+    assert follow(running, third, over).state is DraftState.STOPPED
+
+
+def test_closing_ends_the_process_soon_and_the_next_start_goes_on(
+    running: Worker, medium: DraftPlan, short: DraftPlan
+) -> None:
+    """The last test of the process: a running draft keeps what is finished and waits, before those that waited."""
+    drafts = [running.submit(plan) for plan in (medium, short, short)]
+    follow(running, drafts[0], lambda status: status.step > 0)
     running.close()
-    assert process is not None
-    assert not process.is_alive()
-    assert process.exitcode == 0
-    assert time.monotonic() - began < worker_module.CLOSE_TIMEOUT_SECONDS
+    assert running._engine.exit_code == 0
+    assert read_events(running.drafts / drafts[0])[-2]["event"] == "Stopped"
+    with pytest.raises(Closing, match="closing"):
+        running.submit(short)
     again = Worker(running.drafts)
-    status = again.status(draft)
-    again.close()
-    assert status is not None
-    assert status.state is DraftState.STOPPED
+    try:
+        assert again.waiting() == drafts
+        states = [status.state for status in map(again.status, drafts) if status]
+        assert states == [DraftState.QUEUED] * 3
+        again.start()
+        ends = [follow(again, draft, over) for draft in drafts]
+    finally:
+        again.close()
+    assert [end.state for end in ends] == [DraftState.FINISHED] * 3
+    assert [end.video_frames for end in ends] == [medium.request.frames, 9, 9]
 
 
 # Without ------------------------------------------------------------------------------------------------------------
-def test_a_second_worker_on_the_same_folder_is_refused(idle: Worker) -> None:
-    with pytest.raises(DraftsInUse, match="--drafts"):
-        Worker(idle.drafts)
+def test_a_second_worker_on_the_same_folder_only_looks(idle: Worker, short: DraftPlan) -> None:
+    draft = idle.submit(short)
+    second = Worker(idle.drafts)
+    second.start()
+    assert second.read_only
+    assert not idle.read_only
+    seen = second.status(draft)
+    assert seen is not None
+    assert seen.state is DraftState.QUEUED
+    assert [status.draft for status in second.recent(3)] == [draft]
+    for making in (lambda: second.submit(short), lambda: second.resume(draft), lambda: second.stop(draft)):
+        with pytest.raises(DraftsInUse, match=r"can only be looked at.*--drafts"):
+            making()
+    idle.stop(draft)
+    now = second.status(draft)
+    assert now is not None
+    assert now.state is DraftState.STOPPED
+    second.close()
+    assert Worker(idle.drafts).read_only  # closing the second one gave nothing free
     idle.close()
-    Worker(idle.drafts).close()
+    third = Worker(idle.drafts)
+    assert not third.read_only
+    third.close()
+
+
+def test_a_lock_of_a_process_that_was_killed_is_no_lock(tmp_path: Path) -> None:
+    lines = [
+        "import pathlib, time",
+        "from pipeline.drafts.lock import hold",
+        f"lock = hold(pathlib.Path({str(tmp_path)!r}))",
+        "print('held' if lock else 'not held', flush=True)",
+        "time.sleep(600)",
+    ]
+    with subprocess.Popen([sys.executable, "-c", "\n".join(lines)], stdout=subprocess.PIPE, cwd=ROOT) as holder:
+        assert holder.stdout is not None
+        said = holder.stdout.readline()
+        locked = Worker(tmp_path).read_only
+        holder.kill()
+    assert (said, locked) == (b"held\n", True)
+    worker = Worker(tmp_path)
+    assert (tmp_path / ".lock").exists()
+    assert not worker.read_only
+    worker.close()
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
@@ -202,25 +245,49 @@ def test_a_submitted_draft_is_on_disk_before_anything_happens(idle: Worker, shor
 
 
 def test_too_long_a_queue_is_refused_in_a_sentence(idle: Worker, short: DraftPlan) -> None:
-    for _ in range(LONGEST_QUEUE):
+    drafts = [idle.submit(short) for _ in range(LONGEST_QUEUE)]
+    with pytest.raises(QueueFull, match=f"{LONGEST_QUEUE} drafts are waiting already"):
         idle.submit(short)
-    with pytest.raises(DraftError, match=f"{LONGEST_QUEUE} drafts are waiting already"):
-        idle.submit(short)
+    assert idle.waiting() == drafts
+    assert len(idle.recent(100)) == LONGEST_QUEUE
+    idle.stop(drafts[3])
+    idle.submit(short)
 
 
-def test_a_process_that_never_starts_fails_what_waits_for_it(
-    idle: Worker, short: DraftPlan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(process_module, "serve", exit_at_once)
-    monkeypatch.setattr(process_module, "RETRY_PAUSE_SECONDS", 600.0)
-    draft = idle.submit(short)
-    idle.start()
-    failed = follow(idle, draft, over)
-    assert (failed.state, failed.message) == (DraftState.FAILED, process_module.NEVER_READY.message)
+def test_a_draft_that_waits_can_be_taken_out_paused_and_put_back(idle: Worker, short: DraftPlan) -> None:
+    first, second, third = (idle.submit(short) for _ in range(3))
+    idle.stop(second)
+    idle.stop(second)
+    assert idle.waiting() == [first, third]
+    idle.pause(first)
+    assert idle.waiting() == [third]
+    paused = idle.status(first)
+    assert paused is not None
+    assert (paused.state, paused.ahead) == (DraftState.PAUSED, 0)
+    idle.resume(second)
+    idle.resume(first)
+    idle.resume(first)
+    assert idle.waiting() == [first, third, second]
+    assert [(idle.status(draft) or paused).ahead for draft in (first, third, second)] == [0, 1, 2]
+    idle.pause(first)
+    idle.stop(first)
+    assert (idle.status(first) or paused).state is DraftState.STOPPED
+    assert [row["event"] for row in read_events(idle.drafts / first)] == [
+        *("Queued", "Paused", "Queued", "Paused", "Stopped")
+    ]
 
 
-def exit_at_once(*_: object) -> None:
-    """As a broken installation does."""
+def test_who_asks_twice_with_one_key_gets_one_draft_also_after_a_restart(idle: Worker, short: DraftPlan) -> None:
+    first, other = idle.submit(short, "a client's key"), idle.submit(short, "another")
+    assert idle.submit(short, "a client's key") == first != other
+    idle.stop(first)
+    assert idle.submit(short, "a client's key") == first
+    idle.close()
+    again = Worker(idle.drafts)
+    assert again.submit(short, "another") == other
+    assert again.waiting() == [other]
+    assert len([folder for folder in idle.drafts.iterdir() if folder.is_dir()]) == 2
+    again.close()
 
 
 def test_waiting_for_a_change_ends_when_the_time_is_up(idle: Worker, short: DraftPlan) -> None:

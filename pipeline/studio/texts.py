@@ -70,6 +70,7 @@ _EN = {
     "refused_guidance": "{message}",
     "refused_negative_prompt": "{message}",
     "does_not_fit": "{message}",
+    "read_only": "Another Rushes is making drafts in this folder. Here they can only be looked at.",
     # before the button
     "forecast": "{frames} frames · about {need} of {budget} GB · about {duration} · first picture in {first} · "
     "{chunks}",
@@ -117,6 +118,7 @@ _EN = {
     "eta_first": "first picture in {duration}",
     "eta_all": "ready in about {duration}",
     "stopping": "Stopping after this step. What is finished is kept.",
+    "paused": "Paused. What is finished is kept.",
     "finished": "Done: {seconds:.1f} seconds of video",
     "finished_took": "forecast {forecast}, took {duration}",
     "stopped_kept": "Stopped. The first {seconds:.1f} seconds are kept.",
@@ -136,6 +138,7 @@ _EN = {
     "shelf_empty": "Drafts appear here.",
     "shelf_open": "Open draft: {title}",
     "shelf_running": "being made",
+    "shelf_paused": "paused",
     "shelf_failed": "failed",
     "shelf_length": "{seconds:.1f} s",
 }
@@ -192,6 +195,7 @@ _ZH = {
     "refused_steps": "步数必须是 1 到 {steps} 的整数。",
     "refused_guidance": "引导强度必须在 1（关闭）到 {guidance:g} 之间。",
     "refused_negative_prompt": "反向提示最多 {longest} 个字符，且不能含控制字符。",
+    "read_only": "另一个 Rushes 正在使用这个草稿文件夹，这里只能查看草稿。",
     "does_not_fit": "内存不够：需要约 {need:.1f} GB，可用 {budget:.1f} GB。",
     "forecast": "{frames} 帧 · 约 {need} / {budget} GB · 约 {duration} · {first}后出现第一个画面 · {chunks}",
     "need_small": "0.1",
@@ -237,6 +241,7 @@ _ZH = {
     "eta_first": "{duration}后出现第一个画面",
     "eta_all": "约 {duration}后完成",
     "stopping": "将在这一步后停止，已完成的部分会保留。",
+    "paused": "已暂停，已完成的部分会保留。",
     "finished": "完成：{seconds:.1f} 秒视频",
     "finished_took": "预计 {forecast}，实际 {duration}",
     "stopped_kept": "已停止，保留了前 {seconds:.1f} 秒。",
@@ -254,6 +259,7 @@ _ZH = {
     "shelf_empty": "草稿会出现在这里。",
     "shelf_open": "打开草稿：{title}",
     "shelf_running": "生成中",
+    "shelf_paused": "已暂停",
     "shelf_failed": "失败",
     "shelf_length": "{seconds:.1f} 秒",
 }
