@@ -294,7 +294,7 @@ def test_waiting_for_a_change_ends_when_the_time_is_up(idle: Worker, short: Draf
     draft = idle.submit(short)
     began = time.monotonic()
     status = idle.wait(draft, 0, 0.2)
-    assert 0.2 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= 0.2
     assert status is not None
     assert status.version == 0
 

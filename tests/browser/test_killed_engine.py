@@ -10,13 +10,9 @@ import psutil
 import pytest
 
 from pipeline.drafts.journal import read_events
-from tests.browser.test_page import CHROMIUM, Visit, browser, open_studio, sync_api, visit
+from tests.browser.studio import Visit, open_studio, sync_api
 
-__all__ = ["browser", "visit"]
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH"),
-    pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL"),
-]
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 
 
 @pytest.fixture(scope="module")

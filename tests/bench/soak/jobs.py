@@ -20,7 +20,7 @@ from torch import Tensor
 from pipeline import engine, making
 from pipeline.drafts.journal import new_draft_id
 from pipeline.events import Event, Finished
-from pipeline.models.base import Decode, Decoder, Frames, OnStep, Sampling
+from pipeline.models.base import Decode, Decoder, Frames, Keep, OnStep, Sampling, SamplingState
 from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
@@ -62,13 +62,24 @@ class CountingModel:
         """One token each."""
         return [PromptEmbeds(torch.zeros(1, 1, 4), torch.ones(1, 1)) for _ in sentences]
 
-    def denoise(self, chunk: Chunk, sampling: Sampling, *, tail: Tensor | None, on_step: OnStep) -> Tensor:
+    def denoise(
+        self,
+        chunk: Chunk,
+        sampling: Sampling,
+        *,
+        tail: Tensor | None,
+        on_step: OnStep,
+        resume_from: SamplingState | None = None,
+        keep: Keep | None = None,
+    ) -> Tensor:
         """Grey."""
         shape = sampling.shape
         cells = shape.height // self.spec.latent_pixels, shape.width // self.spec.latent_pixels
         latents = torch.zeros(1, 4, chunk.latents, *cells)
-        for step in range(sampling.steps):
+        for step in range(resume_from.step if resume_from else 0, sampling.steps):
             self.steps += 1
+            if keep:
+                keep(SamplingState(step=step + 1, tensors={"latents": latents}))
             on_step(step + 1, lambda: latents)
         return latents if tail is None else torch.cat([tail, latents[:, :, tail.shape[2] :]], dim=2)
 
