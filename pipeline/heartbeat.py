@@ -7,8 +7,6 @@ decoding all move, many times a second, and a call that never comes back does no
 
 import multiprocessing
 import os
-import selectors
-import subprocess
 import sys
 import threading
 import time
@@ -25,8 +23,8 @@ LOOK_SECONDS = 1.0
 SILENCE_SECONDS = 60.0  # assumed until measured: the longest single call besides a step's, such as reading one tensor
 SILENT_STEPS = 10  # one call can be most of a step, and a step can be slow where the card is shared
 ORPHANED = 3  # exit code of an engine process whose page's process is gone
-BOUNDED_WAITS = frozenset({subprocess.__file__, selectors.__file__})
-"""Code that waits for another program, such as ffmpeg: whoever waits there has a time limit of its own."""
+BOUNDED_WAITS = frozenset({"selectors", "subprocess"})
+"""Modules that wait for another program, such as ffmpeg: whoever waits there has a time limit of its own."""
 
 
 # In the engine's process ---------------------------------------------------------------------------------------------
@@ -53,7 +51,7 @@ def _position(thread: int) -> tuple[tuple[int, int], ...] | None:
     Numbers only: a frame that is held on to holds on to its tensors.
     """
     calls, frame = [], sys._current_frames().get(thread)
-    if frame is not None and frame.f_code.co_filename in BOUNDED_WAITS:
+    if frame is not None and frame.f_globals.get("__name__") in BOUNDED_WAITS:
         return None
     while frame is not None:
         calls.append((id(frame), frame.f_lasti))

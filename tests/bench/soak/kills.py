@@ -21,7 +21,6 @@ from pipeline.plan.spec import VideoShape
 from pipeline.video.mp4 import read_frames
 from pipeline.worker import Worker
 
-LONGEST_LIFE_SECONDS = 3.0  # of a process that is ready; a draft of these takes about as long
 PATIENCE_SECONDS = 600.0
 IN_LINE = 2  # drafts that wait or run while there are kills to come
 PROMPTS = ("a red ball moves left over snow", "a blue star rises over the sea", "a pink square grows over sand")
@@ -49,16 +48,19 @@ def soak_kills(folder: Path, kills: int, *, seed: int = 1) -> KillFigures:
     made: dict[str, DraftPlan] = {}
     with closing(Worker(folder / "whole", longest_queue=10)) as worker:
         worker.start()
+        _wait_until(lambda: worker.ready)
+        began = time.monotonic()
         whole = {plan.request.seed: worker.submit(plan) for plan in plans}
         for draft in whole.values():
             _wait_for_end(worker, draft)
+        life_seconds = (time.monotonic() - began) / len(plans)
     with closing(Worker(folder / "drafts", longest_queue=10)) as worker:
         worker.start()
         for _ in range(kills):
             while len(_unfinished(worker, made, figures)) < IN_LINE:
                 plan = plans[len(made) % len(plans)]
                 made[worker.submit(plan)] = plan
-            _kill(worker, chance, figures)
+            _kill(worker, chance, life_seconds, figures)
         for draft in made:
             while _wait_for_end(worker, draft) is DraftState.FAILED:
                 _unfinished(worker, made, figures)
@@ -97,11 +99,11 @@ def _unfinished(worker: Worker, made: dict[str, DraftPlan], figures: KillFigures
     return found
 
 
-def _kill(worker: Worker, chance: random.Random, figures: KillFigures) -> None:
-    """At any moment of a process's life: while it starts, or up to `LONGEST_LIFE_SECONDS` after it is ready."""
+def _kill(worker: Worker, chance: random.Random, life_seconds: float, figures: KillFigures) -> None:
+    """At any moment of a process's life: while it starts, or up to a whole draft's time after it is ready."""
     if chance.random() < 0.8:
         _wait_until(lambda: worker.ready)
-    time.sleep(chance.uniform(0, LONGEST_LIFE_SECONDS))
+    time.sleep(chance.uniform(0, life_seconds))
     pid = worker.engine_pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
