@@ -21,6 +21,7 @@ from pipeline.plan.memory import Stage
 
 LOOK_SECONDS = 1.0
 SILENCE_SECONDS = 60.0  # assumed until measured: the longest single call besides a step's, such as reading one tensor
+STARTING_SECONDS = 600.0  # assumed until measured: gigabytes of libraries from a slow disk, loaded by one call
 SILENT_STEPS = 10  # one call can be most of a step, and a step can be slow where the card is shared
 ORPHANED = 3  # exit code of an engine process whose page's process is gone
 BOUNDED_WAITS = frozenset({"selectors", "subprocess"})
@@ -71,7 +72,7 @@ class Watchdog:
     def __init__(self, beats: c_uint64, clock: Callable[[], float] = time.monotonic) -> None:
         self._beats, self._clock = beats, clock
         self._steps = deque[float](maxlen=100)
-        self._forecast = 0.0
+        self._forecast: float | None = None  # until its first draft it starts
         self._resting = False
         self._seen, self._looked, self._silence = beats.value, clock(), 0.0
 
@@ -94,6 +95,8 @@ class Watchdog:
     @property
     def limit_seconds(self) -> float:
         """How long it may stand still: by the steps of this draft, by the forecast until there are some."""
+        if self._forecast is None:
+            return STARTING_SECONDS
         usual = median(self._steps) if self._steps else self._forecast
         return max(SILENCE_SECONDS, SILENT_STEPS * usual)
 

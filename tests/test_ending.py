@@ -20,9 +20,9 @@ from pipeline.plan.draft import DraftPlan
 from pipeline.signals import ENDED_BY_SIGNAL
 from pipeline.worker import Worker
 from tests.source import ROOT
-from tests.test_worker import PATIENCE_SECONDS, long, short
+from tests.workers import PATIENCE_SECONDS, long
 
-__all__ = ["long", "short"]
+__all__ = ["long"]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to catch")
 RUSHES = [sys.executable, "-m", "pipeline"]

@@ -19,8 +19,8 @@ from pipeline.events import Event, StepDone
 from pipeline.plan.draft import DraftPlan
 from pipeline.serving import serve
 from pipeline.worker import Worker
-from tests.test_worker import follow, idle, long, over, short
 from tests.tiny import count_frames
+from tests.workers import follow, idle, long, over, short
 
 __all__ = ["idle", "long", "short"]
 
@@ -99,7 +99,7 @@ def test_a_process_that_stands_still_is_ended_and_its_draft_goes_on(
     idle: Worker, short: DraftPlan, make_plan: Callable[..., DraftPlan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process_module, "serve", serve_and_hang)
-    monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", 4.0)
+    monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", 6.0)
     monkeypatch.setattr(heartbeat, "SILENT_STEPS", 0)
     plan = make_plan(shape=short.request.shape, frames=49, steps=4, guidance=1.0)
     draft = idle.submit(plan)
@@ -119,7 +119,7 @@ def serve_and_think(*arguments: Any) -> None:
     whole = Engine.run
 
     def run(self: Engine, plan: DraftPlan, draft: str, emit: Callable[[Event], None]) -> None:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 13
         while time.monotonic() < until:
             sum(range(1000))
         whole(self, plan, draft, emit)
@@ -132,7 +132,7 @@ def test_a_process_that_works_in_silence_is_let_alone(
     idle: Worker, short: DraftPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process_module, "serve", serve_and_think)
-    monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", 4.0)
+    monkeypatch.setattr(heartbeat, "SILENCE_SECONDS", 6.0)
     monkeypatch.setattr(heartbeat, "SILENT_STEPS", 0)
     draft = idle.submit(short)
     idle.start()
