@@ -2,7 +2,7 @@
 
 A call that hangs in a driver lets other threads run, so a thread that only counts would go on counting. This one looks
 where the working thread is, and counts a beat when it has moved since the last look: loading, quantizing, encoding and
-decoding all move, many times a second, and a call that never comes back does not.
+decoding go through many different calls a second, and a call that never comes back is always the same.
 """
 
 import multiprocessing
@@ -16,6 +16,7 @@ from ctypes import c_uint64
 from multiprocessing.connection import wait
 from statistics import median
 
+from pipeline.events import ENDS, Event, StepDone
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
 
@@ -84,13 +85,12 @@ class Watchdog:
         self._steps.clear()
         self._resting, self._silence, self._looked = False, 0.0, self._clock()
 
-    def step(self, seconds: float) -> None:
-        """A step was done, in `seconds`."""
-        self._steps.append(seconds)
-
-    def rest(self) -> None:
-        """It has nothing to do, and may stand still."""
-        self._resting = True
+    def heard(self, event: Event | None) -> None:
+        """It said something, which is a beat, too; None: it is ready. After a last event it has nothing to do."""
+        self._silence = 0.0
+        if isinstance(event, StepDone):
+            self._steps.append(event.seconds)
+        self._resting = event is None or isinstance(event, ENDS)
 
     @property
     def limit_seconds(self) -> float:

@@ -11,7 +11,7 @@ from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.events import ENDS, Event, Failed, StepDone
+from pipeline.events import Event, Failed
 from pipeline.heartbeat import LOOK_SECONDS, Watchdog
 from pipeline.plan.draft import DraftPlan
 from pipeline.serving import serve
@@ -150,13 +150,8 @@ class EngineProcess:
                 self.kill()
 
     def _heard(self, message: tuple[str, Event] | None, watchdog: Watchdog) -> None:
+        watchdog.heard(message and message[1])
         if message is None:
-            watchdog.rest()
             self._owner.engine_ready()
-            return
-        draft, event = message
-        if isinstance(event, StepDone):
-            watchdog.step(event.seconds)
-        elif isinstance(event, ENDS):
-            watchdog.rest()
-        self._owner.engine_said(draft, event)
+        else:
+            self._owner.engine_said(*message)

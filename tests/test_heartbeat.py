@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.events import Encoded, StepDone, Stopped
 from pipeline.heartbeat import SILENCE_SECONDS, STARTING_SECONDS, Watchdog
 from pipeline.plan.draft import DraftPlan
 from tests.conftest import PlanMaker
@@ -42,7 +43,11 @@ def test_a_minute_without_a_beat_is_too_long_and_a_beat_begins_it_anew(watched: 
     assert not watched.silent_for(60)
     watched.beats.value += 1
     assert not watched.silent_for(60)
-    assert watched.silent_for(2)
+    watched.dog.heard(Encoded(sentences=1, cached=0, seconds=1.0))  # whoever speaks is alive
+    assert not watched.silent_for(60)
+    assert watched.silent_for(1)
+    watched.dog.heard(Stopped(file=None, frames=0, chunks=0, seconds=1.0))
+    assert not watched.silent_for(1000)
 
 
 def test_while_it_starts_it_has_more_time(watched: Watched) -> None:
@@ -55,14 +60,14 @@ def test_ten_slow_steps_may_pass_by_the_forecast_first_and_then_as_measured(watc
     watched.dog.expect(replace(plan, forecast=replace(plan.forecast, stage_seconds=slow)))  # two steps, one slice
     assert watched.dog.limit_seconds == 400
     for seconds in (8.0, 9.0, 500.0):
-        watched.dog.step(seconds)
+        watched.dog.heard(StepDone(chunk=0, step=1, steps=2, seconds=seconds, preview=None))
     assert watched.dog.limit_seconds == 90
     assert not watched.silent_for(90)
     assert watched.silent_for(1)
 
 
 def test_one_that_has_nothing_to_do_may_stand_still(watched: Watched, plan: DraftPlan) -> None:
-    watched.dog.rest()
+    watched.dog.heard(None)
     assert not watched.silent_for(1000)
     watched.dog.expect(plan)
     assert not watched.silent_for(60)
