@@ -6,21 +6,20 @@ The worker's process is started before Gradio is imported, so that both warm up 
 import argparse
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
 import webbrowser
 from pathlib import Path
-from types import FrameType
 
-from pipeline.errors import DraftError
+from pipeline.errors import DraftError, DraftsInUse
 from pipeline.gpu.folders import read_folders
 from pipeline.logs import start_logging
 from pipeline.plan.presets import load_looks, load_profiles
+from pipeline.signals import heeding_signals
 from pipeline.studio.credentials import VARIABLE, find_credentials
 from pipeline.studio.guard import House, open_house
-from pipeline.worker import Worker
+from pipeline.worker import LONGEST_QUEUE, Worker
 
 logger = logging.getLogger("rushes")
 
@@ -32,7 +31,7 @@ BAD_START = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the studio until Ctrl-C or SIGTERM; returns the exit code."""
+    """Run the studio until Ctrl-C or SIGTERM; returns the exit code. The second of these ends it at once."""
     options = _parser().parse_args(arguments)
     start_logging(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -45,12 +44,16 @@ def main(arguments: list[str] | None = None) -> int:
         )
         listener = _bind(EVERYWHERE if options.listen else HERE, options.port)
         weights = read_folders(options.weights)
-        worker = Worker(options.drafts, weights)
+        worker = Worker(options.drafts, weights, longest_queue=options.queue)
     except DraftError as error:
         return _refuse(str(error))
+    if worker.read_only:
+        logger.warning("%s", DraftsInUse(str(worker.drafts)))
+    told = threading.Event()
     try:
         worker.start()
-        return _serve(worker, weights, house, listener, options)
+        with heeding_signals(told.set, before_the_end=worker.kill):
+            return _serve(worker, weights, house, listener, options, told)
     except DraftError as error:
         return _refuse(str(error))
     finally:
@@ -64,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights", action="append", default=[], metavar="MODEL=DIR", help="a model's own folder; may be repeated"
     )
+    parser.add_argument("--queue", type=int, default=LONGEST_QUEUE, metavar="N", help="how many drafts may wait (16)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     parser.add_argument("--listen", action="store_true", help="let other machines in this network use the page")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="whom to let in; others on this machine can list it")
@@ -77,7 +81,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(
-    worker: Worker, weights: dict[str, Path], house: House, listener: socket.socket, options: argparse.Namespace
+    worker: Worker,
+    weights: dict[str, Path],
+    house: House,
+    listener: socket.socket,
+    options: argparse.Namespace,
+    told: threading.Event,
 ) -> int:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
     from pipeline.metrics import Metrics
@@ -94,7 +103,6 @@ def _serve(
     routes = [media_route(worker.drafts), health_route(worker)]
     if options.metrics or not options.listen:
         routes.append(metrics_route(Metrics(worker)))
-    finished = _until_told()
     server = PageServer(guard_page(page, studio, routes, house), listener)
     server.start()
     url = f"http://{HERE}:{listener.getsockname()[1]}"
@@ -103,21 +111,11 @@ def _serve(
         logger.warning("The password travels readable: let a proxy with TLS stand in front, or trust this network.")
     if not options.no_browser:
         webbrowser.open(url)
-    finished.wait()
+    told.wait()
+    logger.info("keeping what is finished; a second Ctrl-C ends at once")
+    worker.close()  # while the page still says so
     server.close()
     return 0
-
-
-def _until_told() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set."""
-    told = threading.Event()
-
-    def tell(_signal: int, _frame: FrameType | None) -> None:
-        told.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, tell)
-    return told
 
 
 def _bind(address: str, port: int) -> socket.socket:

@@ -21,6 +21,7 @@ from pipeline.plan.say import plan_as_json, plan_as_text
 from pipeline.plan.spec import ModelSpec, VideoShape
 from pipeline.plan.storyboard import is_storyboard, lay_out
 from pipeline.settings import read_settings
+from pipeline.signals import heeding_signals
 
 LARGEST_STORYBOARD_BYTES = 2**18  # the most shots of the longest sentences, four bytes a character
 OTHER_SETTINGS = ("storyboard", "seconds", "width", "height", "vram_limit", "ram_limit")  # no fields of a request
@@ -178,27 +179,32 @@ def _resume(options: argparse.Namespace) -> int:
 def follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
     """Show what happens until the draft is over, and where its film is; the exit code."""
     code, folder = FAILED, options.drafts
-    try:
-        for event in show_draft(events, as_json=options.json):
-            match event:
-                case Started():
-                    folder = options.drafts / event.draft
-                case Finished():
-                    code = DONE
-                    _report(folder / event.file, options)
-                case Stopped():  # by somebody else, through the STOP file
-                    code = STOPPED
-                    if event.file:
+    with heeding_signals(_interrupt):
+        try:
+            for event in show_draft(events, as_json=options.json):
+                match event:
+                    case Started():
+                        folder = options.drafts / event.draft
+                    case Finished():
+                        code = DONE
                         _report(folder / event.file, options)
-                case Failed():
-                    print(f"{event.message} {event.hint}".strip(), file=sys.stderr)
-    except KeyboardInterrupt:
-        code = STOPPED
-        events.close()  # asks the engine to stop and waits for it to keep what is finished
-        kept = folder / "draft.mp4"
-        if kept.exists():
-            _report(kept, options)
+                    case Stopped():  # by somebody else, through the STOP file
+                        code = STOPPED
+                        if event.file:
+                            _report(folder / event.file, options)
+                    case Failed():
+                        print(f"{event.message} {event.hint}".strip(), file=sys.stderr)
+        except KeyboardInterrupt:
+            code = STOPPED
+            events.close()  # asks the engine to stop and waits for it to keep what is finished
+            kept = folder / "draft.mp4"
+            if kept.exists():
+                _report(kept, options)
     return code
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def _report(video: Path, options: argparse.Namespace) -> None:

@@ -178,6 +178,8 @@ def _sentence(status: DraftStatus, language: Language, *, warm: bool) -> str:
             return _working(status, language)
         case DraftState.STOPPING:
             return say(language, "stopping")
+        case DraftState.PAUSED:
+            return say(language, "paused")
         case DraftState.FINISHED:
             return say(language, "finished", seconds=kept)
         case DraftState.STOPPED:

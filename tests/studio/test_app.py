@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -35,11 +36,28 @@ def test_an_impossible_port_is_told(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
-def test_a_drafts_folder_in_use_is_told(tmp_path: Path) -> None:
-    with FileLock(tmp_path / ".lock"):
-        done = start("--port", "0", "--drafts", str(tmp_path))
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "Another Rushes" in done.stderr
+def test_a_drafts_folder_in_use_is_told_and_can_be_looked_at(tmp_path: Path) -> None:
+    """In one sentence on standard error, before the page answers; it makes nothing there."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, "app.py", "--no-browser", "--port", port, "--drafts", str(tmp_path)]
+    with FileLock(tmp_path / ".lock"), subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as app:
+        assert app.stderr is not None
+        try:
+            said = list[str]()
+            for line in app.stderr:
+                said.append(line)
+                if "Rushes is at" in line:
+                    break
+            answered = urllib.request.urlopen(f"http://127.0.0.1:{port}/").status
+            app.terminate()
+            code = app.wait(60)
+        finally:
+            app.kill()
+    assert (answered, code) == (200, 0)
+    assert ["can only be looked at" in line for line in said].index(True) < len(said) - 1
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_drafts_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
