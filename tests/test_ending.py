@@ -63,6 +63,7 @@ def queue_one(drafts: Path, plan: DraftPlan) -> str:
     return draft
 
 
+@pytest.mark.fault(12)
 def test_a_studio_that_is_told_to_end_keeps_what_runs_and_exits_with_0(tmp_path: Path, long: DraftPlan) -> None:
     draft = queue_one(tmp_path, long)
     with studio(tmp_path) as app:
@@ -79,6 +80,7 @@ def test_a_studio_that_is_told_to_end_keeps_what_runs_and_exits_with_0(tmp_path:
     assert not Journal(tmp_path, draft).stop_requested()
 
 
+@pytest.mark.fault(12)
 def test_the_second_time_it_ends_at_once_with_its_engine(tmp_path: Path, long: DraftPlan) -> None:
     draft = queue_one(tmp_path, long)
     with studio(tmp_path) as app:
@@ -95,6 +97,7 @@ def test_the_second_time_it_ends_at_once_with_its_engine(tmp_path: Path, long: D
     again.close()
 
 
+@pytest.mark.fault(13)
 def test_a_studio_that_is_killed_takes_its_engine_along_and_the_next_goes_on(tmp_path: Path, long: DraftPlan) -> None:
     draft = queue_one(tmp_path, long)
     with studio(tmp_path) as app:
@@ -110,6 +113,7 @@ def test_a_studio_that_is_killed_takes_its_engine_along_and_the_next_goes_on(tmp
     again.close()
 
 
+@pytest.mark.fault(12)
 def test_the_command_line_keeps_what_is_finished_and_says_how_to_go_on(tmp_path: Path) -> None:
     command = [*RUSHES, "draft", "a red ball", "--seconds", "60", "--steps", "4", "--drafts", str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as made:

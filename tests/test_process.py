@@ -96,6 +96,7 @@ def serve_and_hang(*arguments: Any) -> None:
     serve(*arguments)
 
 
+@pytest.mark.fault(32)
 def test_a_process_that_stands_still_is_ended_and_its_draft_goes_on(
     idle: Worker, short: DraftPlan, make_plan: Callable[..., DraftPlan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +159,7 @@ def serve_and_finish_silently(pipe: Connection, beats: c_uint64, drafts: Path, *
     serve(pipe, beats, drafts, *rest)
 
 
+@pytest.mark.fault(13)
 def test_a_draft_that_was_finished_by_a_killed_process_is_not_made_again(
     idle: Worker, short: DraftPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.bench.soak.__main__ import plan_of
 from tests.bench.soak.followers import soak_followers
 from tests.bench.soak.jobs import soak_jobs
@@ -9,6 +11,7 @@ from tests.bench.soak.kills import soak_kills
 from tests.bench.soak.queue import soak_queue
 
 
+@pytest.mark.fault(13, 14)
 def test_killed_processes_lose_double_and_halve_nothing_and_change_no_picture(tmp_path: Path) -> None:
     figures = soak_kills(tmp_path, 3)
     assert len(figures.respawn_seconds) == 3
@@ -16,6 +19,7 @@ def test_killed_processes_lose_double_and_halve_nothing_and_change_no_picture(tm
     assert (figures.lost, figures.doubled, figures.half_files, figures.different) == ([], [], [], [])
 
 
+@pytest.mark.fault(13)
 def test_a_restart_has_a_long_queue_again(tmp_path: Path) -> None:
     assert soak_queue(tmp_path, 60, plan_of(9, 1, tmp_path)).in_order
 

@@ -70,6 +70,7 @@ def test_a_stop_asked_for_before_the_start_makes_nothing(tmp_path: Path, make_pl
     assert kinds(events) == ["Started", "Stopped"]
 
 
+@pytest.mark.fault(9)
 def test_a_stop_is_heard_between_two_layers_of_the_text_encoder(
     tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_stop_is_heard_between_two_layers_of_the_text_encoder(
     assert not list((tmp_path / ".embeddings").glob("*"))
 
 
+@pytest.mark.fault(9)
 def test_a_stop_while_slices_are_decoded_ends_with_the_one_that_is_begun(tmp_path: Path, make_plan: PlanMaker) -> None:
     plan = make_plan(frames=49)
     plan = replace(plan, slices=plan_slices(plan.chunks, window=5, stride=8))

@@ -44,6 +44,7 @@ def test_a_second_worker_on_the_same_folder_only_looks(idle: Worker, short: Draf
     third.close()
 
 
+@pytest.mark.fault(34)
 def test_a_lock_of_a_process_that_was_killed_is_no_lock(tmp_path: Path) -> None:
     lines = [
         "import pathlib, time",
@@ -88,6 +89,7 @@ def test_too_long_a_queue_is_refused_in_a_sentence(idle: Worker, short: DraftPla
     idle.submit(short)
 
 
+@pytest.mark.fault(8, 10)
 def test_a_draft_that_waits_can_be_taken_out_paused_and_put_back(idle: Worker, short: DraftPlan) -> None:
     first, second, third = (idle.submit(short) for _ in range(3))
     idle.stop(second)
@@ -111,6 +113,7 @@ def test_a_draft_that_waits_can_be_taken_out_paused_and_put_back(idle: Worker, s
     ]
 
 
+@pytest.mark.fault(42)
 def test_who_asks_twice_with_one_key_gets_one_draft_also_after_a_restart(idle: Worker, short: DraftPlan) -> None:
     first, other = idle.submit(short, "a client's key"), idle.submit(short, "another")
     assert idle.submit(short, "a client's key") == first != other

@@ -44,6 +44,7 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
+@pytest.mark.fault(7)
 def test_a_draft_whose_engine_is_killed_finishes_on_the_page(visit: Visit, folder: Path) -> None:
     page, drafts = visit.page, folder / "drafts"
     visit.fill(seconds=8, steps=8)

@@ -45,6 +45,7 @@ def note(drafts: Path, draft: str, *events: Event) -> None:
         Journal(drafts, draft).note(event)
 
 
+@pytest.mark.fault(13)
 def test_a_restart_finds_what_waited_in_its_order(tmp_path: Path, queue: DraftQueue, make_plan: PlanMaker) -> None:
     names = begin(tmp_path, make_plan(), 5)
     for name in (*names[2:], *names[:2]):
@@ -100,6 +101,7 @@ def test_what_the_command_line_makes_is_left_to_it(tmp_path: Path, make_plan: Pl
     assert restored(tmp_path) == ([], [])
 
 
+@pytest.mark.fault(15)
 def test_a_torn_line_is_as_if_it_had_not_been_written(tmp_path: Path, queue: DraftQueue, make_plan: PlanMaker) -> None:
     (draft,) = begin(tmp_path, make_plan(), 1)
     queue.put(draft)
@@ -116,6 +118,7 @@ def test_the_last_event_is_found_at_the_end_of_a_long_journal(tmp_path: Path, ma
     assert (last_event(tmp_path / draft) or {})["step"] == 399
 
 
+@pytest.mark.fault(25)
 def test_a_full_queue_says_how_many_wait(tmp_path: Path, make_plan: PlanMaker) -> None:
     queue = DraftQueue(tmp_path, 2)
     for name in begin(tmp_path, make_plan(), 2):
