@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 RESPAWN_PAUSE_SECONDS = 0.5
 RETRY_PAUSE_SECONDS = 15.0  # once it is taken for one that does not start
 TRIES = 3  # deaths before it was ever ready, one after another, that make it one
+TRIES_KILLED = 9  # the same, where the last one was killed, which is seldom its own doing
+KILLED = -9  # exit code by SIGKILL; Windows has none
 
 DIED = Failed(
     message="The process that makes pictures stopped by itself; what was finished is kept.",
@@ -118,9 +120,10 @@ class EngineProcess:
             if self._closing.is_set():
                 return
             deaths = 0 if ready else deaths + 1
+            broken = deaths >= (TRIES_KILLED if self._process.exitcode == KILLED else TRIES)
             logger.error("the engine process ended with %s; starting it again", self._process.exitcode)
-            self._owner.engine_died(HUNG if hung else DIED, broken=deaths >= TRIES)
-            self._closing.wait(RETRY_PAUSE_SECONDS if deaths >= TRIES else RESPAWN_PAUSE_SECONDS)
+            self._owner.engine_died(HUNG if hung else DIED, broken=broken)
+            self._closing.wait(RETRY_PAUSE_SECONDS if broken else RESPAWN_PAUSE_SECONDS)
 
     def _spawn(self) -> tuple[Connection, Watchdog]:
         context, beats = multiprocessing.get_context("spawn"), RawValue(c_uint64, 0)
