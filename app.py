@@ -6,44 +6,54 @@ The worker's process is started before Gradio is imported, so that both warm up 
 import argparse
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
 import webbrowser
 from pathlib import Path
-from types import FrameType
 
-from pipeline.errors import DraftError
+from pipeline.errors import DraftError, DraftsInUse
 from pipeline.gpu.folders import read_folders
+from pipeline.logs import start_logging
 from pipeline.plan.presets import load_looks, load_profiles
-from pipeline.worker import Worker
+from pipeline.signals import heeding_signals
+from pipeline.studio.credentials import VARIABLE, find_credentials
+from pipeline.studio.guard import House, open_house
+from pipeline.worker import LONGEST_QUEUE, Worker
 
 logger = logging.getLogger("rushes")
 
 HERE = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
 START_LOOK = "first-light"
-LARGEST_UPLOAD = "1mb"  # nothing is uploaded yet
 QUEUE_LENGTH = 64  # clicks that wait for an answer, not drafts
 BAD_START = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the studio until Ctrl-C or SIGTERM; returns the exit code."""
+    """Run the studio until Ctrl-C or SIGTERM; returns the exit code. The second of these ends it at once."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    start_logging(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    address = EVERYWHERE if options.listen else HERE
     try:
-        _check_port(address, options.port)
+        house = open_house(
+            listens=options.listen,
+            insecure=options.insecure,
+            credentials=find_credentials(options.auth, options.auth_file),
+            names=options.host_name,
+        )
+        listener = _bind(EVERYWHERE if options.listen else HERE, options.port)
         weights = read_folders(options.weights)
-        worker = Worker(options.drafts, weights)
+        worker = Worker(options.drafts, weights, longest_queue=options.queue)
     except DraftError as error:
         return _refuse(str(error))
+    if worker.read_only:
+        logger.warning("%s", DraftsInUse(str(worker.drafts)))
+    told = threading.Event()
     try:
         worker.start()
-        return _serve(worker, weights, address, options)
+        with heeding_signals(told.set, before_the_end=worker.kill):
+            return _serve(worker, weights, house, listener, options, told)
     except DraftError as error:
         return _refuse(str(error))
     finally:
@@ -57,77 +67,72 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights", action="append", default=[], metavar="MODEL=DIR", help="a model's own folder; may be repeated"
     )
+    parser.add_argument("--queue", type=int, default=LONGEST_QUEUE, metavar="N", help="how many drafts may wait (16)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     parser.add_argument("--listen", action="store_true", help="let other machines in this network use the page")
+    parser.add_argument("--auth", metavar="USER:PASSWORD", help="whom to let in; others on this machine can list it")
+    parser.add_argument("--auth-file", type=Path, metavar="FILE", help=f"the same from a file; or set {VARIABLE}")
+    parser.add_argument("--insecure", action="store_true", help="with --listen: let everybody in")
+    parser.add_argument(
+        "--host-name", action="append", default=[], metavar="NAME", help="a proxy's name for this page; may be repeated"
+    )
+    parser.add_argument("--metrics", action="store_true", help="with --listen: serve /metrics; else it is always there")
     return parser
 
 
-def _serve(worker: Worker, weights: dict[str, Path], address: str, options: argparse.Namespace) -> int:
+def _serve(
+    worker: Worker,
+    weights: dict[str, Path],
+    house: House,
+    listener: socket.socket,
+    options: argparse.Namespace,
+    told: threading.Event,
+) -> int:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+    from pipeline.metrics import Metrics
     from pipeline.studio.advice import Machine
     from pipeline.studio.desk import Studio
+    from pipeline.studio.health import health_route, metrics_route
     from pipeline.studio.media import media_route
-    from pipeline.studio.page import build_page, head, labels
-    from pipeline.studio.player import PAGE_ASSETS
-    from pipeline.studio.theme import studio_theme
+    from pipeline.studio.page import build_page
+    from pipeline.studio.server import PageServer, guard_page
 
     look = load_looks()[START_LOOK]
     studio = Studio(worker=worker, machine=Machine(load_profiles(), worker.drafts, weights), look=look)
     page = build_page(studio).queue(max_size=QUEUE_LENGTH)
-    finished = _until_told()
-    try:
-        page.launch(
-            server_name=address,
-            server_port=options.port,
-            prevent_thread_lock=True,
-            quiet=True,
-            share=False,
-            show_error=True,
-            footer_links=["api"],
-            run_history=False,
-            enable_monitoring=False,
-            max_file_size=LARGEST_UPLOAD,
-            app_kwargs={"routes": [media_route(worker.drafts)]},
-            i18n=labels(studio),
-            theme=studio_theme(),
-            css_paths=PAGE_ASSETS / "page.css",
-            head=head(),
-            favicon_path=PAGE_ASSETS / "favicon.svg",
-        )
-    except OSError:  # somebody took the port since it was checked
-        return _refuse(_port_taken(options.port))
-    url = f"http://{HERE}:{options.port}"
+    routes = [media_route(worker.drafts), health_route(worker)]
+    if options.metrics or not options.listen:
+        routes.append(metrics_route(Metrics(worker)))
+    server = PageServer(guard_page(page, studio, routes, house), listener)
+    server.start()
+    url = f"http://{HERE}:{listener.getsockname()[1]}"
     logger.info("Rushes is at %s - stop it with Ctrl-C", url)
+    if options.listen and house.door is not None:
+        logger.warning("The password travels readable: let a proxy with TLS stand in front, or trust this network.")
     if not options.no_browser:
         webbrowser.open(url)
-    finished.wait()
-    page.close(verbose=False)
+    told.wait()
+    logger.info("keeping what is finished; a second Ctrl-C ends at once")
+    worker.close()  # while the page still says so
+    server.close()
     return 0
 
 
-def _until_told() -> threading.Event:
-    """An event that Ctrl-C and SIGTERM set."""
-    told = threading.Event()
-
-    def tell(_signal: int, _frame: FrameType | None) -> None:
-        told.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, tell)
-    return told
-
-
-def _check_port(address: str, port: int) -> None:
+def _bind(address: str, port: int) -> socket.socket:
+    """The page's socket: held from now on, so that nobody takes the port while everything else is loaded."""
+    # With its protocol named: asyncio sends small answers at once only on sockets that it knows to be TCP.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address, port))
+        if os.name == "posix":  # elsewhere it would let another program share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen()
     except (OSError, OverflowError) as error:
-        raise DraftError(_port_taken(port)) from error
-
-
-def _port_taken(port: int) -> str:
-    return f"Port {port} cannot be used: another program has it, or it is not allowed. Choose another with --port."
+        listener.close()
+        raise DraftError(
+            f"Port {port} cannot be used: another program has it, or it is not allowed.", "Choose another with --port."
+        ) from error
+    return listener
 
 
 def _refuse(sentence: str) -> int:

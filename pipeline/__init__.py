@@ -19,8 +19,10 @@ Rooms, each importing only from those before it:
     running     where the chunk stands that is being denoised
     making      the main line
     engine      plan, model and folder for it
-    serving     the process that runs it
-    worker      the queue and the register of drafts
+    heartbeat   whether the process that runs it stands still
+    serving     that process
+    process     its life, as seen from the page's
+    worker      what waits, runs and is over
     studio/     the page
 
 Importing this package imports neither torch nor gradio; the first draft does.

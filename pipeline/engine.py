@@ -54,6 +54,7 @@ class Engine:
             DraftError: with finished slices kept on disk.
         """
         journal = Journal(self.drafts, draft)
+        journal.sweep()
         sentences = plan.sentences
         restored = restore(journal, plan, sentences)
         plan = _as_things_are_now(plan, chunks_done=len(restored.latents), slices_done=len(restored.slices))

@@ -8,6 +8,8 @@
   x OutOfMemory            stage, plan                    found in gpu/residency.py and making.py only
   x WriteFailed            path                           drafts folder, mp4, ffmpeg
   x DraftsInUse            path                           another Rushes works on this drafts folder
+  x QueueFull              waiting                        as many drafts wait as may wait
+  x Closing                                               Rushes is ending and takes no more drafts
 * StopRequested            control flow, not an error
 """
 
@@ -114,10 +116,25 @@ class DraftsInUse(DraftError):
 
     def __init__(self, path: str) -> None:
         super().__init__(
-            f"Another Rushes is already working on the drafts folder {path}.",
-            "Close it, or choose another folder with --drafts.",
+            f"Another Rushes is already working on the drafts folder {path}; here its drafts can only be looked at.",
+            "Make drafts there, or close it and start this one again, or choose another folder with --drafts.",
         )
         self.path = path
+
+
+class QueueFull(DraftError):
+    """As many drafts wait as may wait; nothing was queued."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"{waiting} drafts are waiting already.", "Wait for one to finish.")
+        self.waiting = waiting
+
+
+class Closing(DraftError):
+    """Rushes is ending; what waits is kept for its next start."""
+
+    def __init__(self) -> None:
+        super().__init__("Rushes is closing and takes no more drafts.", "Start it again.")
 
 
 class StopRequested(Exception):

@@ -2,7 +2,8 @@
 
 Started -> Encoded -> (StepDone* -> ChunkDenoised -> SliceReady*)* -> Finished | Stopped | Failed
 
-Retreated can come anywhere between the first and the last.
+Retreated can come anywhere between the first and the last. Queued and Paused are the worker's, and come between two
+such rows, or before the first.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,18 @@ class Started:
 
     draft: str
     plan: DraftPlan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued:
+    """The draft waits to be made, or to go on; the lowest ticket comes first."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """The person wants it to rest; it waits for nothing but to be told to go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +115,25 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """Something went wrong; finished slices are kept. Both parts are for people."""
+    """Something went wrong; finished slices are kept. Message and hint are for people; `out_of_memory_in` is the stage
+    that found no way that takes less, empty if it was anything else."""
 
     message: str
     hint: str
+    out_of_memory_in: str = ""
 
 
-Event = Started | Encoded | Retreated | StepDone | ChunkDenoised | SliceReady | Finished | Stopped | Failed
+Event = (
+    Started
+    | Queued
+    | Paused
+    | Encoded
+    | Retreated
+    | StepDone
+    | ChunkDenoised
+    | SliceReady
+    | Finished
+    | Stopped
+    | Failed
+)
 ENDS = (Finished, Stopped, Failed)

@@ -28,6 +28,7 @@ from pipeline.drafts.journal import Journal
 from pipeline.errors import OutOfMemory, StopRequested
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Retreated, SliceReady, StepDone, Stopped
 from pipeline.gpu.backend import is_out_of_memory, peak_bytes
+from pipeline.gpu.interrupting import asking_at_each_layer
 from pipeline.models.base import Sampling, VideoModel
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
@@ -89,16 +90,17 @@ class Making:
         if self.embeds:
             self.tell(Encoded(sentences=len(sentences), cached=len(sentences), seconds=0.0))
             return
-        encoded = self._attempt(
-            Stage.ENCODE,
-            lambda: encode_sentences(
-                sentences,
-                encoder=self.model.encoder_fingerprint(),
-                precision=self.plan.memory.choices[Stage.ENCODE].precision,
-                cache=cache,
-                encode=self.model.encode,
-            ),
-        )
+        with asking_at_each_layer(self._check_stop):
+            encoded = self._attempt(
+                Stage.ENCODE,
+                lambda: encode_sentences(
+                    sentences,
+                    encoder=self.model.encoder_fingerprint(),
+                    precision=self.plan.memory.choices[Stage.ENCODE].precision,
+                    cache=cache,
+                    encode=self.model.encode,
+                ),
+            )
         self.embeds = encoded.embeds
         tensors: dict[str, Tensor] = {}
         for index, embeds in enumerate(encoded.embeds[sentence] for sentence in sentences):
@@ -112,7 +114,7 @@ class Making:
 
     # 2 -----------------------------------------------------------------------------------------------------------
     def make_chunk(self) -> None:
-        """Denoise the next chunk, save it, decode what it completes. Once denoised it is decoded, stop or not."""
+        """Denoise the next chunk, save it, decode what it completes: after a stop no more than its first slice."""
         start = time.monotonic()
         latents = self.behind.pop(self.chunks, None)
         if latents is None:
@@ -191,13 +193,13 @@ class Making:
     def _decode(self) -> None:
         """A new decoder is told first what came before."""
         assert self.timeline is not None
-        start = time.monotonic()
+        start, first = time.monotonic(), self.decoded
         with self.decoder.visit() as decode:
             for piece in self.plan.slices[self.decoded :]:
                 if piece.chunk >= self.chunks:
                     break
-                if piece.opens_scene:
-                    self.decoder.restart()
+                if self.decoded > first:
+                    self._check_stop()
                 frames = decode(self.timeline[:, :, piece.start : piece.stop])
                 self.decoded = piece.index + 1
                 if piece.index == self.faded:
@@ -206,6 +208,8 @@ class Making:
                     self.faded = self.decoded
                     if piece.index == len(self.pieces):
                         self._write(faded, piece.chunk, start)
+                if any(following.opens_scene for following in self.plan.slices[self.decoded : self.decoded + 1]):
+                    self.decoder.restart()
                 start = time.monotonic()
 
     def _attempt(self, stage: Stage, work: Callable[[], Result]) -> Result:
@@ -273,9 +277,12 @@ class Making:
         self.tell(Finished(file="draft.mp4", frames=self.frames, seconds=seconds, peak_bytes=peak))
 
     def keep(self) -> None:
-        """Stopped: what is decoded but was held back for the next chunk is written too, then everything is joined."""
+        """Stopped: what is decoded but was held back for the next chunk is written too, then everything is joined.
+
+        What is held back for a slice of the same chunk is not: a draft that goes on would take it for that slice.
+        """
         held = self.fader.flush()
-        if held is not None:
+        if held is not None and not any(piece.chunk < self.chunks for piece in self.plan.slices[len(self.pieces) :]):
             self._write(held, self.chunks - 1, time.monotonic())
         if self.pieces:
             self._join()

@@ -4,13 +4,16 @@ import logging
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
+from ctypes import c_uint64
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.drafts.journal import Journal
-from pipeline.errors import DraftError, WriteFailed
+from pipeline.errors import DraftError, OutOfMemory, WriteFailed
 from pipeline.events import Event, Failed
+from pipeline.heartbeat import start_heart
+from pipeline.logs import start_logging
 from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.device import probe_device
 from pipeline.plan.draft import DraftPlan
@@ -25,23 +28,28 @@ UNEXPECTED = Failed(
 )
 
 
-def serve(pipe: Connection, drafts: Path, weights: Mapping[str, Path]) -> None:
-    """Warm up, then make what comes through the pipe until None comes or it closes.
+def serve(pipe: Connection, beats: c_uint64, drafts: Path, weights: Mapping[str, Path], warm_up: bool) -> None:
+    """Make what comes through the pipe until None comes or it closes.
 
     Args:
-        pipe: takes a draft's id and plan; gives back None when warm, then ids and events.
+        pipe: takes a draft's id and plan; gives back None when ready, then ids and events.
+        beats: counted up for as long as this process moves (pipeline/heartbeat.py).
         drafts: folder of all drafts.
         weights: folders of one's own, by model.
+        warm_up: get ready for the miniature first; not where a draft waits to go on, perhaps of another model.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the page's process, which then sends None
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    for number in (signal.SIGINT, signal.SIGTERM):  # to a whole group: for the page's process, which then sends None
+        signal.signal(number, signal.SIG_IGN)
+    start_heart(beats)
+    start_logging(logging.INFO)
     from pipeline.engine import Engine
 
     engine = Engine(drafts, weights)
-    try:
-        engine.open(MINIATURE, probe_device()).warm_up()
-    except DraftError as error:
-        logger.warning("%s", error)
+    if warm_up:
+        try:
+            engine.open(MINIATURE, probe_device()).warm_up()
+        except DraftError as error:
+            logger.warning("%s", error)
     try:
         pipe.send(None)
         while (job := pipe.recv()) is not None:
@@ -57,7 +65,8 @@ def _make(engine: "Engine", pipe: Connection, draft: str, plan: DraftPlan) -> No
     try:
         engine.run(plan, draft, emit)
     except DraftError as error:
-        failed = Failed(message=error.message, hint=error.hint)
+        stage = error.stage if isinstance(error, OutOfMemory) else ""
+        failed = Failed(message=error.message, hint=error.hint, out_of_memory_in=stage)
     except BrokenPipeError:
         raise  # the page's process is gone
     except Exception:

@@ -1,278 +1,268 @@
-"""The register of drafts, and the keeper of the process that makes them. The page only follows; nothing here draws.
+"""The register of drafts: what waits, what is being made, what became of it. The page only follows; nothing here draws.
 
-Torch lives in a spawned process (pipeline/serving.py): if it dies, this one lives, says so and starts it again. One
-plan at a time goes in, events come out. Stopping is a file in the draft's folder, so it needs no message.
+Torch lives in a process of its own (pipeline/process.py), which is given one draft at a time. Stopping is a file in the
+draft's folder, so it needs no message. What waits is on disk (pipeline/drafts/queue.py), and the next start goes on.
 """
 
 import logging
-import multiprocessing
-import threading
-import time
-from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_json
-from pipeline.drafts.status import DraftRecord, DraftState, DraftStatus, read_record
+from pipeline.drafts.journal import Journal, last_event, new_draft_id
+from pipeline.drafts.keys import draft_id_for
+from pipeline.drafts.lock import hold
+from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.drafts.surgery import begin_edit
-from pipeline.errors import DraftError, DraftsInUse, InvalidRequest, WriteFailed
-from pipeline.events import ENDS, Event, Failed, Retreated, Started, Stopped
-from pipeline.plan.catalog import CATALOG
+from pipeline.errors import Closing, DraftsInUse, InvalidRequest, WriteFailed
+from pipeline.events import ENDS, Event, Failed, Paused, Stopped
+from pipeline.health import Watchers
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Edit
-from pipeline.serving import serve
+from pipeline.process import DIED, NEVER_READY, EngineProcess
+from pipeline.view import DraftsView
 
 __all__ = ["DraftState", "DraftStatus", "Worker"]
 
 logger = logging.getLogger(__name__)
 
 LONGEST_QUEUE = 16  # drafts that wait; more is a mistake, and a clear refusal beats a silent hour
-CLOSE_TIMEOUT_SECONDS = 5.0
-RESPAWN_PAUSE_SECONDS = 0.5
-RETRY_PAUSE_SECONDS = 15.0  # after a process that ended before it was ready
-DIED = Failed(
-    message="The process that makes pictures stopped by itself; what was finished is kept.",
-    hint="It happened twice with this draft: try a smaller picture or a shorter draft.",
-)
-
-NEVER_READY = Failed(
-    message="The process that makes pictures does not start.", hint="The reason is in the log. Install Rushes again."
-)
+ATTEMPTS = 2  # at a draft that ends its process: what kills the process may be the draft itself
+GRACE_SECONDS = 30.0  # for a running draft to reach its next step and keep what is finished
+IDLE_GRACE_SECONDS = 5.0
 
 
-class Worker:
-    """One engine process and the drafts it was given.
+class Worker(DraftsView):
+    """One engine process and the drafts it was given; where another Rushes holds the folder, drafts to look at only.
 
     Args:
         drafts: folder of all drafts; made if missing, and locked for as long as this lives.
         weights: folders of one's own, by model, for the process to look into.
+        longest_queue: how many drafts may wait.
 
     Raises:
-        DraftsInUse: when another Rushes holds the folder.
-        WriteFailed: when it cannot be made or written.
+        WriteFailed: when the folder cannot be made or written.
     """
 
-    def __init__(self, drafts: Path, weights: Mapping[str, Path] | None = None) -> None:
-        self.drafts, self._weights = drafts.resolve(), dict(weights or {})
-        try:
-            self.drafts.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(self.drafts / ".lock")
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise DraftsInUse(str(self.drafts)) from error
-        except OSError as error:
-            raise WriteFailed(
-                str(drafts), f"The drafts folder {drafts} cannot be written: {error.strerror}.", "Choose another."
-            ) from error
-        self._changed = threading.Condition()
-        self._records: dict[str, DraftRecord] = {}
-        self._waiting: deque[tuple[str, DraftPlan]] = deque()
-        self._running: tuple[str, DraftPlan] | None = None
-        self._taken_up: set[str] = set()  # drafts that went on by themselves after the process had died
-        self._ready = self._closing = False
-        self._process: multiprocessing.process.BaseProcess | None = None
-        self._pipe: Connection | None = None
+    def __init__(
+        self, drafts: Path, weights: Mapping[str, Path] | None = None, *, longest_queue: int = LONGEST_QUEUE
+    ) -> None:
+        self._lock = hold(drafts.resolve())
+        self.read_only = self._lock is None
+        super().__init__(drafts.resolve(), keep=not self.read_only, longest_queue=longest_queue)
+        self._attempts: dict[str, int] = {}  # how often a draft was begun, of those whose process ended
+        self._pausing: set[str] = set()
+        self.watchers = Watchers()
+        self._engine = EngineProcess(self.drafts, dict(weights or {}), self)
+        if not self.read_only:
+            for draft in self._queue.restore(attempts=ATTEMPTS):
+                with suppress(WriteFailed):
+                    Journal(self.drafts, draft).note(DIED)
 
     def start(self) -> None:
-        """Spawn the process; it warms up on its own."""
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        arguments = (theirs, self.drafts, self._weights)
-        self._process = context.Process(target=serve, args=arguments, daemon=True, name="rushes-engine")
-        self._process.start()
-        theirs.close()
-        threading.Thread(target=self._listen, args=(self._pipe,), daemon=True, name="rushes-events").start()
+        """Spawn the process; it warms up on its own. Where there are only drafts to look at, nothing happens."""
+        if not self.read_only:
+            self._engine.start()
 
     @property
-    def ready(self) -> bool:
-        """Whether the process has warmed up."""
-        return self._ready
+    def engine_pid(self) -> int | None:
+        """Of the process, if there is one."""
+        return self._engine.pid
 
-    def submit(self, plan: DraftPlan) -> str:
-        """Put a draft in the queue; returns its id. Raises DraftError when the queue is full or the disk refuses."""
+    def submit(self, plan: DraftPlan, key: str | None = None) -> str:
+        """Put a draft in the queue; returns its id. With a key that was used before, the id of that draft instead.
+
+        Raises:
+            QueueFull, DraftsInUse, Closing: nothing was queued.
+            InvalidRequest: for a key that is too long.
+            WriteFailed: when the disk refuses.
+        """
         with self._changed:
-            if len(self._waiting) >= LONGEST_QUEUE:
-                raise DraftError(f"{LONGEST_QUEUE} drafts are waiting already.", "Wait for one to finish.")
-            draft = new_draft_id()
+            self._check_open()
+            draft = draft_id_for(self.drafts, key) if key else new_draft_id()
+            if key and last_event(self.drafts / draft) is not None:
+                return draft
+            self._queue.check_room()
             Journal(self.drafts, draft).begin(plan)
-            spec = plan.spec
-            self._records[draft] = DraftRecord(draft=draft, plan=plan.to_json(), fps=spec.fps, stride=spec.frame_stride)
-            self._waiting.append((draft, plan))
+            self._queue.put(draft)
+            self._register.add(draft, plan)
+            self.watchers.queued(draft)
             self._feed()
             return draft
 
     def resume(self, draft: str) -> None:
-        """Put a draft that was stopped, failed or cut off in the queue again, to go on from what is finished.
+        """Put a draft that was paused, stopped, failed or cut off in the queue again, to go on from what is finished.
 
-        One that is waiting, running or finished is left alone.
+        One that was paused comes first. One that is waiting, running or finished is left alone.
 
         Raises:
-            DraftError: when there is no such draft, its plan cannot be read or the queue is full.
+            InvalidRequest: when there is no such draft, or its plan cannot be read.
+            QueueFull, DraftsInUse, Closing, WriteFailed: it stays as it is.
         """
         with self._changed:
-            record = self._records.get(draft) or self._from_disk(draft)
+            self._check_open()
+            record = self._record(draft)
             if record is None:
                 raise InvalidRequest("draft", "There is no such draft.")
-            if record.state not in (DraftState.STOPPED, DraftState.FAILED):
+            if record.state not in (DraftState.PAUSED, DraftState.STOPPED, DraftState.FAILED):
                 return
-            if len(self._waiting) >= LONGEST_QUEUE:
-                raise DraftError(f"{LONGEST_QUEUE} drafts are waiting already.", "Wait for one to finish.")
-            plan = Journal(self.drafts, draft).take_up()
+            self._queue.check_room()
+            Journal(self.drafts, draft).read_plan()
+            self._queue.put(draft, front=record.state is DraftState.PAUSED)
+            self._attempts.pop(draft, None)
             record.mark_queued()
-            self._waiting.append((draft, plan))
+            self.watchers.queued(draft)
             self._feed()
             self._changed.notify_all()
 
     def edit(self, draft: str, change: Edit) -> str:
-        """Put a draft in the queue that is made from another; returns its id. The other stays as it is.
-
-        Raises:
-            DraftError: when there is no such draft, it is being made, or what is asked for cannot be.
-        """
+        """Queue a draft made from another, which stays as it is; its id. Raises DraftError where it cannot be."""
         with self._changed:
-            record = self._records.get(draft) or self._from_disk(draft)
+            self._check_open()
+            record = self._record(draft)
             if record is None:
                 raise InvalidRequest("draft", "There is no such draft.")
             if not record.state.over:
                 raise InvalidRequest("draft", "This draft is being made.", "Stop it, or wait until it is finished.")
-            if len(self._waiting) >= LONGEST_QUEUE:
-                raise DraftError(f"{LONGEST_QUEUE} drafts are waiting already.", "Wait for one to finish.")
+            self._queue.check_room()
             made, _ = begin_edit(self.drafts, draft, change)
             self.resume(made)
             return made
 
     def stop(self, draft: str) -> None:
-        """Ask a draft to stop and keep what is finished; an unknown or finished one is left alone."""
+        """Ask a draft to stop and keep what is finished, or take it out of the queue.
+
+        An unknown or finished one is left alone. Raises DraftsInUse, WriteFailed.
+        """
+        self._interrupt(draft, pause=False)
+
+    def pause(self, draft: str) -> None:
+        """Have a draft rest after its step, or where it waits, until `resume`; the next in the queue is made.
+
+        An unknown or finished one is left alone. Raises DraftsInUse, WriteFailed.
+        """
+        self._interrupt(draft, pause=True)
+
+    def _interrupt(self, draft: str, *, pause: bool) -> None:
         with self._changed:
-            record = self._records.get(draft)
+            self._check_held()
+            record = self._record(draft)
             if record is None or record.state.over:
                 return
-            waiting = next((entry for entry in self._waiting if entry[0] == draft), None)
-            if waiting:
-                self._waiting.remove(waiting)
-                record.apply(Stopped(file=None, frames=0, chunks=0, seconds=0.0))
-                Journal(self.drafts, draft).note(Stopped(file=None, frames=0, chunks=0, seconds=0.0))
-            else:
+            if draft == self._running:
+                (self._pausing.add if pause else self._pausing.discard)(draft)
                 Journal(self.drafts, draft).request_stop()
                 record.mark_stopping()
+            elif pause:
+                if self._queue.remove(draft):
+                    self._tell(draft, Paused())
+            else:
+                self._queue.remove(draft)
+                self._pausing.discard(draft)
+                file, frames = record.video, record.video_frames
+                self._tell(draft, Stopped(file=file, frames=frames, chunks=record.chunks_done, seconds=0.0))
             self._changed.notify_all()
-
-    def status(self, draft: str) -> DraftStatus | None:
-        """A draft now, also an old one from its folder; None when there is none of that name."""
-        with self._changed:
-            record = self._records.get(draft) or self._from_disk(draft)
-            return None if record is None else self._snapshot(record)
-
-    def wait(self, draft: str, version: int, timeout_seconds: float) -> DraftStatus | None:
-        """A draft as soon as its version differs from `version`, or as it is when the time is up."""
-        with self._changed:
-            record = self._records.get(draft)
-            if record is not None:
-                self._changed.wait_for(lambda: record.version != version, timeout_seconds)
-        return self.status(draft)
-
-    def recent(self, limit: int) -> list[DraftStatus]:
-        """The newest drafts, newest first."""
-        folders = sorted((f for f in self.drafts.iterdir() if ID_PATTERN.fullmatch(f.name)), reverse=True)
-        found = (self.status(folder.name) for folder in folders[:limit])
-        return [status for status in found if status is not None]
 
     def close(self) -> None:
-        """End the process and give the folder free."""
+        """Take no more drafts, have the running one keep what is finished and wait for the next start; free the folder.
+
+        Takes as long as a step and the writing of a film, `GRACE_SECONDS` at most.
+        """
         with self._changed:
-            self._closing = True
-            if self._running:
-                Journal(self.drafts, self._running[0]).request_stop()
-            if self._pipe is not None:
-                with suppress(OSError):  # it is dead already
-                    self._pipe.send(None)
-        if self._process is not None:
-            self._process.join(CLOSE_TIMEOUT_SECONDS)
-            if self._process.is_alive():
-                self._process.kill()
-                self._process.join()
-        self._lock.release()
+            running, self._closing = self._running, True
+            if running:
+                with suppress(WriteFailed):
+                    Journal(self.drafts, running).request_stop()
+            self._changed.notify_all()
+        self._engine.close(GRACE_SECONDS if running else IDLE_GRACE_SECONDS)
+        if self._lock is not None:
+            self._lock.release()
 
-    def _snapshot(self, record: DraftRecord) -> DraftStatus:
-        ahead = 0
-        if record.state is DraftState.QUEUED:
-            names = [draft for draft, _ in self._waiting]
-            ahead = (names.index(record.draft) if record.draft in names else 0) + bool(self._running)
-        return record.snapshot(ahead=ahead)
+    def kill(self) -> None:
+        """End the process at once; what is finished is on disk, and the next start goes on."""
+        self._engine.kill()
 
-    def _from_disk(self, draft: str) -> DraftRecord | None:
-        if not ID_PATTERN.fullmatch(draft):
-            return None
-        journal = Journal(self.drafts, draft)
-        request = read_json(journal.path("request.json"))
-        spec = CATALOG.get(str((request or {}).get("model")))
-        record = read_record(journal, fps=spec.fps, stride=spec.frame_stride) if spec else None
-        if record is not None:
-            self._records[draft] = record
-        return record
+    # What the engine's process tells -------------------------------------------------------------------------------
+    def engine_ready(self) -> None:
+        """It can be given a draft."""
+        with self._changed:
+            self._ready = True
+            self._feed()
+            self._changed.notify_all()
+
+    def engine_said(self, draft: str, event: Event) -> None:
+        """Something happened to the running draft."""
+        with self._changed:
+            record = self._record(draft)
+            assert record is not None
+            suspended = self._closing and record.state is not DraftState.STOPPING
+            record.apply(event)
+            self.watchers.told(draft, event)
+            if isinstance(event, ENDS):
+                self._running = None
+                self._attempts.pop(draft, None)
+                with suppress(WriteFailed):
+                    if isinstance(event, Stopped) and draft in self._pausing:
+                        self._tell(draft, Paused())
+                    elif isinstance(event, Stopped) and suspended:
+                        self._queue.put(draft, front=True)
+                        record.mark_queued()
+                self._pausing.discard(draft)
+                self._register.forget_old()
+                self._feed()
+            self._changed.notify_all()
+
+    def engine_died(self, reason: Failed, *, broken: bool) -> None:
+        """The running draft goes on with the next process, once; a process that never starts is waited for in vain."""
+        with self._changed:
+            self._ready, self._trouble = False, NEVER_READY.message if broken else reason.message
+            self.watchers.respawned()
+            draft, self._running = self._running, None
+            if draft is not None:
+                record = self._register.find_again(draft)
+                attempts = self._attempts[draft] = self._attempts.get(draft, 0) + 1
+                if record.state.over:  # it ended its last draft well, and could not say so any more
+                    self._attempts.pop(draft)
+                elif attempts < ATTEMPTS:
+                    self._queue.put_back(draft)
+                else:
+                    self._tell(draft, reason)
+            while broken and len(self._queue):
+                self._tell(self._queue.take(), NEVER_READY)
+            self._changed.notify_all()
+
+    # Called with the lock held -------------------------------------------------------------------------------------
+    def _check_held(self) -> None:
+        if self.read_only:
+            raise DraftsInUse(str(self.drafts))
+
+    def _check_open(self) -> None:
+        self._check_held()
+        if self._closing:
+            raise Closing
 
     def _feed(self) -> None:
-        """Give the process its next draft, if it has none. Called with the lock held."""
-        if self._running is None and self._ready and self._waiting and self._pipe is not None:
-            draft, plan = self._waiting.popleft()
+        """Give the process its next draft, if it has none."""
+        while self._running is None and self._ready and not self._closing and len(self._queue):
+            draft = self._queue.take()
             try:
-                self._pipe.send((draft, plan))
-                self._running = draft, plan
-            except OSError:  # the process just died: `_listen` will notice, and the draft waits for the next one
-                self._waiting.appendleft((draft, plan))
+                plan = Journal(self.drafts, draft).read_plan()
+                if self._record(draft) is None:
+                    self._register.add(draft, plan)
+            except InvalidRequest as error:
+                self._tell(draft, Failed(message=error.message, hint=error.hint))
+                continue
+            if self._engine.make(draft, plan):
+                self._running = draft
+            else:  # it just died; the next one is told
+                self._queue.put_back(draft)
                 self._ready = False
 
-    def _listen(self, pipe: Connection) -> None:
-        """Take in what the process says, until it ends."""
-        warm = False
-        while True:
-            try:
-                message: tuple[str, Event] | None = pipe.recv()
-            except (EOFError, OSError):
-                break
-            with self._changed:
-                if message is None:
-                    self._ready = warm = True
-                else:
-                    draft, event = message
-                    self._records[draft].apply(event)
-                    if isinstance(event, Started | Retreated) and event.plan:
-                        self._running = draft, event.plan  # as it is carried out: who takes the draft up goes on so
-                    if isinstance(event, ENDS):
-                        self._running = None
-                self._feed()
-                self._changed.notify_all()
-        pipe.close()
-        self._process_ended(warm=warm)
-
-    def _process_ended(self, *, warm: bool) -> None:
-        with self._changed:
-            self._ready = False
-            if self._closing:
-                return
-            logger.error("the engine process ended; starting it again")
-            if self._running is not None:
-                draft, _ = self._running
-                if draft in self._taken_up:
-                    self._fail(draft, DIED)
-                else:  # once: what kills the process may be the draft itself
-                    self._taken_up.add(draft)
-                    self._records[draft].mark_queued()
-                    self._waiting.appendleft(self._running)
-                self._running = None
-            while self._waiting and not warm:
-                self._fail(self._waiting.popleft()[0], NEVER_READY)
-            self._changed.notify_all()
-        time.sleep(RESPAWN_PAUSE_SECONDS if warm else RETRY_PAUSE_SECONDS)
-        with self._changed:
-            if not self._closing:
-                self.start()
-
-    def _fail(self, draft: str, reason: Failed) -> None:
-        self._records[draft].apply(reason)
+    def _tell(self, draft: str, event: Event) -> None:
+        """Something happened to a draft that the process does not have."""
+        record = self._record(draft)
+        if record is not None:
+            record.apply(event)
+            self.watchers.told(draft, event)
         with suppress(WriteFailed):
-            Journal(self.drafts, draft).note(reason)
+            Journal(self.drafts, draft).note(event)

@@ -15,7 +15,7 @@ import pytest
 from tests.source import MODULES, ROOT, imports, own_imports, python_files, tops, tree
 
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("pipeline.errors",),
+    ("pipeline.errors", "pipeline.logs"),
     ("pipeline.plan.networks", "pipeline.plan.chunks", "pipeline.plan.device", "pipeline.plan.edits"),
     ("pipeline.plan.spec", "pipeline.plan.components", "pipeline.plan.rates", "pipeline.plan.scenes"),
     ("pipeline.plan.catalog", "pipeline.plan.memory"),
@@ -35,6 +35,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.gpu.revisions",
         "pipeline.gpu.folders",
         "pipeline.gpu.access",
+        "pipeline.gpu.interrupting",
         "pipeline.prompt.cache",
         "pipeline.video.*",
         "pipeline.drafts.*",
@@ -44,6 +45,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.gpu.tensors",
         "pipeline.prompt.encoding",
         "pipeline.prompt.mixing",
+        "pipeline.settings",
         "pipeline.weights",
     ),
     ("pipeline.gpu.lora",),
@@ -57,9 +59,12 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.restoring", "pipeline.running"),
     ("pipeline.making",),
     ("pipeline.engine",),
-    ("pipeline.serving",),
+    ("pipeline.heartbeat",),
+    ("pipeline.serving", "pipeline.health"),
+    ("pipeline.process", "pipeline.view"),
     ("pipeline.worker",),
     ("pipeline",),
+    ("pipeline.metrics", "pipeline.signals"),
     ("pipeline.commands.*",),
     ("pipeline.__main__",),
     ("pipeline.studio.*",),
@@ -125,7 +130,8 @@ def test_what_is_decided_and_kept_knows_no_model_library(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", [m for m in HOUSE if re.match(r"(pipeline(\.serving|\.worker|\.__main__)?|app)$", m)]
+    "module",
+    [m for m in HOUSE if re.match(r"(pipeline(\.heartbeat|\.serving|\.process|\.worker|\.__main__)?|app)$", m)],
 )
 def test_what_starts_first_imports_no_model_library_at_module_level(module: str) -> None:
     assert not MODEL_LIBRARIES & tops(imports(module, lazy=False))

@@ -147,6 +147,7 @@ def test_the_miniature_is_never_downloaded(fake_hub: FakeHub) -> None:
 
 
 # Going on -----------------------------------------------------------------------------------------------------------
+@pytest.mark.fault(18)
 def test_a_dropped_connection_is_taken_up_at_the_same_byte(fake_hub: FakeHub) -> None:
     fake_hub.drops[TRANSFORMER] = 5000
     fetch()
@@ -161,6 +162,7 @@ def fail_half_way(fake_hub: FakeHub) -> None:
     fake_hub.refuses.clear()
 
 
+@pytest.mark.fault(18)
 def test_an_interrupted_download_goes_on_where_it_stopped(fake_hub: FakeHub) -> None:
     fail_half_way(fake_hub)
     assert recorded_revision(LTX_2B) is None
@@ -175,6 +177,7 @@ def test_an_interrupted_download_goes_on_where_it_stopped(fake_hub: FakeHub) -> 
     assert find_checkpoint(LTX_2B).folder.name == COMMIT
 
 
+@pytest.mark.fault(18)
 def test_a_server_that_cannot_go_on_begins_anew(fake_hub: FakeHub) -> None:
     fail_half_way(fake_hub)
     fake_hub.ranges = False
@@ -183,6 +186,7 @@ def test_a_server_that_cannot_go_on_begins_anew(fake_hub: FakeHub) -> None:
     assert find_checkpoint(LTX_2B).folder.name == COMMIT
 
 
+@pytest.mark.fault(18)
 def test_a_beginning_that_is_not_this_file_s_is_found_out() -> None:
     file = remote(TRANSFORMER)
     waiting = file.blob.with_name(f"{file.digest}.incomplete")

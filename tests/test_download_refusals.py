@@ -119,6 +119,7 @@ def test_something_else_that_answers_in_the_hub_s_place(fake_hub: FakeHub, monke
         fetch()
 
 
+@pytest.mark.fault(37)
 def test_a_digest_that_leads_out_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     listed = {"size": 2, "blobId": "../../evil"}
     monkeypatch.setattr("tests.fake_hub.digests", lambda *_: listed)
@@ -127,6 +128,7 @@ def test_a_digest_that_leads_out_of_the_cache(monkeypatch: pytest.MonkeyPatch) -
 
 
 # The network --------------------------------------------------------------------------------------------------------
+@pytest.mark.fault(22)
 def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", NOBODY)
     said = refusal()
@@ -152,6 +154,7 @@ def test_a_connection_that_breaks_again_and_again(fake_hub: FakeHub) -> None:
     fetch()
 
 
+@pytest.mark.fault(22)
 def test_offline_mode_asks_nobody(fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert "Nothing is downloaded while HF_HUB_OFFLINE is set" in refusal()
@@ -168,6 +171,7 @@ def test_offline_mode_asks_nobody(fake_hub: FakeHub, monkeypatch: pytest.MonkeyP
 
 
 # The disk -----------------------------------------------------------------------------------------------------------
+@pytest.mark.fault(17)
 def test_a_disk_that_is_too_small_is_told_before_a_byte_comes(
     fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +186,7 @@ def test_a_disk_that_is_too_small_is_told_before_a_byte_comes(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.fault(17)
 def test_a_disk_that_fills_up_on_the_way() -> None:
     file = next(file for file in list_files(LTX_2B) if file.name == VAE)
     waiting = file.blob.with_name(f"{file.digest}.incomplete")
@@ -200,6 +205,7 @@ def test_a_cache_that_cannot_be_written() -> None:
 
 
 # What comes damaged -------------------------------------------------------------------------------------------------
+@pytest.mark.fault(18)
 def test_a_file_that_came_damaged_is_named_and_deleted(fake_hub: FakeHub) -> None:
     content = fake_hub.files[REPOSITORY][VAE]
     fake_hub.breaks[VAE] = content[:-1] + bytes([content[-1] ^ 1])  # one bit of one weight
@@ -212,6 +218,7 @@ def test_a_file_that_came_damaged_is_named_and_deleted(fake_hub: FakeHub) -> Non
 
 @pytest.mark.parametrize("name", [VAE, "vae/config.json"])
 @pytest.mark.parametrize("more", [-1, 1])
+@pytest.mark.fault(18)
 def test_a_file_of_another_length_than_listed_is_named_and_deleted(fake_hub: FakeHub, name: str, more: int) -> None:
     fake_hub.lies[name] = len(fake_hub.files[REPOSITORY][name]) + more
     assert f"{name} of {REPOSITORY} came damaged and was deleted" in refusal()
@@ -219,6 +226,7 @@ def test_a_file_of_another_length_than_listed_is_named_and_deleted(fake_hub: Fak
     fetch()
 
 
+@pytest.mark.fault(19)
 def test_weights_that_are_none_are_refused_though_the_list_agrees(fake_hub: FakeHub) -> None:
     content = fake_hub.files[REPOSITORY][VAE]
     fake_hub.files[REPOSITORY][VAE] = b"<html>not found</html>"

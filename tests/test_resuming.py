@@ -1,6 +1,7 @@
 """A draft that was cut off goes on from what is finished, and is in the end what it would have been."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pipeline.engine import Engine
 from pipeline.errors import DoesNotFit, InvalidRequest
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, SliceReady, Started, StepDone, Stopped
 from pipeline.gpu import loading
+from pipeline.plan.chunks import plan_slices
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
 from pipeline.video.mp4 import read_frames
@@ -94,6 +96,7 @@ CUTS = {
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+@pytest.mark.fault(13, 45)
 def test_wherever_it_was_cut_off_it_ends_as_if_nothing_had_been(
     tmp_path: Path, whole: Path, plan: DraftPlan, cut: Any
 ) -> None:
@@ -126,8 +129,31 @@ def test_a_draft_that_was_stopped_goes_on_and_what_was_cut_short_is_made_anew(
     assert count_frames(journal.video_path()) == 97
 
 
+def test_a_draft_stopped_while_a_chunk_was_decoded_goes_on_with_its_next_slice(
+    tmp_path: Path, make_plan: PlanMaker
+) -> None:
+    """Its second slice is as long as what the first holds back, which must not be taken for it."""
+    plan = make_plan(frames=97)
+    plan = replace(plan, slices=plan_slices(plan.chunks, window=5, stride=8))
+    assert (plan.slices[0].hold, plan.slices[1].chunk, plan.slices[1].frames) == (16, 0, 16)
+    journal = Journal(tmp_path, DRAFT)
+
+    def emit(event: Event) -> None:
+        if isinstance(event, ChunkDenoised) and event.chunk == 0:
+            journal.request_stop()
+
+    Engine(tmp_path).run(plan, DRAFT, emit)
+    assert read_events(journal.folder)[-1]["event"] == "Stopped"
+    journal.take_up()
+    again = run(tmp_path, plan)
+    assert {event.chunk for event in of(StepDone, again)} == {1, 2}
+    assert [event.index for event in of(SliceReady, again)] == [1, 2, 3, 4, 5]
+    alike(tmp_path, plan)
+
+
 @pytest.mark.parametrize("name", ["chunk-001.latents.safetensors", "embeddings.safetensors", "slice-001.mp4"])
 @pytest.mark.parametrize("damage", ["torn", "gone", "empty"])
+@pytest.mark.fault(15)
 def test_what_is_torn_or_gone_is_made_anew(
     tmp_path: Path, whole: Path, plan: DraftPlan, name: str, damage: str
 ) -> None:
@@ -164,6 +190,7 @@ def test_what_is_known_is_not_asked_of_the_model_again(
     engine.run(plan, DRAFT, lambda _: None)
 
 
+@pytest.mark.fault(30)
 def test_where_memory_has_shrunk_its_chunks_stay(
     tmp_path: Path, whole: Path, plan: DraftPlan, make_device: DeviceMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

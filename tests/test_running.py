@@ -63,6 +63,7 @@ def test_another_process_goes_on_from_the_file(journal: Journal) -> None:
     }
 
 
+@pytest.mark.fault(1)
 def test_the_same_process_goes_on_from_the_last_step_though_it_is_not_written(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_finished_chunk_leaves_nothing(journal: Journal) -> None:
 
 
 @pytest.mark.parametrize("cut", [0, 5, 40, -1])
+@pytest.mark.fault(15)
 def test_what_is_torn_counts_as_nothing(journal: Journal, cut: int) -> None:
     kept(journal)
     path = journal.running_path()
@@ -121,6 +123,7 @@ def test_what_is_another_s_or_says_nothing_sensible_counts_as_nothing(
     assert RunningChunk(journal).begin("a", steps=4) is None
 
 
+@pytest.mark.fault(20)
 def test_latents_that_are_no_numbers_count_as_nothing(journal: Journal) -> None:
     save_file(dict(state(2, float("nan")).tensors), journal.running_path(), metadata={"chunk": "a", "step": "2"})
     assert RunningChunk(journal).begin("a", steps=4) is None
@@ -221,6 +224,7 @@ def latents(folder: Path, chunk: int) -> Any:
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("chunk", [0, 1])
 @pytest.mark.parametrize("step", [1, 2, 3])
+@pytest.mark.fault(13)
 def test_a_draft_that_was_cut_in_mid_chunk_makes_only_the_steps_that_are_left(
     tmp_path: Path, plan: DraftPlan, chunk: int, step: int
 ) -> None:

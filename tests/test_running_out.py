@@ -54,6 +54,7 @@ def latents(journal: Journal, chunk: int) -> Tensor:
     return load_file(journal.latents_path(chunk))["latents"]
 
 
+@pytest.mark.fault(2)
 def test_a_decode_that_runs_out_goes_on_in_tiles(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel]
 ) -> None:
@@ -71,6 +72,7 @@ def test_a_decode_that_runs_out_goes_on_in_tiles(
     assert torch.equal(latents(journal, 0), latents(before, 0))
 
 
+@pytest.mark.fault(2)
 def test_slices_that_were_written_are_not_written_again(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel]
 ) -> None:
@@ -90,6 +92,7 @@ def test_slices_that_were_written_are_not_written_again(
     assert isinstance(events[-1], Finished)
 
 
+@pytest.mark.fault(1)
 def test_guidance_that_runs_out_goes_on_one_pass_after_the_other(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel]
 ) -> None:
@@ -101,6 +104,7 @@ def test_guidance_that_runs_out_goes_on_one_pass_after_the_other(
     assert (latents(journal, 0) - latents(before, 0)).abs().max() < 1e-4
 
 
+@pytest.mark.fault(5)
 def test_when_nothing_smaller_is_left_it_fails_once_and_says_what_was_tried(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel]
 ) -> None:
@@ -116,6 +120,7 @@ def test_when_nothing_smaller_is_left_it_fails_once_and_says_what_was_tried(
     assert isinstance(make_draft(tmp_path, plan)[0][-1], Finished)
 
 
+@pytest.mark.fault(4)
 def test_other_errors_are_not_tried_again(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel]
 ) -> None:
@@ -131,6 +136,7 @@ def test_other_errors_are_not_tried_again(
     assert calls == [1]
 
 
+@pytest.mark.fault(6)
 def test_nothing_of_the_failed_attempt_is_held_when_the_next_begins(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel]
 ) -> None:

@@ -42,6 +42,7 @@ def test_a_plan_that_still_fits_is_carried_out_as_it_is(tmp_path: Path, make_pla
     assert of(Started, events)[0].plan == plan
 
 
+@pytest.mark.fault(30)
 def test_where_memory_shrank_since_the_plan_it_is_planned_again_and_says_so(
     tmp_path: Path, make_plan: PlanMaker, make_device: DeviceMaker, machine_becomes: Callable[[Device], None]
 ) -> None:
@@ -54,6 +55,7 @@ def test_where_memory_shrank_since_the_plan_it_is_planned_again_and_says_so(
     assert of(Finished, events)[0].frames == 49
 
 
+@pytest.mark.fault(30, 31)
 def test_where_nothing_fits_any_more_it_is_said_before_anything_is_loaded(
     tmp_path: Path, make_plan: PlanMaker, make_device: DeviceMaker, machine_becomes: Callable[[Device], None]
 ) -> None:

@@ -1,5 +1,6 @@
 """A draft that is stopped, or that something goes wrong with, keeps every part that was finished."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from pipeline.errors import WriteFailed
 from pipeline.events import ChunkDenoised, Event, Finished, SliceReady, Started, StepDone, Stopped
 from pipeline.models.base import Frames
 from pipeline.models.ltx import LTXModel
+from pipeline.plan.chunks import plan_slices
+from pipeline.plan.spec import Component
+from pipeline.prompt.cache import PromptEmbeds
 from pipeline.video import preview as preview_module
 from pipeline.video.mp4 import read_settings
 from tests.conftest import PlanMaker
@@ -40,6 +44,7 @@ def stopping_at(chunk: int, kind: type, step: int = 1) -> Say:
     ],
     ids=["first step", "later step", "denoised", "between chunks", "second chunk", "its later step", "its end"],
 )
+@pytest.mark.fault(9)
 def test_a_stop_keeps_every_finished_chunk_to_its_last_frame(
     tmp_path: Path, make_plan: PlanMaker, say: Say, frames: int, chunks: int, last: str
 ) -> None:
@@ -62,7 +67,58 @@ def test_a_stop_asked_for_before_the_start_makes_nothing(tmp_path: Path, make_pl
             journal.request_stop()
 
     events, _ = make_draft(tmp_path, make_plan(), say)
-    assert kinds(events) == ["Started", "Encoded", "Stopped"]
+    assert kinds(events) == ["Started", "Stopped"]
+
+
+def test_a_stop_is_heard_between_two_layers_of_the_text_encoder(
+    tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only there: what a stage without steps has begun is dropped, and nothing is cached of it."""
+    seen = []
+
+    def encode(self: LTXModel, sentences: list[str]) -> list[PromptEmbeds]:
+        with self.residency.on_device(Component.TEXT_ENCODER) as encoder:
+            handle = encoder.encoder.block[0].register_forward_hook(lambda *_: ask())
+            try:
+                return whole(self, sentences)
+            finally:
+                handle.remove()
+
+    def ask() -> None:
+        seen.append("the first layer")
+        (folder,) = (path for path in tmp_path.iterdir() if path.name[0].isdigit())
+        (folder / "STOP").touch()
+
+    whole = LTXModel.encode
+    monkeypatch.setattr(LTXModel, "encode", encode)
+    events, journal = make_draft(tmp_path, make_plan())
+    assert kinds(events) == ["Started", "Stopped"]
+    assert seen == ["the first layer"]
+    assert not journal.embeddings_path().exists()
+    assert not list((tmp_path / ".embeddings").glob("*"))
+
+
+def test_a_stop_while_slices_are_decoded_ends_with_the_one_that_is_begun(tmp_path: Path, make_plan: PlanMaker) -> None:
+    plan = make_plan(frames=49)
+    plan = replace(plan, slices=plan_slices(plan.chunks, window=5, stride=8))
+    events, journal = make_draft(tmp_path, plan, stopping_at(0, ChunkDenoised))
+    end = events[-1]
+    assert isinstance(end, Stopped)
+    assert [piece.frames for piece in of(SliceReady, events)] == [17]
+    assert (end.frames, end.chunks) == (17, 1)
+    assert count_frames(journal.video_path()) == 17
+
+
+def test_a_stop_while_the_film_is_put_together_comes_too_late(tmp_path: Path, make_plan: PlanMaker) -> None:
+    plan = make_plan()
+
+    def say(event: Event, journal: Journal) -> None:
+        if isinstance(event, SliceReady) and event.index == len(plan.slices) - 1:
+            journal.request_stop()
+
+    events, journal = make_draft(tmp_path, plan, say)
+    assert isinstance(events[-1], Finished)
+    assert count_frames(journal.video_path()) == plan.request.frames
 
 
 @pytest.mark.parametrize(("chunk", "seams"), [(0, []), (1, [49]), (2, [49, 73])])
@@ -96,6 +152,7 @@ def test_a_preview_that_costs_too_much_is_drawn_rarely(
     assert [event.preview is None for event in of(StepDone, events)] == [False, True, True, True, True]
 
 
+@pytest.mark.fault(16, 45)
 def test_a_full_disk_is_told_and_earlier_slices_stay(
     tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

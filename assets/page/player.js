@@ -73,9 +73,7 @@ const drawSave = (view) => {
 };
 
 const drawJoins = (joins) => {
-  const pill = find(".joins");
-  pill.hidden = !joins;
-  pill.dataset.flagged = String(Boolean(joins?.flagged));
+  find(".joins").dataset.flagged = String(Boolean(joins?.flagged));
   setText(".joins", joins?.sentence || "");
 };
 

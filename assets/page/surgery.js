@@ -66,7 +66,7 @@ window.Rushes = window.Rushes || {};
       const made = view?.over ? view.cells.filter((cell) => cell.state === "done").length : 0;
       const chosen = made && chunk !== null && chunk < made;
       this.row.hidden = !made && !(view?.over && view.parent);
-      this.which.textContent = chosen && this.asked !== "extend" ? this.texts.edit_chunk.replace("{chunk}", chunk + 1) : "";
+      this.which.textContent = chosen && this.asked !== "extend" ? view.cells[chunk].name : "";
       for (const way of OF_A_CHUNK) buttons[way].hidden = !chosen;
       buttons.cut.hidden ||= chunk === view?.cells.length - 1;
       buttons.extend.hidden = !made;

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import sys
 from collections.abc import Generator
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pipeline
@@ -19,8 +20,11 @@ from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, Generation
 from pipeline.plan.say import plan_as_json, plan_as_text
 from pipeline.plan.spec import ModelSpec, VideoShape
 from pipeline.plan.storyboard import is_storyboard, lay_out
+from pipeline.settings import read_settings
+from pipeline.signals import heeding_signals
 
 LARGEST_STORYBOARD_BYTES = 2**18  # the most shots of the longest sentences, four bytes a character
+OTHER_SETTINGS = ("storyboard", "seconds", "width", "height", "vram_limit", "ram_limit")  # no fields of a request
 
 
 def add(commands: Commands) -> None:
@@ -45,6 +49,8 @@ def _add_request(command: argparse.ArgumentParser) -> None:
         "prompt", nargs="?", help="what happens: a sentence, or shots, '[2s] A boat leaves / [3s cut] The boat arrives'"
     )
     command.add_argument("--storyboard", type=Path, metavar="FILE", help="a text file with one shot a line instead")
+    text = "instead of all that but --seed: as it was in this mp4 of Rushes or request.json"
+    command.add_argument("--settings", type=Path, metavar="FILE", help=text)
     command.add_argument("--model", default="miniature", help=f"one of {', '.join(CATALOG)}")
     length = command.add_mutually_exclusive_group()
     length.add_argument("--seconds", type=float, help="length; the nearest legal frame count is made")
@@ -66,9 +72,12 @@ def _add_request(command: argparse.ArgumentParser) -> None:
     command.add_argument("--decode-float32", action="store_true", help="decode in float32: twice the memory")
     add_folder(command)
     command.add_argument("--output", type=Path, help="also put the finished mp4 here")
+    command.set_defaults(untouched=vars(command.parse_args([])))
 
 
 def _request(options: argparse.Namespace) -> GenerationRequest:
+    if options.settings is not None:
+        return _settled(options)
     spec = find_model(options.model)
     shots, frames = _shots(options, spec)
     shape = spec.shapes[0]
@@ -92,6 +101,15 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
         decode_float32=options.decode_float32,
         lowest_precision=options.lowest_precision,
     )
+
+
+def _settled(options: argparse.Namespace) -> GenerationRequest:
+    """As a file has it. A sentence or a setting given besides is refused, lest one of the two be lost in silence."""
+    for name in ("prompt", *(field.name for field in fields(GenerationRequest)), *OTHER_SETTINGS):
+        if name != "seed" and getattr(options, name, None) != options.untouched.get(name):
+            raise InvalidRequest(name, f"{name.replace('_', ' ')} is given here and in --settings.", "Drop one.")
+    request = read_settings(options.settings)
+    return request if options.seed is None else replace(request, seed=options.seed)
 
 
 def _shots(options: argparse.Namespace, spec: ModelSpec) -> tuple[tuple[Shot, ...], int]:
@@ -144,8 +162,9 @@ def _own_folders(options: argparse.Namespace) -> dict[str, Path]:
     from pipeline.gpu.folders import read_folders
 
     weights = read_folders(options.weights)
-    if weights and options.model not in weights:
-        said = f"The draft is made with {options.model}, and --weights names {', '.join(weights)}."
+    model = options.model if options.settings is None else read_settings(options.settings).model
+    if weights and model not in weights:
+        said = f"The draft is made with {model}, and --weights names {', '.join(weights)}."
         raise InvalidRequest("weights", said, f"Add --model {next(iter(weights))}.")
     return weights
 
@@ -160,27 +179,32 @@ def _resume(options: argparse.Namespace) -> int:
 def follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
     """Show what happens until the draft is over, and where its film is; the exit code."""
     code, folder = FAILED, options.drafts
-    try:
-        for event in show_draft(events, as_json=options.json):
-            match event:
-                case Started():
-                    folder = options.drafts / event.draft
-                case Finished():
-                    code = DONE
-                    _report(folder / event.file, options)
-                case Stopped():  # by somebody else, through the STOP file
-                    code = STOPPED
-                    if event.file:
+    with heeding_signals(_interrupt):
+        try:
+            for event in show_draft(events, as_json=options.json):
+                match event:
+                    case Started():
+                        folder = options.drafts / event.draft
+                    case Finished():
+                        code = DONE
                         _report(folder / event.file, options)
-                case Failed():
-                    print(f"{event.message} {event.hint}".strip(), file=sys.stderr)
-    except KeyboardInterrupt:
-        code = STOPPED
-        events.close()  # asks the engine to stop and waits for it to keep what is finished
-        kept = folder / "draft.mp4"
-        if kept.exists():
-            _report(kept, options)
+                    case Stopped():  # by somebody else, through the STOP file
+                        code = STOPPED
+                        if event.file:
+                            _report(folder / event.file, options)
+                    case Failed():
+                        print(f"{event.message} {event.hint}".strip(), file=sys.stderr)
+        except KeyboardInterrupt:
+            code = STOPPED
+            events.close()  # asks the engine to stop and waits for it to keep what is finished
+            kept = folder / "draft.mp4"
+            if kept.exists():
+                _report(kept, options)
     return code
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def _report(video: Path, options: argparse.Namespace) -> None:

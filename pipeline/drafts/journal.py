@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from pipeline.plan.draft import DraftPlan
 ID_PATTERN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{16}")
 MEDIA_PATTERN = re.compile(r"(?:slice-[0-9]{3}|draft)\.mp4")
 """The only files of a draft a browser may ask for."""
+TAIL_BYTES = 2**14  # of events.jsonl; a row has a few hundred
 
 
 def new_draft_id() -> str:
@@ -113,22 +114,25 @@ class Journal:
                 file.seek(-1, os.SEEK_END)
                 line = line if file.read(1) == b"\n" else b"\n" + line
             file.write(line)
+            if not isinstance(event, StepDone):  # which comes often, and says nothing that is needed to go on
+                file.flush()
+                os.fsync(file.fileno())
+
+    def sweep(self) -> None:
+        """Remove what a process that was killed was writing; for whoever alone works on this draft."""
+        with _refusals(self.folder):
+            for left in self.folder.glob(".*"):
+                left.unlink(missing_ok=True)
 
     def request_stop(self) -> None:
         """Ask whoever works on this draft to stop; a file, so that it works across processes."""
         with _refusals(self.folder):
             self.path("STOP").touch()
 
-    def read_plan(self) -> DraftPlan:
-        """Raises InvalidRequest when there is no such draft, or its plan cannot be read."""
-        try:
-            return DraftPlan.from_json(self.path("plan.json").read_bytes())
-        except FileNotFoundError as error:
-            raise InvalidRequest("draft", f"There is no draft {self.draft} in {self.folder.parent}.") from error
-        except (OSError, ValueError) as error:
-            raise InvalidRequest(
-                "draft", f"The plan of draft {self.draft} cannot be read: {str(error).splitlines()[0]}"
-            ) from error
+    def withdraw_stop(self) -> None:
+        """Nobody asks any more."""
+        with _refusals(self.folder):
+            self.path("STOP").unlink(missing_ok=True)
 
     def take_up(self) -> DraftPlan:
         """The plan of a draft that is to go on; what asked it to stop is gone.
@@ -137,9 +141,23 @@ class Journal:
             InvalidRequest: when there is no such draft, or its plan cannot be read.
         """
         plan = self.read_plan()
-        with _refusals(self.folder):
-            self.path("STOP").unlink(missing_ok=True)
+        self.withdraw_stop()
         return plan
+
+    def read_plan(self) -> DraftPlan:
+        """The draft's plan.
+
+        Raises:
+            InvalidRequest: when there is no such draft, or its plan cannot be read.
+        """
+        try:
+            return DraftPlan.from_json(self.path("plan.json").read_bytes())
+        except FileNotFoundError as error:
+            raise InvalidRequest("draft", f"There is no draft {self.draft} in {self.folder.parent}.") from error
+        except (OSError, ValueError) as error:
+            raise InvalidRequest(
+                "draft", f"The plan of draft {self.draft} cannot be read: {str(error).splitlines()[0]}"
+            ) from error
 
     def stop_requested(self) -> bool:
         """Whether somebody asked."""
@@ -173,6 +191,21 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return rows
+
+
+def last_event(folder: Path) -> dict[str, Any] | None:
+    """The event noted last in a draft's folder, however long its journal is; None when there is none."""
+    try:
+        with (folder / "events.jsonl").open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            lines = file.read().splitlines()
+    except OSError:
+        return None
+    for line in reversed(lines):
+        with suppress(ValueError):
+            row: dict[str, Any] = json.loads(line)
+            return row
+    return None
 
 
 def read_json(path: Path) -> Any:

@@ -17,7 +17,9 @@ from pipeline.events import (
     Event,
     Failed,
     Finished,
+    Paused,
     Preview,
+    Queued,
     Retreated,
     SliceReady,
     Started,
@@ -36,6 +38,7 @@ class DraftState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     STOPPING = "stopping"
+    PAUSED = "paused"
     FINISHED = "finished"
     STOPPED = "stopped"
     FAILED = "failed"
@@ -142,6 +145,10 @@ class DraftRecord:
             case Retreated():
                 self.retreated_in, self.step = event.stage, 0
                 self.plan = event.plan.to_json() if event.plan else self.plan
+            case Queued():
+                self.mark_queued()
+            case Paused():
+                self.state, self.preview = DraftState.PAUSED, None
             case Encoded():
                 pass
 
@@ -218,12 +225,27 @@ class DraftRecord:
 
 
 _ROWS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Encoded, Retreated, StepDone, ChunkDenoised, SliceReady, Finished, Stopped, Failed)
+    kind.__name__: kind
+    for kind in (
+        Queued,
+        Paused,
+        Encoded,
+        Retreated,
+        StepDone,
+        ChunkDenoised,
+        SliceReady,
+        Finished,
+        Stopped,
+        Failed,
+    )
 }
 
 
-def read_record(journal: Journal, *, fps: int, stride: int) -> DraftRecord | None:
-    """A draft from its folder; None when there is none. One that nobody works on any more counts as failed."""
+def read_record(journal: Journal, *, fps: int, stride: int, cared_for: bool = False) -> DraftRecord | None:
+    """A draft from its folder; None when there is none.
+
+    One that is neither over nor paused counts as failed, unless it is `cared_for`: somebody makes it, or will.
+    """
     plan = read_json(journal.path("plan.json"))
     if not isinstance(plan, dict) or "chunks" not in plan:
         return None
@@ -235,7 +257,7 @@ def read_record(journal: Journal, *, fps: int, stride: int) -> DraftRecord | Non
             with suppress(TypeError):  # another version's event, with other fields
                 record.apply(kind(**row))
     record.slices = [piece for piece in record.slices if journal.path(piece.file).exists()]
-    if not record.state.over:
+    if not (cared_for or record.state.over or record.state is DraftState.PAUSED):
         kept = f"{record.chunks_done} of {len(plan['chunks'])} chunks were kept."
         record.apply(Failed(message="Rushes was closed while this draft was being made.", hint=kept))
     return record

@@ -67,7 +67,7 @@ class Decoder(Protocol):
         ...
 
     def restart(self) -> None:
-        """A cut: forget what came before, so that the next slice is decoded as a draft's first."""
+        """A cut comes: forget what was decoded, so that the next slice is decoded as a draft's first."""
         ...
 
 

@@ -36,7 +36,7 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
         said = "1 cut: the chunk after it is" if cuts == 1 else f"{cuts} cuts: the chunks after them are"
         lines.append(f"{said} given nothing of what was made before.")
     if mixed:
-        lines.append(f"{mixed} of {len(chunks)} chunks pass from one sentence to the next: made of both, mixed.")
+        lines.append(f"One sentence passes into the next in {mixed} of {len(chunks)} chunks: made of both, mixed.")
     for choice in memory.choices.values():
         lines.append(f"{choice.name[0].upper()}{choice.name[1:]}: {say_bytes(choice.card_bytes)}.")
         cost = PICTURE_COSTS.get((choice.stage, choice.precision))

@@ -14,12 +14,15 @@ from itertools import groupby
 from pipeline.plan.chunks import Chunk, Seam, Slice, plan_seams, plan_slices
 
 
-def plan_all_slices(chunks: Sequence[Chunk], *, window: int, stride: int, causal: bool = False) -> tuple[Slice, ...]:
+def plan_all_slices(
+    chunks: Sequence[Chunk], *, window: int, stride: int, causal: bool = False, written: Sequence[Slice] = ()
+) -> tuple[Slice, ...]:
     """The decode windows of all scenes, in order; see `plan_slices`. Nothing is held back or faded across a cut."""
     slices: list[Slice] = []
     done = 0
     for start, scene in _scenes(chunks):
-        for piece in plan_slices(scene, window=window, stride=stride, causal=causal):
+        own = _slices(written, start, done)
+        for piece in plan_slices(scene, window=window, stride=stride, causal=causal, written=own):
             slices.append(
                 replace(
                     piece,
@@ -39,9 +42,7 @@ def plan_all_seams(chunks: Sequence[Chunk], slices: Sequence[Slice], *, stride: 
     seams: list[Seam] = []
     done = 0
     for start, scene in _scenes(chunks):
-        own = tuple(
-            replace(piece, first_frame=piece.first_frame - done) for piece in slices if piece.scene_start == start
-        )
+        own = _slices(slices, start, done)
         seams += [replace(seam, frame=seam.frame + done) for seam in plan_seams(scene, own, stride=stride)]
         done += _frames(scene, stride)
     return tuple(seams)
@@ -74,6 +75,15 @@ def _scenes(chunks: Sequence[Chunk]) -> list[tuple[int, tuple[Chunk, ...]]]:
         (start, tuple(replace(chunk, start=chunk.start - start, stop=chunk.stop - start) for chunk in scene))
         for start, scene in groupby(chunks, key=lambda chunk: chunk.scene_start)
     ]
+
+
+def _slices(slices: Sequence[Slice], start: int, done: int) -> tuple[Slice, ...]:
+    """Those of the scene that begins at a latent, as if the draft began there, after `done` frames."""
+    return tuple(
+        replace(piece, start=piece.start - start, stop=piece.stop - start, first_frame=piece.first_frame - done)
+        for piece in slices
+        if piece.scene_start == start
+    )
 
 
 def _frames(scene: Sequence[Chunk], stride: int) -> int:

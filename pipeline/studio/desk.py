@@ -36,7 +36,7 @@ from pipeline.studio.forms import (
 from pipeline.studio.joins import look_at_joins
 from pipeline.studio.player import show
 from pipeline.studio.shelf import SHELF_LENGTH, fill_shelf
-from pipeline.studio.texts import Language, choose_language
+from pipeline.studio.texts import Language, choose_language, say
 from pipeline.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -94,8 +94,11 @@ class Desk:
 
     def stop_draft(self, draft: str | None) -> None:
         """Ask the worker to stop; what is finished is kept."""
-        if draft:
-            self.studio.worker.stop(draft)
+        try:
+            if draft:
+                self.studio.worker.stop(draft)
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
 
     def resume_draft(self, draft: str | None) -> None:
         """Ask the worker to go on with an unfinished draft from what is finished of it."""
@@ -128,6 +131,8 @@ class Desk:
         whole = isinstance(kept_form, dict) and set(kept_form) == set(FIELDS)
         form = Form(**kept_form) if whole else self.default
         fields, language = fill(form), _language(request)
+        if self.studio.worker.read_only:
+            gr.Warning(say(language, "read_only"))
         fields[FIELDS.index("model")] = gr.update(choices=self._models(language), value=form.model)
         return [kept_draft if known else None, *fields, self._shelf(language)]
 
@@ -195,8 +200,9 @@ class Desk:
     def _updates(
         self, status: DraftStatus, language: Language, shelf: Any, *, warm: bool, joins: Verdict | None = None
     ) -> tuple[Any, ...]:
-        over, unfinished = status.state.over, status.state in (DraftState.STOPPED, DraftState.FAILED)
-        return show(status, language, warm=warm, joins=joins), *_buttons(over=over, unfinished=unfinished), shelf
+        rests = status.state.over or status.state is DraftState.PAUSED
+        unfinished = status.state in (DraftState.PAUSED, DraftState.STOPPED, DraftState.FAILED)
+        return show(status, language, warm=warm, joins=joins), *_buttons(over=rests, unfinished=unfinished), shelf
 
     def _models(self, language: Language) -> list[tuple[str, str]]:
         """As the page offers them: those that can be used first."""
@@ -217,8 +223,11 @@ def _buttons(*, over: bool, unfinished: bool) -> tuple[Any, Any, Any]:
 
 
 def fill(form: Form) -> list[Any]:
-    """Updates that put a form on the page; the shape's choices are those of its model, and its own."""
+    """Updates that put a form on the page; the shape's choices are those of its model, and its own, and its length is
+    a storyboard's where there is one."""
     values: dict[str, Any] = asdict(form)
+    told = seconds_told(form.prompt)
+    values["seconds"] = gr.update(value=form.seconds if told is None else told, interactive=told is None)
     values["shape"] = gr.update(choices=shape_choices(spec_of(form), form.shape), value=form.shape)
     return list(values.values())
 

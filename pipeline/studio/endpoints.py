@@ -1,5 +1,6 @@
 """What other programs can call: make a draft, ask how it stands, stop it, change it. "Use via API" in the footer."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TypedDict
 
@@ -15,10 +16,14 @@ RANDOM_SEED = -1
 
 
 class DraftReport(TypedDict):
-    """How a draft stands. `slices` and `video` are served at /media/<draft>/<name>."""
+    """How a draft stands. `slices` and `video` are served at /media/<draft>/<name>.
+
+    `ahead` counts the drafts that are made before it.
+    """
 
     draft: str
     state: str
+    ahead: int
     chunks: int
     chunks_done: int
     step: int
@@ -38,19 +43,21 @@ def add_endpoints(studio: Studio) -> None:
         seconds: float = default.seconds or 4.0,
         shape: str = "wide",
         seed: int = RANDOM_SEED,
+        key: str = "",
     ) -> str:
-        """Start a draft and return its id at once.
+        """Start a draft, or have it wait for others, and return its id at once.
 
         Args:
             prompt: what happens, in one sentence; or shots, `[2s] a boat leaves / [3s cut] it arrives`.
             seconds: length; the nearest possible frame count is made. Shots say their own.
             shape: wide, square or tall, or a size such as 256x160.
             seed: a whole number for a draft that can be made again; -1 for a new one each time.
+            key: of your own, such as a UUID. Who asks twice with the same key gets the draft of the first time.
         """
         chosen = "" if seed == RANDOM_SEED else str(seed)
         form = replace(default, prompt=prompt, shape=shape, seconds=seconds, seed=chosen)
         try:
-            return studio.worker.submit(studio.machine.plan(studio.machine.read(form)))
+            return studio.worker.submit(studio.machine.plan(studio.machine.read(form)), key or None)
         except DraftError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -62,6 +69,7 @@ def add_endpoints(studio: Studio) -> None:
         return DraftReport(
             draft=found.draft,
             state=found.state.value,
+            ahead=found.ahead,
             chunks=found.chunks,
             chunks_done=found.chunks_done,
             step=found.step,
@@ -72,15 +80,9 @@ def add_endpoints(studio: Studio) -> None:
             message=f"{found.message} {found.hint}".strip(),
         )
 
-    def stop(draft: str) -> DraftReport:
-        """Stop a draft after its current step; what is finished is kept."""
-        studio.worker.stop(draft)
-        return status(draft)
-
-    def resume(draft: str) -> DraftReport:
-        """Go on with a draft that was stopped or failed, from what is finished of it."""
+    def ask(request: Callable[[str], None], draft: str) -> DraftReport:
         try:
-            studio.worker.resume(draft)
+            request(draft)
         except DraftError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return status(draft)
@@ -99,8 +101,26 @@ def add_endpoints(studio: Studio) -> None:
         except DraftError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    add_endpoint(edit, api_name="edit", queue=False)
+    def stop(draft: str) -> DraftReport:
+        """Stop a draft after its current step, or take it out of the queue; what is finished is kept."""
+        return ask(studio.worker.stop, draft)
+
+    def pause(draft: str) -> DraftReport:
+        """Have a draft rest after its current step, or where it waits; the next one in the queue is made."""
+        return ask(studio.worker.pause, draft)
+
+    def resume(draft: str) -> DraftReport:
+        """Go on with a draft that was paused, stopped or failed, from what is finished of it."""
+        return ask(studio.worker.resume, draft)
+
+    def queue() -> list[str]:
+        """The drafts that wait, in the order in which they will be made."""
+        return studio.worker.waiting()
+
     add_endpoint(make_draft, api_name="make_draft", concurrency_limit=None)
     add_endpoint(status, api_name="status", queue=False)
     add_endpoint(stop, api_name="stop", queue=False)
+    add_endpoint(pause, api_name="pause", queue=False)
     add_endpoint(resume, api_name="resume", queue=False)
+    add_endpoint(queue, api_name="queue", queue=False)
+    add_endpoint(edit, api_name="edit", queue=False)

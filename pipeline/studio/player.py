@@ -23,12 +23,14 @@ NEARLY = 0.99  # the bar is full only when the video is there
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One chunk in the filmstrip: [start, stop) seconds of the draft, `done`, `making` or `waiting`, its sentence."""
+    """One chunk in the filmstrip: [start, stop) seconds of the draft, its name and sentence; it is `done`, `making` or
+    `waiting`."""
 
     start: float
     stop: float
     state: str
     label: str
+    name: str
     prompt: str
 
 
@@ -154,7 +156,8 @@ def _cells(status: DraftStatus, language: Language) -> tuple[Cell, ...]:
         else:
             state = "waiting"
         label = say(language, f"cell_{state}", chunk=index + 1)
-        cells.append(Cell(start=start, stop=stop, state=state, label=label, prompt=prompt))
+        name = say(language, "edit_chunk", chunk=index + 1)
+        cells.append(Cell(start=start, stop=stop, state=state, label=label, name=name, prompt=prompt))
         start = stop
     return tuple(cells)
 
@@ -175,6 +178,8 @@ def _sentence(status: DraftStatus, language: Language, *, warm: bool) -> str:
             return _working(status, language)
         case DraftState.STOPPING:
             return say(language, "stopping")
+        case DraftState.PAUSED:
+            return say(language, "paused")
         case DraftState.FINISHED:
             return say(language, "finished", seconds=kept)
         case DraftState.STOPPED:

@@ -48,7 +48,9 @@ def fill_shelf(drafts: Sequence[DraftStatus], language: Language) -> list[dict[s
 
 def _spine(status: DraftStatus, language: Language) -> Spine:
     title = " / ".join(shot["prompt"] for shot in status.request["shots"])
-    if not status.state.over:
+    if status.state == DraftState.PAUSED:
+        remark = say(language, "shelf_paused")
+    elif not status.state.over:
         remark = say(language, "shelf_running")
     elif status.state == DraftState.FAILED:
         remark = say(language, "shelf_failed")

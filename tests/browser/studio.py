@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,6 +105,8 @@ def _wait_for(url: str, app: subprocess.Popen[bytes]) -> None:
         try:
             with urllib.request.urlopen(url, timeout=2):
                 return
+        except urllib.error.HTTPError:  # it wants a password
+            return
         except OSError:
             time.sleep(0.1)
     raise AssertionError("the studio does not answer")

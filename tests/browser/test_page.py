@@ -28,6 +28,7 @@ def test_a_sentence_becomes_moving_pictures_before_the_draft_is_finished(visit: 
     assert page.request.get(answer.url.replace("draft.mp4", "request.json")).status == 404
 
 
+@pytest.mark.fault(11)
 def test_a_reload_finds_the_draft_and_the_form_again(visit: Visit) -> None:
     page = visit.page
     visit.fill("a blue star rises over sea")

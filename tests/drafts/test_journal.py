@@ -66,6 +66,7 @@ def test_prompts_are_readable_in_the_file(journal: Journal) -> None:
     assert "红" in journal.path("request.json").read_text(encoding="utf-8")
 
 
+@pytest.mark.fault(14)
 def test_a_file_appears_under_its_name_only_when_it_is_whole(journal: Journal) -> None:
     path = journal.slice_path(0)
     with journal.writing(path) as temporary:
@@ -104,6 +105,7 @@ def test_the_temporary_name_keeps_the_ending_that_encoders_go_by(journal: Journa
             temporary.write_bytes(b"x")
 
 
+@pytest.mark.fault(14)
 def test_an_error_while_writing_leaves_what_was_there_and_nothing_else(journal: Journal) -> None:
     def write_half() -> None:
         with journal.writing(journal.path("plan.json")) as temporary:
@@ -118,6 +120,7 @@ def test_an_error_while_writing_leaves_what_was_there_and_nothing_else(journal: 
 
 
 @pytest.mark.usefixtures("full_disk")
+@pytest.mark.fault(16)
 def test_a_full_disk_is_told_with_the_path_and_leaves_no_piece(journal_before_full: Journal) -> None:
     folder = journal_before_full.folder
     with pytest.raises(WriteFailed, match="No space left on device") as refusal:
@@ -203,6 +206,7 @@ def test_a_draft_without_events_has_none(tmp_path: Path) -> None:
     assert read_events(tmp_path / "nowhere") == []
 
 
+@pytest.mark.fault(15)
 def test_a_line_torn_anywhere_is_ignored_and_hides_no_other(journal: Journal) -> None:
     """Cut at every byte, inside a character too, as a crash would; then go on as the next process would."""
     path = journal.path("events.jsonl")
@@ -260,6 +264,7 @@ def test_only_films_match_what_a_browser_may_ask_for(journal: Journal) -> None:
         "",
     ],
 )
+@pytest.mark.fault(37)
 def test_nothing_but_films_matches_what_a_browser_may_ask_for(name: str) -> None:
     assert not MEDIA_PATTERN.fullmatch(name)
 

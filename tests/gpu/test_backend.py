@@ -37,6 +37,7 @@ CPU_ALLOCATOR = (
     ],
     ids=lambda error: str(error)[:40] or type(error).__name__,
 )
+@pytest.mark.fault(4)
 def test_every_spelling_of_out_of_memory_is_known(error: Exception) -> None:
     assert is_out_of_memory(error)
 
@@ -60,6 +61,7 @@ def test_what_torch_says_itself_when_it_cannot_allocate_is_known() -> None:
     ],
     ids=repr,
 )
+@pytest.mark.fault(4)
 def test_other_errors_are_other_errors(error: Exception) -> None:
     assert not is_out_of_memory(error)
 

@@ -185,6 +185,7 @@ def set_in(path: Path, **values: object) -> None:
         (lambda f: set_in(f / "text_encoder/config.json", d_model=4096), "d_model of its text_encoder is 4096"),
     ],
 )
+@pytest.mark.fault(20)
 def test_another_architecture_is_refused(own: ModelSpec, damage: Damage, said: str) -> None:
     damage(own.folder)
     assert said in refuse(own)
@@ -224,12 +225,14 @@ def truncate(path: Path) -> None:
         (lambda f: truncate(split(f)[1]), "00002-of-00002.safetensors is damaged"),
     ],
 )
+@pytest.mark.fault(19, 20)
 def test_a_folder_that_is_not_whole_is_refused_by_name(own: ModelSpec, damage: Damage, said: str) -> None:
     damage(own.folder)
     assert said in refuse(own)
 
 
 @pytest.mark.parametrize("shards", [None, 7, {}, {"a": "../../elsewhere.safetensors"}], ids=str)
+@pytest.mark.fault(20, 37)
 def test_an_index_that_names_no_shard_in_its_folder_is_refused(own: ModelSpec, shards: object) -> None:
     save_file({}, own.folder.parent / "elsewhere.safetensors")
     whole = own.folder / TRANSFORMER
@@ -239,6 +242,7 @@ def test_an_index_that_names_no_shard_in_its_folder_is_refused(own: ModelSpec, s
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "diffusion_pytorch_model.ckpt"])
+@pytest.mark.fault(21)
 def test_a_pickle_is_refused_unread(own: ModelSpec, tmp_path: Path, name: str) -> None:
     class Bomb:
         def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:

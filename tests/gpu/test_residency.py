@@ -32,6 +32,7 @@ def test_running_out_of_memory_is_one_error_that_names_the_stage(residency: Resi
     assert told.value.stage == Stage.DECODE
 
 
+@pytest.mark.fault(6)
 def test_what_was_computed_when_memory_ran_out_is_let_go(residency: Residency) -> None:
     """Although the error is still held: whoever tries again in the `except` block has the memory."""
     seen: list[weakref.ref[torch.Tensor]] = []

@@ -194,7 +194,7 @@ def test_the_same_look_is_the_first_chunks_statistics_and_nothing_else(tmp_path:
 
 
 def test_a_draft_that_is_stopped_after_a_cut_goes_on_as_if_it_never_was(tmp_path: Path, plan_of: PlanMaker) -> None:
-    plan = plan_of(shot(RED), shot(BLUE, Transition.CUT, seconds=2.5), shot(STAR, Transition.SAME_LOOK))
+    plan = plan_of(shot(RED), shot(BLUE, Transition.CUT), shot(STAR), shot(RED, Transition.SAME_LOOK))
     opening = next(chunk.index for chunk in plan.chunks[1:] if chunk.opens_scene)
     assert not plan.chunks[opening + 1].opens_scene
     _, whole = make_draft(tmp_path / "whole", plan)

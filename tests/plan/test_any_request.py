@@ -60,6 +60,7 @@ def test_random_requests_are_neither_all_possible_nor_all_impossible() -> None:
     }
 
 
+@pytest.mark.fault(31)
 def test_no_plan_exceeds_its_budgets_and_no_budget_what_is_free() -> None:
     for case, plan in plans():
         budget, device = plan.memory.budget, case.device

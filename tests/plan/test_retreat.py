@@ -72,6 +72,7 @@ def test_a_causal_model_is_given_less_of_what_came_before(on_a_card: Any) -> Non
     assert min(chunk.overlap for chunk in last.chunks[2:]) >= 1
 
 
+@pytest.mark.fault(2, 3)
 def test_the_processor_is_the_last_way_to_read_and_to_decode(on_a_card: Any) -> None:
     for spec in (LTX_13B, WAN_A14B):
         for stage in (Stage.ENCODE, Stage.DECODE):
@@ -105,6 +106,7 @@ def test_windows_become_smaller_where_tiles_are_not_enough(on_a_card: Any) -> No
     assert plans[-2].slices[0] == plans[0].slices[0]
 
 
+@pytest.mark.fault(5)
 def test_where_no_way_is_left_the_need_what_is_allowed_and_what_would_fit_are_told(on_a_card: Any) -> None:
     last = descend(on_a_card(LTX_13B, 12), Stage.DENOISE)[-1]
     error = exhausted(last, Stage.DENOISE)
@@ -120,6 +122,7 @@ def test_a_decode_that_did_not_fit_goes_on_in_tiles(on_a_card: Any) -> None:
     assert tiles[:3] == [None, 512, 256]
 
 
+@pytest.mark.fault(3)
 def test_a_text_encoder_that_was_to_stay_leaves_first(on_a_card: Any) -> None:
     plan = on_a_card(LTX_13B)
     assert plan.memory.choices[Stage.ENCODE].placement is Placement.KEPT
@@ -138,6 +141,7 @@ def test_precision_goes_no_lower_than_was_allowed(on_a_card: Any) -> None:
         assert {plan.memory.choices[Stage.DENOISE].precision for plan in plans} - {Precision.INT8} <= coarsest
 
 
+@pytest.mark.fault(31)
 def test_what_takes_more_main_memory_than_there_is_is_no_way_out(
     make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
 ) -> None:

@@ -103,6 +103,20 @@ def test_every_latent_is_added_once_and_no_window_reaches_across_a_cut() -> None
             assert inside[0].first_frame == stops[scene[0].index]
 
 
+def test_slices_that_are_written_stay_and_the_others_follow_in_another_window() -> None:
+    random = Random(7)
+    for request, chunks, slices in cases():
+        written = slices[: random.randint(0, len(slices))]
+        window, spec = min(SHARED_LATENTS + 1, longest_scene(chunks)), request.spec
+        again = plan_all_slices(
+            chunks, window=window, stride=spec.frame_stride, causal=spec.causal_decoder, written=written
+        )
+        assert again[: len(written)] == written
+        shown = [n for piece in again for n in range(piece.first_frame, piece.first_frame + piece.frames)]
+        assert shown == list(range(request.frames))
+        assert [piece.index for piece in again] == list(range(len(again)))
+
+
 def test_a_cut_is_no_seam() -> None:
     for request, chunks, slices in cases():
         stride = request.spec.frame_stride

@@ -63,6 +63,7 @@ def test_another_cache_on_the_same_folder_finds_it(cache: EmbeddingCache) -> Non
     ],
     ids=["encoder", "precision", "sentence", "shifted left", "shifted right"],
 )
+@pytest.mark.fault(43)
 def test_another_encoder_precision_or_sentence_is_another_embedding(
     cache: EmbeddingCache, other: tuple[str, str, str]
 ) -> None:
@@ -75,6 +76,7 @@ def test_another_encoder_precision_or_sentence_is_another_embedding(
 
 
 @pytest.mark.parametrize("content", [b"", b"torn", b"\xff" * 100])
+@pytest.mark.fault(43)
 def test_a_damaged_file_is_a_miss_and_is_replaced(cache: EmbeddingCache, content: bytes) -> None:
     cache.store(*KEY, embedding())
     (file,) = cache.folder.iterdir()
@@ -84,6 +86,7 @@ def test_a_damaged_file_is_a_miss_and_is_replaced(cache: EmbeddingCache, content
     assert cache.find(*KEY) is not None
 
 
+@pytest.mark.fault(43)
 def test_half_a_file_is_a_miss(cache: EmbeddingCache) -> None:
     cache.store(*KEY, embedding())
     (file,) = cache.folder.iterdir()

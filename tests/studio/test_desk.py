@@ -33,7 +33,7 @@ REQUEST: Any = SimpleNamespace(headers={"accept-language": "en"}, session_hash="
 class Register:
     """Drafts that change when a test says so; stands where the worker does and makes nothing."""
 
-    ready = True
+    ready, read_only = True, False
 
     def __init__(self, *drafts: DraftStatus) -> None:
         self.drafts = {status.draft: status for status in drafts}

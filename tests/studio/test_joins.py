@@ -32,7 +32,7 @@ def verdict(*seams: dict[Metric, float]) -> Verdict:
 def test_good_joins_are_praised_with_the_figure_nearest_to_its_limit() -> None:
     said = say_joins(verdict({}, {Metric.CS: 1.47}, {}), Language.EN, fps=24)
     assert not said.flagged
-    assert said.sentence == "Joins do not show: 3 of 3 pass. Closest look at 2.0 s: a colour step of 1.5 out of 255."
+    assert said.sentence == "Joins do not show: 3 of 3 pass. Worst at 2.0 s: a colour step of 1.5 out of 255."
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_join_that_may_show_is_told_where_and_why(values: dict[Metric, float],
     found = verdict({}, {}, values, {Metric.CS: 1.6})
     said = say_joins(found, Language.EN, fps=24)
     assert said.flagged
-    assert said.sentence.startswith("A join may show: 2 of 4 flagged. Closest look at 3.0 s: ")
+    assert said.sentence.startswith("A join may show: 2 of 4 flagged. Worst at 3.0 s: ")
     assert told in said.sentence
     chinese = say_joins(found, Language.ZH, fps=24).sentence
     assert in_chinese in chinese

@@ -61,6 +61,7 @@ def test_a_range_is_served(client: TestClient) -> None:
         pytest.param("/media/./draft.mp4", id="a dot"),
     ],
 )
+@pytest.mark.fault(37)
 def test_nothing_else_is_served(client: TestClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404

@@ -150,6 +150,7 @@ def test_a_film_by_somebody_else_has_no_settings(slices: list[Path], tmp_path: P
     assert read_settings(tmp_path / "torn.mp4") is None
 
 
+@pytest.mark.fault(23)
 def test_what_ffmpeg_says_reaches_the_person(tmp_path: Path) -> None:
     with pytest.raises(WriteFailed, match=r"ffmpeg did not write slice-000\.mp4: .*No such file") as refusal:
         write_slice(clip(1), tmp_path / "missing" / "slice-000.mp4", fps=FPS)
@@ -173,6 +174,7 @@ def test_ctrl_c_in_a_terminal_does_not_reach_ffmpeg(tmp_path: Path, monkeypatch:
     assert f"session {os.getsid(0)}" not in refusal.value.message
 
 
+@pytest.mark.fault(23)
 def test_a_missing_ffmpeg_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "no-ffmpeg"))
     with pytest.raises(WriteFailed, match="no-ffmpeg"):

@@ -1,0 +1,71 @@
+"""What is known of every draft, by its id: in memory while something may happen to it, else from its folder."""
+
+from pathlib import Path
+
+from pipeline.drafts.journal import ID_PATTERN, Journal, read_json
+from pipeline.drafts.status import DraftRecord, DraftState, read_record
+from pipeline.plan.catalog import CATALOG
+from pipeline.plan.draft import DraftPlan
+
+KEPT_RECORDS = 100  # of drafts that are over, in memory; older ones are read from their folders again
+
+
+class Register:
+    """Records of drafts.
+
+    Args:
+        drafts: folder of all drafts.
+        keep: keep them in memory; not where another process makes the drafts and only their folders tell.
+    """
+
+    def __init__(self, drafts: Path, *, keep: bool) -> None:
+        self._drafts, self._keep = drafts, keep
+        self._records: dict[str, DraftRecord] = {}
+
+    def add(self, draft: str, plan: DraftPlan) -> None:
+        """A new draft."""
+        spec = plan.spec
+        self._records[draft] = DraftRecord(draft=draft, plan=plan.to_json(), fps=spec.fps, stride=spec.frame_stride)
+
+    def find(self, draft: str, *, cared_for: bool) -> DraftRecord | None:
+        """A draft's record; None when there is no such draft.
+
+        Args:
+            draft: anything; what is no id names no draft.
+            cared_for: somebody makes it, or will. Otherwise one that is not over was cut off.
+        """
+        if draft in self._records or not ID_PATTERN.fullmatch(draft):
+            return self._records.get(draft)
+        journal = Journal(self._drafts, draft)
+        request = read_json(journal.path("request.json"))
+        spec = CATALOG.get(str((request or {}).get("model")))
+        if spec is None:
+            return None
+        record = read_record(journal, fps=spec.fps, stride=spec.frame_stride, cared_for=cared_for or not self._keep)
+        if record is not None and self._keep:
+            self._records[draft] = record
+        return record
+
+    def find_again(self, draft: str) -> DraftRecord:
+        """From disk, where there may be more than a process that was killed could say; not over, it waits to go on."""
+        before = self._records.pop(draft)
+        record = self._records[draft] = self.find(draft, cared_for=True) or before
+        if not record.state.over:
+            record.mark_queued()
+        record.version = before.version + 1
+        return record
+
+    def forget_old(self) -> None:
+        """Keep in memory what is not over, and the last `KEPT_RECORDS` of what is."""
+        over = [draft for draft, record in self._records.items() if record.state.over]
+        for draft in over[:-KEPT_RECORDS]:
+            del self._records[draft]
+
+    def states(self) -> list[DraftState]:
+        """Of the drafts in memory."""
+        return [record.state for record in self._records.values()]
+
+    def newest(self, limit: int) -> list[str]:
+        """Ids of the newest drafts, newest first."""
+        names = (folder.name for folder in self._drafts.iterdir() if ID_PATTERN.fullmatch(folder.name))
+        return sorted(names, reverse=True)[:limit]

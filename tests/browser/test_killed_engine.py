@@ -1,0 +1,63 @@
+"""The engine's process is killed in mid-draft: the page lives, and the draft is finished before its visitor's eyes."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.drafts.journal import read_events
+from tests.browser.studio import Visit, open_studio, sync_api
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("studio")
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    with open_studio(folder) as url:
+        yield url
+
+
+def engine_of(drafts: Path) -> psutil.Process:
+    """The process under a studio on these drafts that spawned no resource tracker's work: the engine's."""
+    (app,) = (
+        process
+        for process in psutil.process_iter()
+        if str(drafts) in " ".join(_command(process)) and "app.py" in " ".join(_command(process))
+    )
+    (engine,) = (child for child in app.children() if "spawn_main" in " ".join(_command(child)))
+    return engine
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def test_a_draft_whose_engine_is_killed_finishes_on_the_page(visit: Visit, folder: Path) -> None:
+    page, drafts = visit.page, folder / "drafts"
+    visit.fill(seconds=8, steps=8)
+    visit.make()
+    visit.stage("video")
+    assert not visit.over
+    killed = engine_of(drafts)
+    killed.send_signal(signal.SIGKILL)
+    sync_api.expect(page.locator(".sentence")).to_have_text(re.compile("Starting|Warming up"))
+    sync_api.expect(page.locator("#rushes-stop")).to_be_enabled()
+    visit.wait_until_over()
+    sync_api.expect(page.locator(".sentence")).to_contain_text("Done: 8.0 seconds of video")
+    visit.wait_until_playing()
+    assert engine_of(drafts).pid != killed.pid
+    (draft,) = (path for path in drafts.iterdir() if path.is_dir() and not path.name.startswith("."))
+    events = [row["event"] for row in read_events(draft)]
+    assert (events.count("Started"), events.count("Finished")) == (2, 1)

@@ -1,0 +1,88 @@
+"""What has broken pages like this one, as data: paths, sentences and bodies that must lead nowhere.
+
+`{draft}` is the id of a draft that exists, `{secret}` an absolute path of a file outside the drafts folder.
+"""
+
+TRAVERSALS = (
+    "/media/{draft}/../../secret.txt",
+    "/media/{draft}/..%2f..%2fsecret.txt",
+    "/media/{draft}/%2e%2e/%2e%2e/secret.txt",
+    "/media/{draft}/%252e%252e%252f%252e%252e%252fsecret.txt",
+    "/media/{draft}/..%5c..%5csecret.txt",
+    "/media/{draft}/..%c0%af..%c0%afsecret.txt",
+    "/media/{draft}/....//....//secret.txt",
+    "/media/{draft}/draft.mp4/../request.json",
+    "/media/{draft}/draft.mp4%00.json",
+    "/media/{draft}/draft.mp4;request.json",
+    "/media/{draft}//request.json",
+    "/media/{draft}/request.json",
+    "/media/{draft}/plan.json",
+    "/media/{draft}/events.jsonl",
+    "/media/{draft}/embeddings.safetensors",
+    "/media/{draft}/chunk-000.latents.safetensors",
+    "/media/{draft}/REQUEST.JSON",
+    "/media/{draft}/DRAFT.MP4",
+    "/media/{draft}/slice-000.mp4:$DATA",
+    "/media/{draft}/linked.mp4",
+    "/media/{draft}/",
+    "/media/{draft}",
+    "/media/",
+    "/media/../drafts/{draft}/request.json",
+    "/media/C:%5c{draft}/request.json",
+    "/media/{draft}/file:%2f%2f{secret}",
+    "//media/{draft}/request.json",
+    "/./media/{draft}/request.json",
+    "/media/*/request.json",
+    "/drafts/{draft}/request.json",
+    "/static/../../../../../../../..{secret}",
+    "/static/..%2f..%2f..%2f..%2f..%2f..%2f..%2f..{secret}",
+    "/assets/../../../../../../../..{secret}",
+    "/assets/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e/%2e%2e{secret}",
+    "/svelte/..%2f..%2f..%2f..%2f..%2f..{secret}",
+    "/static/{secret}",
+    "/assets/{secret}",
+    "/file={secret}",
+    "/file/{secret}",
+    "/FILE={secret}",
+    "/gradio_api/file={secret}",
+    "/gradio_api/file/{secret}",
+    "/gradio_api/file=C:%5cWindows%5cwin.ini",
+    "/gradio_api/file=%5c%5c127.0.0.1%5cshare",
+    "/gradio_api/custom_component/x/client/component/..%2f..{secret}",
+    "/gradio_api/stream/x/1/2/playlist.m3u8",
+    "/gradio_api/deep_link?session_hash=x",
+    "/?deep_link=../../secret",
+)
+"""None of them gives a byte of a secret or of a draft's journal."""
+
+LEADS_AWAY = (
+    "/gradio_api/file=http://127.0.0.1:{port}/canary",
+    "/gradio_api/file=https://127.0.0.1:{port}/canary",
+    "/file=http://127.0.0.1:{port}/canary",
+    "/gradio_api/proxy=http://127.0.0.1:{port}/canary",
+    "/proxy=http://127.0.0.1:{port}/canary",
+    "http://127.0.0.1:{port}/canary",
+    "//127.0.0.1:{port}/canary",
+    "/gradio_api/file=//127.0.0.1:{port}/canary",
+    "/assets//127.0.0.1:{port}/canary",
+)
+"""None of them makes the studio ask another server, or sends a browser there."""
+
+SENTENCES = (
+    "../../../etc/passwd",
+    "a ball; touch OWNED",
+    "$(touch OWNED) `touch OWNED`",
+    "-vf movie=/etc/passwd -y OWNED",
+    "-i http://127.0.0.1:9/x",
+    "<script>window.OWNED=1</script>",
+    "<img src=x onerror=window.OWNED=1>",
+    "[link](javascript:window.OWNED=1) **bold**",
+    "${Reflect.set(window,/OWNED/.source,1)} {{Reflect.set(window,/OWNED/.source,1)}}",
+    "=cmd|' /C calc'!A0",
+    "a\u202eb\u2066c",
+    "first line\n2026-01-01 00:00:00,000 rushes OWNED",
+    "%s %n %(message)s {0.__class__}",
+    "'; DROP TABLE drafts; --",
+    "con.mp4",
+)
+"""Sentences a draft may be made of; they stay sentences."""
