@@ -44,7 +44,7 @@ def extend_rollout(
     """The chunks of a causal model, and its next blocks, up to `latents`.
 
     Args:
-        overlap: latents that a chunk is given, where its scene has so many; None for as many as its window has room for.
+        overlap: latents that a chunk is given, where its scene has so many; None for as many as there is room for.
         block: latents denoised together. A last block that is cut short stays so.
     """
     found = list(chunks)

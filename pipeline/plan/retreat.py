@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from pipeline.errors import DoesNotFit, InvalidRequest, OutOfMemory
 from pipeline.plan.alternatives import offer_changes
-from pipeline.plan.chunks import Chunk, plan_slices
+from pipeline.plan.chunks import Chunk
 from pipeline.plan.cutting import least_latents, overlap_latents
 from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
@@ -25,6 +25,7 @@ from pipeline.plan.placement import Choice, choices, fits, host_choices, keep_be
 from pipeline.plan.planner import budget_for, disk_bytes, seconds_of, workload
 from pipeline.plan.rates import guess_rates
 from pipeline.plan.recutting import recut
+from pipeline.plan.scenes import longest_scene, plan_all_slices
 
 SHORTER = 0.75  # of the longest chunk: activations shrink about as much; fewer rungs would lose longer chunks that fit
 
@@ -172,9 +173,9 @@ def _with(plan: DraftPlan, choice: Choice, *, slices_done: int) -> DraftPlan:
     if choice.placement is not Placement.HOST:
         choice = replace(choice, parked=plan.memory.choices[stage].parked)
     chosen = dict(plan.memory.choices) | {stage: choice}
-    slices = plan_slices(
+    slices = plan_all_slices(
         plan.chunks,
-        window=min(chosen[Stage.DECODE].window_latents, plan.latents),
+        window=min(chosen[Stage.DECODE].window_latents, longest_scene(plan.chunks)),
         stride=spec.frame_stride,
         causal=spec.causal_decoder,
         written=plan.slices[:slices_done],

@@ -14,12 +14,19 @@ from itertools import groupby
 from pipeline.plan.chunks import Chunk, Seam, Slice, plan_seams, plan_slices
 
 
-def plan_all_slices(chunks: Sequence[Chunk], *, window: int, stride: int, causal: bool = False) -> tuple[Slice, ...]:
+def plan_all_slices(
+    chunks: Sequence[Chunk], *, window: int, stride: int, causal: bool = False, written: Sequence[Slice] = ()
+) -> tuple[Slice, ...]:
     """The decode windows of all scenes, in order; see `plan_slices`. Nothing is held back or faded across a cut."""
     slices: list[Slice] = []
     done = 0
     for start, scene in _scenes(chunks):
-        for piece in plan_slices(scene, window=window, stride=stride, causal=causal):
+        own = tuple(
+            replace(piece, start=piece.start - start, stop=piece.stop - start, first_frame=piece.first_frame - done)
+            for piece in written
+            if piece.scene_start == start
+        )
+        for piece in plan_slices(scene, window=window, stride=stride, causal=causal, written=own):
             slices.append(
                 replace(
                     piece,
