@@ -11,6 +11,8 @@ import torch
 import pipeline
 from pipeline.drafts.journal import Journal, read_events
 from pipeline.drafts.status import DraftState, read_record
+from pipeline.drafts.surgery import begin_edit
+from pipeline.engine import Engine
 from pipeline.events import ChunkDenoised, Finished, Started, StepDone
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Branch, Cut, Extend, Redo, Reprompt
@@ -77,11 +79,14 @@ def test_a_chunk_that_was_redone_can_be_again_and_is_what_it_was_when_nothing_fo
 
 def test_a_redo_that_is_stopped_goes_on_between_its_neighbours(old: Journal) -> None:
     _, whole, _ = edit(old, Redo(chunk=1, seed=99, alone=True))
-    events, draft = pipeline.edit(old.draft, Redo(chunk=1, seed=99, alone=True), old.folder.parent), ""
-    for event in events:
-        draft = event.draft if isinstance(event, Started) else draft
+    drafts = old.folder.parent
+    draft, decided = begin_edit(drafts, old.draft, Redo(chunk=1, seed=99, alone=True))
+
+    def stop(event: Event) -> None:
         if isinstance(event, StepDone):
-            events.close()
+            Journal(drafts, draft).request_stop()
+
+    Engine(drafts).run(decided, draft, stop)
     again = list(pipeline.resume(draft, old.folder.parent))
     assert denoised(again) == {1}
     assert same(whole, Journal(old.folder.parent, draft), 1)
