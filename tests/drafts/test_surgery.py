@@ -13,7 +13,7 @@ from pipeline.drafts.journal import Journal, read_events
 from pipeline.drafts.status import DraftState, read_record
 from pipeline.drafts.surgery import begin_edit
 from pipeline.engine import Engine
-from pipeline.events import ChunkDenoised, Finished, Started, StepDone
+from pipeline.events import ChunkDenoised, Event, Finished, Started, StepDone
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Branch, Cut, Extend, Redo, Reprompt
 from pipeline.video.mp4 import read_settings
