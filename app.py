@@ -5,6 +5,7 @@ The worker's process is started before Gradio is imported, so that both warm up 
 
 import argparse
 import logging
+import math
 import os
 import signal
 import socket
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _check_port(address, options.port)
         weights = read_folders(options.weights)
-        worker = Worker(options.drafts, weights)
+        worker = Worker(options.drafts, weights, keep_bytes=options.keep_gib)
     except DraftError as error:
         return _refuse(str(error))
     try:
@@ -57,9 +58,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--weights", action="append", default=[], metavar="MODEL=DIR", help="a model's own folder; may be repeated"
     )
+    text = "delete the oldest finished drafts, but no favourite, once all drafts together are larger than this"
+    parser.add_argument("--keep-gib", type=_gibibytes, metavar="GIB", help=text)
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     parser.add_argument("--listen", action="store_true", help="let other machines in this network use the page")
     return parser
+
+
+def _gibibytes(text: str) -> int:
+    """As bytes. Raises ValueError for what is no size; argparse says so."""
+    size = float(text)
+    if not 0 < size < math.inf:
+        raise ValueError
+    return int(size * 2**30)
 
 
 def _serve(worker: Worker, weights: dict[str, Path], address: str, options: argparse.Namespace) -> int:

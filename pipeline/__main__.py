@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pipeline
 from pipeline.drafts.measurements import Measurements
-from pipeline.errors import DoesNotFit, DraftError, InvalidRequest, WriteFailed
+from pipeline.errors import DoesNotFit, DraftError, InvalidRequest, WriteFailed, say_bytes
 from pipeline.events import Event, Failed, Finished, Started, Stopped
 from pipeline.plan.catalog import CATALOG, find_model
 from pipeline.plan.draft import DraftPlan
@@ -32,16 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        if options.command == "doctor":
-            return _examine(options)
-        if options.command == "download":
-            return _download(options)
-        if options.command == "resume":
-            return _resume(options)
-        if options.command == "seams":
-            return _check_seams(options)
-        if options.command == "models":
-            return _list_models(options)
+        if options.command in OTHERS:
+            return OTHERS[options.command](options)
         weights = _own_folders(options) if options.command == "draft" else {}
         decided = pipeline.plan(_request(options), options.drafts, suppose=options.command == "plan")
         if options.command == "plan":
@@ -89,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("draft", nargs="?", help="its id; the newest unfinished one if not given")
     command.add_argument("--output", type=Path, help="also put the finished mp4 here")
     _add_weights(command)
+    _add_folder(command)
+    text = "delete a draft that nobody works on, and say how much room that made"
+    command = commands.add_parser("delete", help=text, description=text)
+    command.add_argument("draft", help="its id")
     _add_folder(command)
     text = "say which models are here, and what a draft with each would take"
     command = commands.add_parser("models", help=text, description=text)
@@ -245,6 +241,14 @@ def _resume(options: argparse.Namespace) -> int:
     return _follow(pipeline.resume(options.draft, options.drafts, weights=weights), options)
 
 
+def _delete(options: argparse.Namespace) -> int:
+    from pipeline.drafts.disposal import delete_draft
+
+    freed = delete_draft(options.drafts, options.draft)
+    print(json.dumps({"deleted": options.draft, "freed_bytes": freed}) if options.json else f"{say_bytes(freed)} freed")
+    return DONE
+
+
 def _follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
     code, folder = FAILED, options.drafts
     try:
@@ -282,6 +286,15 @@ def _report(video: Path, options: argparse.Namespace) -> None:
     if not options.json:
         print(options.output or video)
 
+
+OTHERS = {  # commands that plan no draft of their own
+    "delete": _delete,
+    "doctor": _examine,
+    "download": _download,
+    "models": _list_models,
+    "resume": _resume,
+    "seams": _check_seams,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,6 +7,7 @@
   x ModelUnavailable       model                          missing, partial or unreadable weights
   x OutOfMemory            stage, plan                    found in gpu/residency.py only
   x WriteFailed            path                           drafts folder, mp4, ffmpeg
+    + DiskFull             path                           what was begun is removed, and can be done again
   x DraftsInUse            path                           another Rushes works on this drafts folder
 * StopRequested            control flow, not an error
 """
@@ -98,6 +99,10 @@ class WriteFailed(DraftError):
     def __init__(self, path: str, message: str, hint: str = "") -> None:
         super().__init__(message, hint)
         self.path = path
+
+
+class DiskFull(WriteFailed):
+    """No room, or none that this user may take. What was begun is removed; it can be done again when there is room."""
 
 
 class DraftsInUse(DraftError):

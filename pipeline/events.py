@@ -2,7 +2,7 @@
 
 Started -> Encoded -> (StepDone* -> ChunkDenoised -> SliceReady*)* -> Finished | Stopped | Failed
 
-Retreated can come anywhere between the first and the last.
+Retreated can come anywhere between the first and the last, WaitingForRoom anywhere before the last.
 """
 
 from dataclasses import dataclass
@@ -36,6 +36,17 @@ class Retreated:
 
     stage: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingForRoom:
+    """The disk is full. It goes on by itself as soon as `need_bytes` are free, and says so again and again until then.
+
+    What was being written is removed, what is finished stays. Never noted in the draft's folder, for want of room.
+    """
+
+    need_bytes: int
+    free_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,5 +118,7 @@ class Failed:
     hint: str
 
 
-Event = Started | Encoded | Retreated | StepDone | ChunkDenoised | SliceReady | Finished | Stopped | Failed
+Event = (
+    Started | Encoded | Retreated | WaitingForRoom | StepDone | ChunkDenoised | SliceReady | Finished | Stopped | Failed
+)
 ENDS = (Finished, Stopped, Failed)

@@ -11,6 +11,7 @@ and no model family.
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.drafts.journal import Journal
+from pipeline.drafts.room import Room
 from pipeline.errors import OutOfMemory, StopRequested
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Retreated, SliceReady, StepDone, Stopped
 from pipeline.gpu.backend import peak_bytes
@@ -46,8 +48,8 @@ Result = TypeVar("Result")
 class Making:
     """The state of one draft while it is made: timeline so far, what is held back, what can be played."""
 
-    def __init__(self, plan: DraftPlan, model: VideoModel, journal: Journal, tell: Emit) -> None:
-        self.plan, self.model, self.journal, self.tell = plan, model, journal, tell
+    def __init__(self, plan: DraftPlan, model: VideoModel, journal: Journal, tell: Emit, room: Room) -> None:
+        self.plan, self.model, self.journal, self.tell, self.room = plan, model, journal, tell, room
         self.began = time.monotonic()
         self.embeds: dict[str, PromptEmbeds] = {}
         self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
@@ -92,8 +94,7 @@ class Making:
         tensors: dict[str, Tensor] = {}
         for index, embeds in enumerate(encoded.embeds[sentence] for sentence in sentences):
             tensors |= {f"{index}.embeds": embeds.embeds.contiguous(), f"{index}.mask": embeds.mask}
-        with self.journal.writing(self.journal.embeddings_path()) as path:
-            save_file(tensors, path)
+        self._save(tensors, self.journal.embeddings_path())
         seconds = self.stage_seconds[Stage.ENCODE] = time.monotonic() - start
         self.encoded = encoded.cached < len(encoded.embeds)
         logger.info("encode: %.2f s, %d of %d cached", seconds, encoded.cached, len(encoded.embeds))
@@ -104,8 +105,7 @@ class Making:
         """Denoise a chunk, save it, decode what it completes. A chunk once denoised is decoded, stop or not."""
         start = time.monotonic()
         latents = self._attempt(Stage.DENOISE, lambda: self._denoise(chunk))
-        with self.journal.writing(self.journal.latents_path(chunk.index)) as path:
-            save_file({"latents": latents}, path)
+        self._save({"latents": latents}, self.journal.latents_path(chunk.index))
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DENOISE] += seconds
         self._append(chunk, latents)
@@ -195,22 +195,33 @@ class Making:
     def _write(self, frames: NDArray[np.uint8], chunk: int, start: float) -> None:
         index = len(self.pieces)
         path = self.journal.slice_path(index)
-        with self.journal.writing(path) as temporary:
-            write_slice(frames, temporary, fps=self.plan.spec.fps)
+
+        def write() -> None:
+            with self.journal.writing(path) as temporary:
+                write_slice(frames, temporary, fps=self.plan.spec.fps)
+
+        self.room.write(write)
         self.pieces.append(path)
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DECODE] += seconds
+        first, self.frames = self.frames, self.frames + len(frames)
         self.tell(
             SliceReady(
                 index=index,
                 chunk=chunk,
                 file=path.name,
-                first_frame=self.frames,
+                first_frame=first,
                 frames=len(frames),
                 seconds=seconds,
             )
         )
-        self.frames += len(frames)
+
+    def _save(self, tensors: dict[str, Tensor], path: Path) -> None:
+        def write() -> None:
+            with self.journal.writing(path) as temporary:
+                save_file(tensors, temporary)
+
+        self.room.write(write)
 
     def _check_stop(self) -> None:
         if self.journal.stop_requested():
@@ -226,18 +237,26 @@ class Making:
         self.tell(Finished(file="draft.mp4", frames=self.frames, seconds=seconds, peak_bytes=peak))
 
     def keep(self) -> None:
-        """Stopped: what is decoded but was held back for the next chunk is written too, then everything is joined."""
-        held = self.fader.flush()
-        if held is not None:
-            self._write(held, self.chunks - 1, time.monotonic())
-        if self.pieces:
-            self._join()
-        file = "draft.mp4" if self.pieces else None
+        """Stopped: what is decoded but was held back for the next chunk is written too, then everything is joined.
+
+        Where the disk is full the slices are all that is kept; they can be played, and joined when the draft goes on.
+        """
+        held, file = self.fader.flush(), None
+        with suppress(StopRequested):  # again: instead of waiting for room
+            if held is not None and len(self.pieces) >= self.faded:  # else the slice before it was not written
+                self._write(held, self.chunks - 1, time.monotonic())
+            if self.pieces:
+                self._join()
+                file = "draft.mp4"
         seconds = time.monotonic() - self.began
         self.tell(Stopped(file=file, frames=self.frames, chunks=self.chunks, seconds=seconds))
 
     def _join(self) -> None:
         seams = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
         settings = asdict(self.plan.request) | {"seams": seams}
-        with self.journal.writing(self.journal.video_path()) as path:
-            join_slices(self.pieces, path, title=self.plan.request.prompt, settings=settings)
+
+        def write() -> None:
+            with self.journal.writing(self.journal.video_path()) as path:
+                join_slices(self.pieces, path, title=self.plan.request.prompt, settings=settings)
+
+        self.room.write(write)

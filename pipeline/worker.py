@@ -16,10 +16,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pipeline.drafts.disposal import delete_draft, keep_within, sweep
 from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_json
 from pipeline.drafts.status import DraftRecord, DraftState, DraftStatus, read_record
-from pipeline.errors import DraftError, DraftsInUse, InvalidRequest, WriteFailed
-from pipeline.events import ENDS, Event, Failed, Stopped
+from pipeline.errors import DiskFull, DraftError, DraftsInUse, InvalidRequest, WriteFailed
+from pipeline.events import ENDS, Event, Failed, Finished, Stopped
 from pipeline.plan.catalog import CATALOG
 from pipeline.plan.draft import DraftPlan
 from pipeline.serving import serve
@@ -48,14 +49,18 @@ class Worker:
     Args:
         drafts: folder of all drafts; made if missing, and locked for as long as this lives.
         weights: folders of one's own, by model, for the process to look into.
+        keep_bytes: how large all drafts together may become before the oldest finished ones are deleted; any size if
+            not given.
 
     Raises:
         DraftsInUse: when another Rushes holds the folder.
         WriteFailed: when it cannot be made or written.
     """
 
-    def __init__(self, drafts: Path, weights: Mapping[str, Path] | None = None) -> None:
-        self.drafts, self._weights = drafts.resolve(), dict(weights or {})
+    def __init__(
+        self, drafts: Path, weights: Mapping[str, Path] | None = None, *, keep_bytes: int | None = None
+    ) -> None:
+        self.drafts, self._weights, self._keep_bytes = drafts.resolve(), dict(weights or {}), keep_bytes
         try:
             self.drafts.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(self.drafts / ".lock")
@@ -74,6 +79,9 @@ class Worker:
         self._ready = self._closing = False
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
+        with suppress(OSError):  # it is in nobody's way
+            sweep(self.drafts)
+        self._keep_within()
 
     def start(self) -> None:
         """Spawn the process; it warms up on its own."""
@@ -135,11 +143,28 @@ class Worker:
             if waiting:
                 self._waiting.remove(waiting)
                 record.apply(Stopped(file=None, frames=0, chunks=0, seconds=0.0))
-                Journal(self.drafts, draft).note(Stopped(file=None, frames=0, chunks=0, seconds=0.0))
+                with suppress(DiskFull):
+                    Journal(self.drafts, draft).note(Stopped(file=None, frames=0, chunks=0, seconds=0.0))
             else:
                 Journal(self.drafts, draft).request_stop()
                 record.mark_stopping()
             self._changed.notify_all()
+
+    def delete(self, draft: str) -> int:
+        """Delete a draft, favourites too; returns the bytes that are free now.
+
+        Raises:
+            InvalidRequest: when there is no such draft, or it waits or is being made.
+            WriteFailed: when the disk refuses.
+        """
+        with self._changed:
+            record = self._records.get(draft)
+            if record is not None and not record.state.over:
+                raise InvalidRequest("draft", f"Draft {draft} is waiting or being made.", "Stop it first.")
+            freed = delete_draft(self.drafts, draft)
+            self._records.pop(draft, None)
+            self._changed.notify_all()
+            return freed
 
     def status(self, draft: str) -> DraftStatus | None:
         """A draft now, also an old one from its folder; None when there is none of that name."""
@@ -222,6 +247,8 @@ class Worker:
                     self._records[draft].apply(event)
                     if isinstance(event, ENDS):
                         self._running = None
+                    if isinstance(event, Finished):
+                        self._keep_within()
                 self._feed()
                 self._changed.notify_all()
         pipe.close()
@@ -249,6 +276,11 @@ class Worker:
         with self._changed:
             if not self._closing:
                 self.start()
+
+    def _keep_within(self) -> None:
+        if self._keep_bytes is not None:
+            for draft in keep_within(self.drafts, self._keep_bytes):
+                self._records.pop(draft, None)
 
     def _fail(self, draft: str, reason: Failed) -> None:
         self._records[draft].apply(reason)

@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from pipeline.drafts import journal as journal_module
 from pipeline.drafts.journal import Journal
-from pipeline.errors import WriteFailed
 from pipeline.events import ChunkDenoised, Event, Finished, SliceReady, Started, StepDone, Stopped
 from pipeline.models.base import Frames
 from pipeline.models.ltx import LTXModel
@@ -94,20 +92,3 @@ def test_a_preview_that_costs_too_much_is_drawn_rarely(
     monkeypatch.setattr(preview_module, "SHARE", 1e-9)
     events, _ = make_draft(tmp_path, make_plan(steps=5))
     assert [event.preview is None for event in of(StepDone, events)] == [False, True, True, True, True]
-
-
-def test_a_full_disk_is_told_and_earlier_slices_stay(
-    tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(_descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    def say(event: Event, _: Journal) -> None:
-        if isinstance(event, SliceReady):
-            monkeypatch.setattr(journal_module.os, "fsync", refuse)
-
-    with pytest.raises(WriteFailed, match="No space left on device"):
-        make_draft(tmp_path, make_plan(frames=57), say)
-    (folder,) = (path for path in tmp_path.iterdir() if path.name[0].isdigit())
-    assert count_frames(folder / "slice-000.mp4") == 25
-    assert not [path for path in folder.iterdir() if path.name.startswith(".")]

@@ -23,6 +23,7 @@ from pipeline.events import (
     Started,
     StepDone,
     Stopped,
+    WaitingForRoom,
 )
 
 SMOOTHING = 0.3  # weight of the newest step in the running mean of step times
@@ -33,6 +34,7 @@ class DraftState(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    NO_ROOM = "no_room"
     STOPPING = "stopping"
     FINISHED = "finished"
     STOPPED = "stopped"
@@ -49,6 +51,7 @@ class DraftStatus:
     """A snapshot of one draft. `version` grows with every change; `request` and shapes are plain values.
 
     `retreated_in` names the stage that ran out of memory last and went on in a way that takes less; empty if none did.
+    `room` says what it waits for while the disk is full.
     """
 
     draft: str
@@ -75,6 +78,7 @@ class DraftStatus:
     message: str
     hint: str
     retreated_in: str
+    room: WaitingForRoom | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,6 +104,7 @@ class DraftRecord:
     message: str = ""
     hint: str = ""
     retreated_in: str = ""
+    room: WaitingForRoom | None = None
     _began: float | None = None
     _took: float | None = None
     _step_seconds: float | None = None
@@ -108,6 +113,9 @@ class DraftRecord:
     def apply(self, event: Event) -> None:
         """Take in what the engine said."""
         self.version += 1
+        self.room = event if isinstance(event, WaitingForRoom) else None
+        if self.state is DraftState.NO_ROOM:
+            self.state = DraftState.RUNNING
         match event:
             case Started():
                 self._began, self._took = time.monotonic(), None
@@ -136,6 +144,9 @@ class DraftRecord:
                 self._took = None if self._began is None else time.monotonic() - self._began
             case Retreated():
                 self.retreated_in, self.step = event.stage, 0
+            case WaitingForRoom():
+                if self.state in (DraftState.QUEUED, DraftState.RUNNING):
+                    self.state = DraftState.NO_ROOM
             case Encoded():
                 pass
 
@@ -143,11 +154,11 @@ class DraftRecord:
         """It goes on as soon as the engine is free; what is finished stays."""
         self.state, self.version, self.step, self.preview = DraftState.QUEUED, self.version + 1, 0, None
         self._began = self._step_seconds = None
-        self.video, self.video_frames, self.message, self.hint = None, 0, "", ""
+        self.video, self.video_frames, self.message, self.hint, self.room = None, 0, "", "", None
 
     def mark_stopping(self) -> None:
         """The person asked; the engine has not answered yet."""
-        if self.state in (DraftState.QUEUED, DraftState.RUNNING):
+        if self.state in (DraftState.QUEUED, DraftState.RUNNING, DraftState.NO_ROOM):
             self.state, self.version = DraftState.STOPPING, self.version + 1
 
     def snapshot(self, *, ahead: int = 0) -> DraftStatus:
@@ -179,6 +190,7 @@ class DraftRecord:
             message=self.message,
             hint=self.hint,
             retreated_in=self.retreated_in,
+            room=self.room,
         )
 
     def _seconds_left(self) -> tuple[float | None, float | None]:

@@ -84,7 +84,15 @@ def add_endpoints(studio: Studio) -> None:
             raise gr.Error(str(error), print_exception=False) from error
         return status(draft)
 
+    def delete(draft: str) -> int:
+        """Delete a draft that is not being made; returns the bytes that are free now."""
+        try:
+            return studio.worker.delete(draft)
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
     add_endpoint(make_draft, api_name="make_draft", concurrency_limit=None)
     add_endpoint(status, api_name="status", queue=False)
     add_endpoint(stop, api_name="stop", queue=False)
     add_endpoint(resume, api_name="resume", queue=False)
+    add_endpoint(delete, api_name="delete", queue=False)
