@@ -20,6 +20,7 @@ from huggingface_hub import constants, get_token, hf_hub_download, hf_hub_url, i
 from huggingface_hub.file_download import are_symlinks_supported, http_get
 
 from pipeline.errors import DoesNotFit, InvalidRequest, ModelUnavailable, say_bytes
+from pipeline.gpu.contents import record_content
 from pipeline.gpu.folders import find_damage
 from pipeline.gpu.revisions import find_file, find_snapshot, record_revision
 from pipeline.plan.spec import ModelSpec
@@ -246,6 +247,7 @@ def _fetch(spec: ModelSpec, file: RemoteFile, hear: Callable[[int], None]) -> No
             waiting.unlink()
             raise _came_damaged(spec, file, reason)
         waiting.replace(place)
+        record_content(place)
     hf_hub_download(file.repository, file.name, revision=file.commit)  # finds it here, and links it
     if not _is_here(file):
         raise _came_damaged(spec, file, "it is not what the repository lists")

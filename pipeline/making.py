@@ -24,7 +24,7 @@ from torch import Tensor
 
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.room import Room
-from pipeline.errors import OutOfMemory, StopRequested
+from pipeline.errors import DraftError, OutOfMemory, StopRequested
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Retreated, SliceReady, StepDone, Stopped
 from pipeline.gpu.backend import peak_bytes
 from pipeline.models.base import Sampling, VideoModel
@@ -105,6 +105,9 @@ class Making:
         """Denoise a chunk, save it, decode what it completes. A chunk once denoised is decoded, stop or not."""
         start = time.monotonic()
         latents = self._attempt(Stage.DENOISE, lambda: self._denoise(chunk))
+        if not latents.isfinite().all():
+            said = f"The model computed values that are no numbers in chunk {chunk.index + 1}."
+            raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
         self._save({"latents": latents}, self.journal.latents_path(chunk.index))
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DENOISE] += seconds

@@ -32,6 +32,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.gpu.attention",
         "pipeline.gpu.backend",
         "pipeline.gpu.revisions",
+        "pipeline.gpu.contents",
         "pipeline.gpu.folders",
         "pipeline.gpu.access",
         "pipeline.prompt.cache",
@@ -108,7 +109,7 @@ def test_gradio_is_known_to_the_studio_and_the_composition_root_only() -> None:
 
 MODEL_LIBRARIES = {"torch", "diffusers", "transformers"}
 LIGHT = re.compile(
-    r"pipeline\.(plan\.|drafts\.|seams\.|gpu\.folders$|"
+    r"pipeline\.(plan\.|drafts\.|seams\.|gpu\.(contents|folders)$|"
     r"(events|errors|weights|repository|download|installed|inventory)$)"
 )
 

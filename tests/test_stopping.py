@@ -1,14 +1,17 @@
 """A draft that is stopped, or that something goes wrong with, keeps every part that was finished."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch import Tensor
 
 from pipeline.drafts.journal import Journal
+from pipeline.errors import DraftError
 from pipeline.events import ChunkDenoised, Event, Finished, SliceReady, Started, StepDone, Stopped
 from pipeline.models.base import Frames
 from pipeline.models.ltx import LTXModel
+from pipeline.plan.chunks import Chunk
 from pipeline.video import preview as preview_module
 from pipeline.video.mp4 import read_settings
 from tests.conftest import PlanMaker
@@ -92,3 +95,23 @@ def test_a_preview_that_costs_too_much_is_drawn_rarely(
     monkeypatch.setattr(preview_module, "SHARE", 1e-9)
     events, _ = make_draft(tmp_path, make_plan(steps=5))
     assert [event.preview is None for event in of(StepDone, events)] == [False, True, True, True, True]
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_latents_that_are_no_numbers_end_the_draft_and_are_not_kept(
+    tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    denoise = LTXModel.denoise
+
+    def spoil(model: LTXModel, chunk: Chunk, *arguments: Any, **named: Any) -> Tensor:
+        latents = denoise(model, chunk, *arguments, **named)
+        latents[0, 0, -1, 0, 0] = value if chunk.index == 1 else 0.0
+        return latents
+
+    monkeypatch.setattr(LTXModel, "denoise", spoil)
+    with pytest.raises(DraftError, match="no numbers in chunk 2"):
+        make_draft(tmp_path, make_plan(frames=97))
+    (folder,) = (path for path in tmp_path.iterdir() if path.name[0].isdigit())
+    assert [path.name for path in folder.glob("chunk-*")] == ["chunk-000.latents.safetensors"]
+    assert (folder / "slice-000.mp4").exists()

@@ -102,6 +102,14 @@ def test_a_draft_that_another_process_works_on_is_refused_until_that_ends(tmp_pa
     assert left(tmp_path) == []
 
 
+def test_whoever_works_on_a_draft_works_on_it_alone(tmp_path: Path) -> None:
+    one, other = Journal(tmp_path, name(1)), Journal(tmp_path, name(1))
+    with one.claim(), pytest.raises(InvalidRequest, match="is being made"), other.claim():
+        pass
+    with other.claim():
+        pass
+
+
 def test_what_was_half_deleted_is_no_draft_any_more_and_is_swept_up(
     tmp_path: Path, plan: DraftPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

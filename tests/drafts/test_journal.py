@@ -17,7 +17,7 @@ from pipeline.drafts.journal import (
     read_events,
     read_json,
 )
-from pipeline.errors import DiskFull, InvalidRequest, WriteFailed
+from pipeline.errors import DiskFull, WriteFailed
 from pipeline.events import Encoded, Failed, Preview, SliceReady, Started, StepDone
 from pipeline.plan.alternatives import plan_draft
 from pipeline.plan.draft import DraftPlan
@@ -129,14 +129,6 @@ def test_what_safetensors_says_about_the_disk_is_told_as_such(
         write_half()
     assert type(refusal.value) is kind
     assert names(journal.folder) == {"request.json", "plan.json"}
-
-
-def test_whoever_works_on_a_draft_works_on_it_alone(journal: Journal, tmp_path: Path) -> None:
-    other = Journal(tmp_path / "drafts", journal.draft)
-    with journal.claim(), pytest.raises(InvalidRequest, match="is being made"), other.claim():
-        pass
-    with other.claim():
-        pass
 
 
 @pytest.fixture
