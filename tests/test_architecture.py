@@ -16,7 +16,7 @@ from tests.source import MODULES, ROOT, imports, own_imports, python_files, tops
 
 ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.errors",),
-    ("pipeline.plan.networks", "pipeline.plan.chunks", "pipeline.plan.device"),
+    ("pipeline.plan.networks", "pipeline.plan.chunks", "pipeline.plan.device", "pipeline.breaker"),
     ("pipeline.plan.spec", "pipeline.plan.components", "pipeline.plan.rates"),
     ("pipeline.plan.catalog", "pipeline.plan.memory"),
     ("pipeline.plan.request", "pipeline.plan.combinations"),
@@ -44,7 +44,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.seams.*",),
     ("pipeline.gpu.loading", "pipeline.repository"),
     ("pipeline.gpu.quantization", "pipeline.gpu.streaming", "pipeline.download", "pipeline.installed"),
-    ("pipeline.gpu.residency",),
+    ("pipeline.gpu.residency", "pipeline.fetcher"),
     ("pipeline.models.base",),
     ("pipeline.models.*",),
     ("pipeline.models",),
@@ -110,7 +110,7 @@ def test_gradio_is_known_to_the_studio_and_the_composition_root_only() -> None:
 MODEL_LIBRARIES = {"torch", "diffusers", "transformers"}
 LIGHT = re.compile(
     r"pipeline\.(plan\.|drafts\.|seams\.|gpu\.(contents|folders)$|"
-    r"(events|errors|weights|repository|download|installed|inventory)$)"
+    r"(events|errors|weights|repository|download|breaker|fetcher|installed|inventory)$)"
 )
 
 
