@@ -1,4 +1,4 @@
-"""After three failures in a row nobody is asked for a minute: that spares a server that is down, and a person's time."""
+"""After three failures in a row nobody is asked for a minute: that spares a server that is down and a person's time."""
 
 import threading
 import time

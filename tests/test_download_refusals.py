@@ -152,6 +152,7 @@ def test_a_connection_that_breaks_again_and_again(fake_hub: FakeHub) -> None:
     fetch()
 
 
+@pytest.mark.fault(22)
 def test_offline_mode_asks_nobody(fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert "Nothing is downloaded while HF_HUB_OFFLINE is set" in refusal()
@@ -181,6 +182,7 @@ def test_a_disk_that_is_too_small_is_told_before_a_byte_comes(
     fetch()
 
 
+@pytest.mark.fault(17)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_disk_that_fills_up_on_the_way() -> None:
     file = next(file for file in list_files(LTX_2B) if file.name == VAE)

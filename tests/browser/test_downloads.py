@@ -50,7 +50,7 @@ def test_a_model_is_downloaded_from_the_page(visit: Visit, hub: FakeHub) -> None
     sync_api.expect(options(visit).nth(1)).to_have_text(re.compile(r"LTX-Video 2B 0\.9\.5$"))
 
 
-def test_a_download_that_fails_says_why(visit: Visit, hub: FakeHub) -> None:
+def test_a_download_that_fails_says_why(visit: Visit) -> None:
     need = visit.page.locator("#rushes-forecast .need")
     options(visit).filter(has_text="Wan2.2 TI2V-5B").click()
     need.get_by_role("button", name="Download").click()

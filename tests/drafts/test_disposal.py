@@ -1,11 +1,13 @@
 """Drafts go whole and free their room; what is being made, unfinished or a favourite stays."""
 
+import json
 import multiprocessing
 from multiprocessing.synchronize import Event as Signal
 from pathlib import Path
 
 import pytest
 
+from pipeline.__main__ import BAD_REQUEST, DONE, main
 from pipeline.drafts import disposal
 from pipeline.drafts.disposal import FAVOURITE, delete_draft, keep_within, size_bytes, sweep
 from pipeline.drafts.journal import Journal
@@ -108,6 +110,21 @@ def test_whoever_works_on_a_draft_works_on_it_alone(tmp_path: Path) -> None:
         pass
     with other.claim():
         pass
+
+
+def test_the_command_line_deletes_a_draft(tmp_path: Path, plan: DraftPlan, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["delete", name(1), "--drafts", str(tmp_path)]
+    folder = make(tmp_path, plan, 1)
+    with Journal(tmp_path, name(1)).claim():
+        assert main(command) == BAD_REQUEST
+    assert f"Draft {name(1)} is being made." in capsys.readouterr().err
+    held = size_bytes(folder)
+    assert main([*command, "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out) == {"deleted": name(1), "freed_bytes": held}
+    make(tmp_path, plan, 1)
+    assert main(command) == DONE
+    assert capsys.readouterr().out == "0 MiB freed\n"
+    assert main(command) == BAD_REQUEST
 
 
 def test_what_was_half_deleted_is_no_draft_any_more_and_is_swept_up(

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,3 +45,11 @@ def test_a_drafts_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     done = start("--port", "0", "--drafts", str(tmp_path / "file" / "drafts"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize("size", ["0", "-3", "nan", "inf", "much"])
+def test_a_size_to_keep_that_is_none_is_told_before_anything_is_deleted(tmp_path: Path, size: str) -> None:
+    done = start("--keep-gib", size, "--drafts", str(tmp_path / "drafts"))
+    assert done.returncode == 2
+    assert "--keep-gib" in done.stderr
+    assert not (tmp_path / "drafts").exists()
