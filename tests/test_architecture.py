@@ -25,7 +25,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.plan.draft",),
     ("pipeline.plan.reasons",),
     ("pipeline.plan.planner",),
-    ("pipeline.plan.alternatives", "pipeline.plan.retreat"),
+    ("pipeline.plan.alternatives", "pipeline.plan.recutting"),
+    ("pipeline.plan.retreat",),
     ("pipeline.plan.say",),
     ("pipeline.events",),
     (
@@ -48,14 +49,13 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.models.base",),
     ("pipeline.models.*",),
     ("pipeline.models",),
-    ("pipeline.restoring",),
+    ("pipeline.restoring", "pipeline.running"),
     ("pipeline.making",),
     ("pipeline.engine",),
     ("pipeline.serving",),
     ("pipeline.worker",),
     ("pipeline",),
-    ("pipeline.fitting", "pipeline.inventory", "pipeline.progress"),
-    ("pipeline.doctor",),
+    ("pipeline.commands.*",),
     ("pipeline.__main__",),
     ("pipeline.studio.*",),
     ("app",),
@@ -110,7 +110,7 @@ def test_gradio_is_known_to_the_studio_and_the_composition_root_only() -> None:
 MODEL_LIBRARIES = {"torch", "diffusers", "transformers"}
 LIGHT = re.compile(
     r"pipeline\.(plan\.|drafts\.|seams\.|gpu\.(contents|folders)$|"
-    r"(events|errors|weights|repository|download|breaker|fetcher|installed|inventory)$)"
+    r"(events|errors|weights|repository|download|breaker|fetcher|installed)$|commands.inventory$)"
 )
 
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from pipeline.gpu.backend import torch_device
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import Residency
-from pipeline.models.base import Decode, Decoder, Frames, OnStep, Sampling
+from pipeline.models.base import Decode, Decoder, Frames, Keep, OnStep, Sampling, SamplingState
+from pipeline.models.sampler import GENERATOR, capture
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
 from pipeline.plan.memory import TILE_OVERLAP_PIXELS, Stage
@@ -40,12 +41,13 @@ class ContinuedPipeline(LTXConditionPipeline):
 
     The given latents sit at per-token timestep 0 from the first step on, so they come out bit for bit as they went in,
     and the window's positions are those of the draft's timeline: position 0 is a first latent (one frame), later ones
-    stand for eight frames each.
+    stand for eight frames each. It can also begin in mid-chunk: with `begun`, and the timesteps that are left.
     """
 
     _callback_tensor_inputs = ("latents", "noise_pred")
     tail: Tensor | None = None  # [1, C, f, h, w], normalised
     first_latent: int = 0
+    begun: SamplingState | None = None
 
     @property
     def _execution_device(self) -> torch.device:
@@ -61,6 +63,10 @@ class ContinuedPipeline(LTXConditionPipeline):
             count = (arguments["num_frames"] - 1) // frames + 1
             index = torch.arange(count, device=video_ids.device).repeat_interleave(video_ids.shape[2] // count)
             video_ids[:, 0] = (index + self.first_latent) * frames + 1 - frames
+        if self.begun is not None:
+            latents = self.begun.tensors["latents"].to(latents)
+            if GENERATOR in self.begun.tensors:
+                arguments["generator"].set_state(self.begun.tensors[GENERATOR])
         if self.tail is None:
             return latents, None, video_ids, extra
         given = self._pack_latents(self.tail.to(latents), 1, 1)
@@ -107,14 +113,28 @@ class LTXModel:
             sentence,
             do_classifier_free_guidance=False,
             max_sequence_length=self.spec.text_tokens,
-            device=torch_device(self.device),
+            device=self.residency.place(Component.TEXT_ENCODER),
         )
         padding = ~mask.bool()[..., None]
         return PromptEmbeds(embeds.masked_fill(padding, 0).cpu(), mask.cpu().long())  # as the cache gives it back
 
-    def denoise(self, chunk: Chunk, sampling: Sampling, *, tail: Tensor | None, on_step: OnStep) -> Tensor:
+    def denoise(
+        self,
+        chunk: Chunk,
+        sampling: Sampling,
+        *,
+        tail: Tensor | None,
+        on_step: OnStep,
+        resume_from: SamplingState | None = None,
+        keep: Keep | None = None,
+    ) -> Tensor:
         """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, bit for bit."""
         shape, spec = sampling.shape, self.spec
+        scheduler, generator = self.checkpoint.scheduler(), torch.Generator("cpu").manual_seed(chunk.seed)
+        draws = bool(scheduler.config.stochastic_sampling)
+        if draws:  # the pipeline would have it draw from whatever torch drew from last
+            scheduler.step = partial(scheduler.step, generator=generator)
+        done = 0 if resume_from is None else resume_from.step
 
         def after_step(pipe: ContinuedPipeline, index: int, _: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             def clean() -> Tensor:
@@ -126,7 +146,10 @@ class LTXModel:
                     latents[:, :, : chunk.overlap] = tail.to(latents)
                 return latents
 
-            on_step(index + 1, clean)
+            step = done + index + 1
+            if keep is not None:
+                keep(capture(scheduler, step, generator=generator if draws else None, latents=tensors["latents"]))
+            on_step(step, clean)
             return {}
 
         together = Stage.DENOISE not in self._choices or self._choices[Stage.DENOISE].together
@@ -135,14 +158,14 @@ class LTXModel:
             nullcontext() if together else one_after_the_other(transformer),
         ):
             pipe = ContinuedPipeline(
-                scheduler=self.checkpoint.scheduler(),
+                scheduler=scheduler,
                 vae=self._vae_description,
                 text_encoder=None,
                 tokenizer=None,
                 transformer=transformer,
             )
             pipe.set_progress_bar_config(disable=True)
-            pipe.tail, pipe.first_latent = tail, chunk.start
+            pipe.tail, pipe.first_latent, pipe.begun = tail, chunk.start, resume_from
             positive, negative = sampling.positive, sampling.negative or sampling.positive
             where = torch_device(self.device)
             latents: Tensor = pipe(
@@ -152,10 +175,11 @@ class LTXModel:
                 height=shape.height,
                 num_frames=spec.frames_of(chunk.latents),
                 frame_rate=spec.fps,
-                num_inference_steps=sampling.steps,
-                timesteps=timesteps(spec, sampling.steps),
+                # Euler's sampler knows no past: with the steps that are left it does what it would have done
+                num_inference_steps=sampling.steps - done,
+                timesteps=timesteps(spec, sampling.steps)[done:],
                 guidance_scale=sampling.guidance if sampling.negative else 1.0,
-                generator=torch.Generator("cpu").manual_seed(chunk.seed),
+                generator=generator,
                 prompt_embeds=positive.embeds.to(where),
                 prompt_attention_mask=positive.mask.to(where),
                 negative_prompt_embeds=negative.embeds.to(where),
@@ -214,7 +238,7 @@ class WindowDecoder:
     @torch.no_grad()
     def _decode(self, vae: AutoencoderKLLTXVideo, latents: Tensor) -> Frames:
         dtype = next(vae.decoder.parameters()).dtype
-        normalised = latents.to(torch_device(self._residency.device), torch.float32)
+        normalised = latents.to(self._residency.place(Component.VAE), torch.float32)
         mean, std = (buffer.view(1, -1, 1, 1, 1).to(normalised) for buffer in (vae.latents_mean, vae.latents_std))
         values = normalised * std / vae.config.scaling_factor + mean
         timestep = None

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline.drafts.status import DraftState, DraftStatus
-from pipeline.studio.texts import SCRIPT_TEXTS, TEXTS, Language, say
+from pipeline.studio.texts import SCRIPT_TEXTS, Language, say, sentences
 from pipeline.studio.wording import say_duration
 
 PAGE_ASSETS = Path(__file__).resolve().parents[2] / "assets" / "page"
@@ -85,7 +85,7 @@ def player() -> gr.HTML:
 
 def script_texts() -> dict[str, dict[str, str]]:
     """What scripts say by themselves, by language."""
-    return {language.value: {key: TEXTS[language][key] for key in SCRIPT_TEXTS} for language in Language}
+    return {language.value: {key: sentences(language)[key] for key in SCRIPT_TEXTS} for language in Language}
 
 
 def show(status: DraftStatus, language: Language, *, warm: bool) -> dict[str, Any]:

@@ -8,12 +8,11 @@ import pytest
 from safetensors.numpy import save
 
 from pipeline.plan.catalog import LTX_2B
+from tests.browser.studio import Visit, open_studio, sync_api
 from tests.browser.test_models import options
-from tests.browser.test_page import CHROMIUM, Visit, browser, open_studio, pytestmark, sync_api, visit
 from tests.fake_hub import FakeHub
 from tests.tiny import make_tiny_checkpoint
 
-__all__ = ["CHROMIUM", "browser", "pytestmark", "visit"]
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
 BLOCK_BYTES = 10 * 2**20  # which huggingface_hub writes at once
 

@@ -16,9 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.browser.test_page import CHROMIUM, Visit, browser, open_studio, pytestmark, sync_api, visit
-
-__all__ = ["CHROMIUM", "browser", "visit"]
+from tests.browser.studio import Visit, open_studio, sync_api
 
 DISK_MIB = 320  # a little more than has to be free when a draft is asked for
 ON_A_SMALL_DISK = [
@@ -36,7 +34,6 @@ def can_mount() -> bool:
 
 
 pytestmark = [
-    pytestmark,
     pytest.mark.fault(16),
     pytest.mark.skipif(not can_mount(), reason="no mount namespaces for this user"),
 ]

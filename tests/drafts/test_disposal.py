@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.__main__ import BAD_REQUEST, DONE, main
+from pipeline.__main__ import main
+from pipeline.commands.options import BAD_REQUEST, DONE
 from pipeline.drafts import disposal
 from pipeline.drafts.disposal import FAVOURITE, delete_draft, keep_within, size_bytes, sweep
 from pipeline.drafts.journal import Journal

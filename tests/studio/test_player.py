@@ -11,7 +11,7 @@ from pipeline.events import Preview, SliceReady, WaitingForRoom
 from pipeline.plan.memory import Stage
 from pipeline.studio.player import show
 from pipeline.studio.shelf import fill_shelf
-from pipeline.studio.texts import TEXTS, Language
+from pipeline.studio.texts import Language, sentences
 
 REQUEST = {
     "shots": [{"prompt": "<b>Red</b> ball: left!", "seconds": 4.0}],
@@ -116,7 +116,7 @@ def test_times_left_are_told_beside_the_sentence() -> None:
 @pytest.mark.parametrize("language", Language)
 def test_running_out_of_memory_is_told_while_the_draft_goes_on(stage: Stage, language: Language) -> None:
     view = show(replace(RUNNING, retreated_in=stage), language, warm=True)
-    said = TEXTS[language][f"retreated_{stage}"]
+    said = sentences(language)[f"retreated_{stage}"]
     assert view["detail"].startswith(said)
     assert view["sentence"] == show(RUNNING, language, warm=True)["sentence"]
 

@@ -5,7 +5,7 @@ import string
 import pytest
 
 from pipeline.studio.forms import FIELDS
-from pipeline.studio.texts import LABELS, SCRIPT_TEXTS, TEXTS, Language, choose_language
+from pipeline.studio.texts import LABELS, SCRIPT_TEXTS, Language, choose_language, sentences
 
 REFUSALS = {f"refused_{field}" for field in FIELDS} | {"does_not_fit"}
 
@@ -17,23 +17,23 @@ def blanks(sentence: str) -> set[str]:
 
 @pytest.mark.parametrize("language", Language)
 def test_every_language_has_every_sentence(language: Language) -> None:
-    assert set(TEXTS[language]) == set(TEXTS[Language.EN])
-    assert all(sentence.strip() or key in {"comma"} for key, sentence in TEXTS[language].items())
+    assert set(sentences(language)) == set(sentences(Language.EN))
+    assert all(sentence.strip() or key in {"comma"} for key, sentence in sentences(language).items())
 
 
-@pytest.mark.parametrize("key", sorted(set(TEXTS[Language.EN]) - REFUSALS))
+@pytest.mark.parametrize("key", sorted(set(sentences(Language.EN)) - REFUSALS))
 def test_a_sentence_takes_the_same_values_in_every_language(key: str) -> None:
-    assert len({frozenset(blanks(TEXTS[language][key])) for language in Language}) == 1
+    assert len({frozenset(blanks(sentences(language)[key])) for language in Language}) == 1
 
 
 @pytest.mark.parametrize("language", Language)
 def test_every_field_has_a_refusal(language: Language) -> None:
-    assert set(TEXTS[language]) >= REFUSALS
+    assert set(sentences(language)) >= REFUSALS
 
 
 @pytest.mark.parametrize("key", [*LABELS, *SCRIPT_TEXTS])
 def test_what_the_browser_says_by_itself_takes_no_values(key: str) -> None:
-    assert not any(blanks(TEXTS[language][key]) for language in Language)
+    assert not any(blanks(sentences(language)[key]) for language in Language)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ def show_draft(events: Iterator[Event], *, as_json: bool) -> Iterator[Event]:
             match event:
                 case Retreated():
                     print(event.reason, file=sys.stderr)
+                    plan = event.plan or plan
+                    bar.total = plan.steps_before(len(plan.chunks)) if plan else None
                 case WaitingForRoom():
                     need, free = say_bytes(event.need_bytes), say_bytes(event.free_bytes)
                     bar.set_description(f"waiting for room on the disk: {need} are needed, {free} are free")
@@ -51,6 +53,7 @@ def _plain(event: Event) -> dict[str, object]:
         return {"event": "Started", "draft": event.draft}
     values = asdict(event)
     values.pop("preview", None)
+    values.pop("plan", None)
     return {"event": type(event).__name__} | values
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 import pipeline
-from pipeline.fitting import Fit, ModelFinding, say_models, try_model
+from pipeline.commands.fitting import Fit, ModelFinding, say_models, try_model
 from pipeline.plan.alternatives import ChangeKind, plan_draft
 from pipeline.plan.catalog import CATALOG, LTX_2B, LTX_13B, MINIATURE, WAN_5B, WAN_A14B
 from pipeline.plan.device import Device, DeviceKind

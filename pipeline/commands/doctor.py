@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pipeline
+from pipeline.commands.fitting import ModelFinding, say_models, try_model
 from pipeline.drafts.measurements import Measurements
 from pipeline.errors import say_bytes
-from pipeline.fitting import ModelFinding, say_models, try_model
 from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.device import Device, DeviceKind, probe_device
 from pipeline.plan.duration import Closeness, Experience, no_experience

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 import pipeline
-from pipeline import doctor, fitting
-from pipeline.doctor import PROFILE, Report, examine
+from pipeline.commands import doctor, fitting
+from pipeline.commands.doctor import PROFILE, Report, examine
+from pipeline.commands.fitting import Fit
 from pipeline.drafts.measurements import Measurements
-from pipeline.fitting import Fit
 from pipeline.gpu import access, rates
 from pipeline.plan.alternatives import plan_draft
 from pipeline.plan.catalog import CATALOG
@@ -259,8 +259,7 @@ def test_a_measurement_that_fails_leaves_the_guess(
 
 
 def test_importing_the_doctor_imports_no_heavy_library() -> None:
-    code = (
-        "import sys, pipeline.doctor; print(sorted({'torch', 'gradio', 'diffusers', 'transformers'} & {*sys.modules}))"
-    )
+    heavy = "{'torch', 'gradio', 'diffusers', 'transformers'}"
+    code = f"import sys, pipeline.commands.doctor; print(sorted({heavy} & {{*sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.stdout == "[]\n", done.stderr

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 import pipeline
-from pipeline import inventory
 from pipeline.__main__ import main
+from pipeline.commands import inventory
+from pipeline.commands.inventory import take_inventory
 from pipeline.drafts.measurements import Measurements
 from pipeline.gpu.loading import ASSETS
-from pipeline.inventory import take_inventory
 from pipeline.plan.catalog import CATALOG, LTX_2B
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.rates import Rates
