@@ -16,6 +16,7 @@ Rooms, each importing only from those before it:
     seams/      whether the joins between chunks can be seen
     models/     one file a family
     restoring   what an interrupted draft already has
+    running     where the chunk stands that is being denoised
     making      the main line
     engine      plan, model and folder for it
     serving     the process that runs it
@@ -40,22 +41,31 @@ from pipeline.plan.alternatives import plan_draft
 from pipeline.plan.catalog import find_model
 from pipeline.plan.device import DeviceKind, probe_device, suppose_card
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.edits import Branch, Cut, Edit, Extend, Redo, Reprompt
 from pipeline.plan.presets import find_profile
-from pipeline.plan.request import GenerationRequest, Shot, frames_for
+from pipeline.plan.request import GenerationRequest, Shot, Transition
 from pipeline.plan.spec import VideoShape
+from pipeline.plan.storyboard import lay_out
 
 if TYPE_CHECKING:
     from pipeline.drafts.journal import Journal
 
 __version__ = "0.1.0"
 __all__ = [
+    "Branch",
+    "Cut",
     "DraftError",
     "DraftPlan",
     "Event",
+    "Extend",
     "GenerationRequest",
+    "Redo",
+    "Reprompt",
     "Shot",
+    "Transition",
     "VideoShape",
     "draft",
+    "edit",
     "plan",
     "request",
     "resume",
@@ -67,16 +77,22 @@ def request(
 ) -> GenerationRequest:
     """A request with everything else as the model likes it; `dataclasses.replace` changes the rest.
 
+    Args:
+        prompt: a sentence, or a storyboard, `[2s] A boat leaves / [3s cut] The boat arrives`, which says its length.
+        model: a key of the catalog.
+        seconds: length of a sentence's draft; the model's own if not given.
+        seed: drawn if not given.
+
     Raises:
         InvalidRequest: naming the field and the nearest legal value.
     """
     spec = find_model(model)
-    seconds = spec.default_seconds if seconds is None else seconds
+    shots, frames = lay_out(prompt, spec, seconds)
     return GenerationRequest(
-        shots=(Shot(prompt=prompt, seconds=seconds),),
+        shots=shots,
         model=model,
         shape=spec.shapes[0],
-        frames=frames_for(spec, seconds),
+        frames=frames,
         steps=spec.default_steps,
         guidance=spec.default_guidance,
         seed=secrets.randbelow(2**32) if seed is None else seed,
@@ -148,6 +164,31 @@ def resume(
         raise InvalidRequest("draft", f"{name!r} is no draft's id.", "Drafts are folders such as 20260101-120000-…")
     journal = Journal(drafts, name)
     yield from _make(journal.take_up(), journal, drafts, weights)
+
+
+def edit(
+    draft: str, change: Edit, drafts: Path = Path("drafts"), *, weights: Mapping[str, Path] | None = None
+) -> Generator[Event, None, None]:
+    """Make another draft from one under `drafts`: part of it anew, in other words, shorter or longer.
+
+    What comes before the change stays as it is, bit for bit; the old draft is not touched, so to undo is to go back to
+    it. Stopping, resuming and closing the iterator work as for every draft.
+
+    Args:
+        draft: its id; finished or stopped.
+        change: `Redo(chunk=1)`, `Reprompt(chunk=1, prompt=…)`, `Branch(chunk=1)`, `Cut(chunk=1)` or
+            `Extend(seconds=3)`; chunks are counted from 0.
+        drafts: the folder it lies in.
+        weights: as `draft` was given, when it was.
+
+    Raises:
+        DraftError: before the first event, when that cannot be done; no new folder is left.
+    """
+    from pipeline.drafts.journal import Journal
+    from pipeline.drafts.surgery import begin_edit
+
+    name, decided = begin_edit(drafts, draft, change)
+    yield from _make(decided, Journal(drafts, name), drafts, weights)
 
 
 def _make(

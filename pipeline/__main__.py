@@ -1,4 +1,4 @@
-"""The command line: `python -m pipeline draft "a red ball moves over snow"`, and `plan`, `resume`, `models`, …
+"""The command line: `python -m pipeline draft "a red ball moves over snow"`, and `plan`, `resume`, `edit`, `models`, …
 
 Exit codes: 0 done, 1 failed with finished parts kept, 2 bad request, 3 does not fit, 4 seams flagged,
 130 stopped, finished chunks kept.
@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 
-from pipeline.commands import checkpoints, drafting, seams
+from pipeline.commands import checkpoints, drafting, editing, seams
 from pipeline.commands.options import BAD_REQUEST, DOES_NOT_FIT, FAILED
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest
 from pipeline.plan.say import changes_as_json, say_change
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description="Text-to-video drafts, chunk by chunk.")
     commands = parser.add_subparsers(dest="command", required=True)
-    for room in (drafting, checkpoints, seams):
+    for room in (drafting, editing, checkpoints, seams):
         room.add(commands)
     return parser
 

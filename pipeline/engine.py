@@ -18,7 +18,7 @@ from pipeline.models.base import VideoModel
 from pipeline.plan.device import Device, DeviceKind, probe_device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.planner import decide_again
-from pipeline.plan.retreat import fit_again
+from pipeline.plan.retreat import check_device, fit_again
 from pipeline.plan.spec import ModelSpec
 from pipeline.prompt.cache import EmbeddingCache
 from pipeline.restoring import restore
@@ -62,7 +62,7 @@ class Engine:
 
     def _run(self, plan: DraftPlan, draft: str, emit: Emit) -> None:
         journal = Journal(self.drafts, draft)
-        sentences = _sentences(plan)
+        sentences = plan.sentences
         restored = restore(journal, plan, sentences)
         plan = _as_things_are_now(plan, chunks_done=len(restored.latents), slices_done=len(restored.slices))
         room = Room(journal, plan.memory.disk_bytes, emit)
@@ -93,17 +93,12 @@ class Engine:
                 making.make_chunk()
             making.finish()
             Measurements(self.drafts).record_ran_out(making.plan, making.too_much_bytes)
-            as_planned = making.plan is plan and not restored.latents and not room.waited
-            if as_planned:  # else it took another time than what was planned does
+            # Otherwise it took another time than what was planned does.
+            anew = not restored.latents and not making.resumed
+            if making.plan is plan and anew and not room.waited:
                 Measurements(self.drafts).record_draft(plan, making.stage_seconds, encoded=making.encoded)
         except StopRequested:
             making.keep()
-
-
-def _sentences(plan: DraftPlan) -> list[str]:
-    """What has to be encoded, in order, each once."""
-    negative = [plan.request.negative_prompt] if plan.guided else []
-    return list(dict.fromkeys([*(shot.prompt for shot in plan.request.shots), *negative]))
 
 
 def _as_things_are_now(plan: DraftPlan, *, chunks_done: int, slices_done: int) -> DraftPlan:
@@ -116,14 +111,7 @@ def _as_things_are_now(plan: DraftPlan, *, chunks_done: int, slices_done: int) -
             "vram_limit", f"There is no such card here: {plan.memory.device.name}.", "It can be planned."
         )
     device = probe_device(use_card=plan.memory.device.kind is not DeviceKind.CPU)
-    if device.kind is plan.memory.device.kind:
-        if chunks_done:
-            return fit_again(plan, device, chunks_done=chunks_done, slices_done=slices_done)
-        return decide_again(plan, device)
-    if chunks_done:
-        raise InvalidRequest(
-            "device",
-            f"This draft was begun on {plan.memory.device.name}, which is not here.",
-            "Its finished part can be played; make it anew to have it whole.",
-        )
-    return plan
+    if chunks_done or plan.parent:  # what an edit decided is in the plan alone, and lost if planned from the request
+        check_device(plan, device)
+        return fit_again(plan, device, chunks_done=chunks_done, slices_done=slices_done)
+    return decide_again(plan, device) if device.kind is plan.memory.device.kind else plan

@@ -35,12 +35,15 @@ from pipeline.models.base import Sampling, VideoModel
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
+from pipeline.plan.request import Transition
 from pipeline.plan.retreat import exhausted, retreat
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
+from pipeline.prompt.mixing import mix_embeds
 from pipeline.restoring import Restored
 from pipeline.running import RunningChunk, identify
 from pipeline.video.blending import Crossfader
+from pipeline.video.look import keep_look
 from pipeline.video.mp4 import join_slices, write_slice
 from pipeline.video.preview import PacedPreviews
 
@@ -59,7 +62,8 @@ class Making:
         self.embeds: dict[str, PromptEmbeds] = {}
         self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
         self.fader = Crossfader()
-        self.encoded = False
+        self.behind: dict[int, Tensor] = {}  # chunks that are finished, behind one that is still to be made
+        self.encoded = self.resumed = False  # whether a sentence was read, a chunk taken up in the middle
         self.decoder = model.open_decoder()
         self.stage_seconds = dict.fromkeys(Stage, 0.0)
         self.pieces: list[Path] = []
@@ -75,6 +79,7 @@ class Making:
         self.embeds = restored.embeds
         for chunk, latents in zip(self.plan.chunks, restored.latents, strict=False):
             self._append(chunk, latents)
+        self.behind = restored.behind
         self.pieces = [self.journal.path(piece.file) for piece in restored.slices]
         self.frames = sum(piece.frames for piece in restored.slices)
         # A causal decoder needs all that came before; else the last slice is decoded again for the end it holds back.
@@ -111,14 +116,16 @@ class Making:
     def make_chunk(self) -> None:
         """Denoise the next chunk, save it, decode what it completes. Once denoised it is decoded, stop or not."""
         start = time.monotonic()
-        latents = self._attempt(Stage.DENOISE, lambda: self._denoise(self.plan.chunks[self.chunks]))
-        chunk = self.plan.chunks[self.chunks]  # of the plan as it is now
-        if not latents.isfinite().all():
+        latents = self.behind.pop(self.chunks, None)
+        if latents is None:
+            latents = self._attempt(Stage.DENOISE, lambda: self._denoise(self.plan.chunks[self.chunks]))
+            if not latents.isfinite().all():
+                self.running.remove()
+                said = f"The model computed values that are no numbers in chunk {self.chunks + 1}."
+                raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
+            self._save({"latents": latents}, self.journal.latents_path(self.chunks))
             self.running.remove()
-            said = f"The model computed values that are no numbers in chunk {chunk.index + 1}."
-            raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
-        self._save({"latents": latents}, self.journal.latents_path(chunk.index))
-        self.running.remove()
+        chunk = self.plan.chunks[self.chunks]  # of the plan as it is now
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DENOISE] += seconds
         self._append(chunk, latents)
@@ -132,7 +139,7 @@ class Making:
         self.decode()
 
     def _append(self, chunk: Chunk, latents: Tensor) -> None:
-        new = latents[:, :, chunk.overlap :]
+        new = latents[:, :, chunk.overlap : chunk.overlap + chunk.new_latents]
         self.timeline = new if self.timeline is None else torch.cat([self.timeline, new], dim=2)
         self.chunks = chunk.index + 1
 
@@ -142,12 +149,19 @@ class Making:
             shape=request.shape,
             steps=request.steps,
             guidance=request.guidance,
-            positive=self.embeds[request.shots[chunk.shot].prompt],
+            positive=mix_embeds(
+                [
+                    (self.embeds[request.shots[shot].prompt], weight)
+                    for shot, weight in chunk.mix or ((chunk.shot, 1.0),)
+                ]
+            ),
             negative=self.embeds[request.negative_prompt] if self.plan.guided else None,
+            ahead=self._ahead(chunk),
         )
-        tail = self.timeline[:, :, chunk.start :] if self.timeline is not None else None
+        tail = self.timeline[:, :, chunk.start :] if self.timeline is not None and chunk.overlap else None
         last, steps = time.monotonic(), request.steps * chunk.rounds
         resume_from = self.running.begin(identify(request.model, chunk, sampling, tail), steps=steps)
+        self.resumed = self.resumed or resume_from is not None
 
         def on_step(step: int, clean: Callable[[], Tensor]) -> None:
             nonlocal last
@@ -158,9 +172,21 @@ class Making:
             last = time.monotonic()
 
         self._check_stop()
-        return self.model.denoise(
+        latents = self.model.denoise(
             chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=self.running.keep
         )
+        if chunk.index and chunk.opens_scene and request.shots[chunk.shot].transition is Transition.SAME_LOOK:
+            assert self.timeline is not None
+            latents = keep_look(latents, self.timeline[:, :, : self.plan.chunks[0].stop])
+        return latents
+
+    def _ahead(self, chunk: Chunk) -> Tensor | None:
+        """The first latents behind a chunk, where they are given and there."""
+        follows = self.behind.get(chunk.index + 1)
+        if not chunk.ahead or follows is None:
+            return None
+        first = self.plan.chunks[chunk.index + 1].overlap
+        return follows[:, :, first : first + chunk.ahead]
 
     def decode(self) -> None:
         """Every slice that is denoised and not yet written."""
@@ -175,6 +201,8 @@ class Making:
             for piece in self.plan.slices[self.decoded :]:
                 if piece.chunk >= self.chunks:
                     break
+                if piece.opens_scene:
+                    self.decoder.restart()
                 frames = decode(self.timeline[:, :, piece.start : piece.stop])
                 self.decoded = piece.index + 1
                 if piece.index == self.faded:
@@ -277,7 +305,8 @@ class Making:
 
     def _join(self) -> None:
         seams = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
-        settings = asdict(self.plan.request) | {"seams": seams}
+        cuts = [frame for frame in self.plan.cuts if frame < self.frames]
+        settings = asdict(self.plan.request) | {"seams": seams, "cuts": cuts}
 
         def write() -> None:
             with self.journal.writing(self.journal.video_path()) as path:

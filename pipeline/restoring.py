@@ -20,10 +20,12 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
     """Embeddings by sentence, empty unless all are there; latents [1, C, F, h, w] of the finished chunks, overlap
-    included; the slices that can be played."""
+    included, and by their numbers of those behind one that is made between its neighbours; the slices that can be
+    played."""
 
     embeds: dict[str, PromptEmbeds]
     latents: tuple[Tensor, ...]
+    behind: dict[int, Tensor]
     slices: tuple[SliceReady, ...]
 
 
@@ -33,10 +35,12 @@ def restore(journal: Journal, plan: DraftPlan, sentences: list[str]) -> Restored
     Args:
         sentences: what was encoded, in order, no repeats.
     """
-    latents = _latents(journal, plan)
+    found = _latents(journal, plan)
+    latents = tuple(tensor for place, (number, tensor) in enumerate(found.items()) if number == place)
     return Restored(
         embeds=_embeds(journal, sentences),
         latents=latents,
+        behind={number: tensor for number, tensor in found.items() if number > len(latents)},
         slices=_slices(journal, plan, chunks=len(latents)),
     )
 
@@ -51,15 +55,16 @@ def _embeds(journal: Journal, sentences: list[str]) -> dict[str, PromptEmbeds]:
     return found if len(found) == len(sentences) else {}
 
 
-def _latents(journal: Journal, plan: DraftPlan) -> tuple[Tensor, ...]:
-    spec, shape, found = plan.spec, plan.request.shape, list[Tensor]()
+def _latents(journal: Journal, plan: DraftPlan) -> dict[int, Tensor]:
+    spec, shape, found = plan.spec, plan.request.shape, dict[int, Tensor]()
     cells = shape.height // spec.latent_pixels, shape.width // spec.latent_pixels
     for chunk in plan.chunks:
         latents = _read(journal.latents_path(chunk.index)).get("latents")
-        if latents is None or latents.shape[2:] != (chunk.latents, *cells) or not torch.isfinite(latents).all():
+        if latents is not None and latents.shape[2:] == (chunk.latents, *cells) and torch.isfinite(latents).all():
+            found[chunk.index] = latents
+        elif not chunk.ahead:
             break
-        found.append(latents)
-    return tuple(found)
+    return found
 
 
 def _slices(journal: Journal, plan: DraftPlan, *, chunks: int) -> tuple[SliceReady, ...]:

@@ -31,7 +31,7 @@ def identify(model: str, chunk: Chunk, sampling: Sampling, tail: Tensor | None) 
     settings = asdict(chunk), asdict(sampling.shape), sampling.steps, sampling.guidance
     digest = hashlib.sha256(json.dumps([model, settings, version("diffusers")]).encode())
     texts = (text for text in (sampling.positive, sampling.negative) if text is not None)
-    for tensor in (*(part for text in texts for part in (text.embeds, text.mask)), tail):
+    for tensor in (*(part for text in texts for part in (text.embeds, text.mask)), tail, sampling.ahead):
         if tensor is not None:
             digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
             digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())

@@ -19,10 +19,12 @@ from filelock import FileLock, Timeout
 from pipeline.drafts.disposal import delete_draft, keep_within, sweep
 from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_json
 from pipeline.drafts.status import DraftRecord, DraftState, DraftStatus, read_record
+from pipeline.drafts.surgery import begin_edit
 from pipeline.errors import DiskFull, DraftError, DraftsInUse, InvalidRequest, WriteFailed
-from pipeline.events import ENDS, Event, Failed, Finished, Stopped
+from pipeline.events import ENDS, Event, Failed, Finished, Retreated, Started, Stopped
 from pipeline.plan.catalog import CATALOG
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.edits import Edit
 from pipeline.serving import serve
 
 __all__ = ["DraftState", "DraftStatus", "Worker"]
@@ -132,6 +134,24 @@ class Worker:
             self._waiting.append((draft, plan))
             self._feed()
             self._changed.notify_all()
+
+    def edit(self, draft: str, change: Edit) -> str:
+        """Put a draft in the queue that is made from another; returns its id. The other stays as it is.
+
+        Raises:
+            DraftError: when there is no such draft, it is being made, or what is asked for cannot be.
+        """
+        with self._changed:
+            record = self._records.get(draft) or self._from_disk(draft)
+            if record is None:
+                raise InvalidRequest("draft", "There is no such draft.")
+            if not record.state.over:
+                raise InvalidRequest("draft", "This draft is being made.", "Stop it, or wait until it is finished.")
+            if len(self._waiting) >= LONGEST_QUEUE:
+                raise DraftError(f"{LONGEST_QUEUE} drafts are waiting already.", "Wait for one to finish.")
+            made, _ = begin_edit(self.drafts, draft, change)
+            self.resume(made)
+            return made
 
     def stop(self, draft: str) -> None:
         """Ask a draft to stop and keep what is finished; an unknown or finished one is left alone."""
@@ -245,6 +265,8 @@ class Worker:
                 else:
                     draft, event = message
                     self._records[draft].apply(event)
+                    if isinstance(event, Started | Retreated) and event.plan:
+                        self._running = draft, event.plan  # as it is carried out: who takes the draft up goes on so
                     if isinstance(event, ENDS):
                         self._running = None
                     if isinstance(event, Finished):

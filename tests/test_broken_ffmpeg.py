@@ -12,10 +12,10 @@ from pipeline.errors import DiskFull, WriteFailed
 from pipeline.events import ChunkDenoised, Event, Finished, SliceReady, StepDone
 from pipeline.plan.draft import DraftPlan
 from pipeline.video import mp4
-from tests.conftest import PlanMaker
-from tests.test_resuming import DRAFT, alike, run
+from tests.test_resuming import DRAFT, alike, plan, run, whole
 from tests.tiny import of
 
+__all__ = ["plan", "whole"]
 pytestmark = [
     pytest.mark.usefixtures("tiny"),
     pytest.mark.fault(23),
@@ -26,9 +26,8 @@ BREAKS = {"fails": "sys.exit('broken')", "hangs": "time.sleep(600)"}
 
 @pytest.mark.parametrize(("how", "calls"), [("fails", 1), ("hangs", 1), ("fails", 3)])
 def test_frames_are_not_lost(
-    tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch, how: str, calls: int
+    tmp_path: Path, whole: Path, plan: DraftPlan, monkeypatch: pytest.MonkeyPatch, how: str, calls: int
 ) -> None:
-    plan = make_plan(frames=97)
     count, real = tmp_path / "calls", imageio_ffmpeg.get_ffmpeg_exe()
     program = tmp_path / "ffmpeg"
     program.write_text(
@@ -48,7 +47,7 @@ def test_frames_are_not_lost(
     again = run(drafts, plan)
     assert isinstance(again[-1], Finished)
     assert {e.chunk for e in of(StepDone, again)} == {0, 1, 2} - {e.chunk for e in of(ChunkDenoised, first)}
-    alike(drafts, plan)
+    alike(drafts, whole, plan)
 
 
 def failing(drafts: Path, plan: DraftPlan) -> list[Event]:

@@ -28,7 +28,7 @@ from pipeline.models.base import Sampling
 from pipeline.models.ltx import LTXModel, timesteps
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
-from pipeline.plan.request import Shot
+from pipeline.plan.request import Shot, Transition
 from pipeline.plan.spec import Component, ModelSpec
 from pipeline.prompt.cache import PromptEmbeds
 from pipeline.video.mp4 import read_frames, read_settings
@@ -129,7 +129,10 @@ def test_the_film_has_exactly_the_frames_of_the_plan(
 def test_the_film_carries_its_request(tmp_path: Path, make_plan: PlanMaker) -> None:
     plan = make_plan(prompt='a "red" ball; 红球 = \\ # moves\nleft', negative_prompt="a star")
     _, journal = make_draft(tmp_path, plan)
-    assert read_settings(journal.video_path()) == json.loads(json.dumps(asdict(plan.request))) | {"seams": []}
+    assert read_settings(journal.video_path()) == json.loads(json.dumps(asdict(plan.request))) | {
+        "seams": [],
+        "cuts": [],
+    }
 
 
 def test_the_film_says_where_its_chunks_meet(tmp_path: Path, make_plan: PlanMaker) -> None:
@@ -224,8 +227,8 @@ def test_without_guidance_the_negative_sentence_is_never_encoded(
 
 
 def test_each_shot_is_made_from_its_own_sentence(tmp_path: Path, make_plan: PlanMaker, watched: WatchedModel) -> None:
-    shots = (Shot(prompt="a red ball", seconds=2), Shot(prompt="a blue star", seconds=2))
-    plan = make_plan(shots=shots, frames=97)
+    shots = (Shot(prompt="a red ball", seconds=2), Shot(prompt="a blue star", seconds=2, transition=Transition.CUT))
+    plan = make_plan(shots=shots, frames=98)
     make_draft(tmp_path, plan)
     assert {chunk.shot for chunk in plan.chunks} == {0, 1}
     expected = dict(zip(range(2), watched.encode([shot.prompt for shot in shots]), strict=True))

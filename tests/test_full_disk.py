@@ -15,10 +15,10 @@ from pipeline.engine import Engine
 from pipeline.errors import DiskFull, WriteFailed
 from pipeline.events import ChunkDenoised, Event, Finished, SliceReady, StepDone, Stopped, WaitingForRoom
 from pipeline.plan.draft import DraftPlan
-from tests.conftest import PlanMaker
-from tests.test_resuming import DRAFT, alike
+from tests.test_resuming import DRAFT, alike, plan, whole
 from tests.tiny import count_frames, of
 
+__all__ = ["plan", "whole"]
 pytestmark = [pytest.mark.usefixtures("tiny"), pytest.mark.fault(14, 16)]
 Emit = Callable[[Event], None]
 WRITES = {
@@ -77,13 +77,6 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     return Disk(monkeypatch)
 
 
-@pytest.fixture
-def plan(make_plan: PlanMaker) -> DraftPlan:
-    made = make_plan(frames=97)
-    assert len(made.chunks) == len(made.slices) == 3
-    return made
-
-
 def run(drafts: Path, plan: DraftPlan, hear: Emit = lambda _: None) -> list[Event]:
     events = list[Event]()
 
@@ -114,7 +107,7 @@ def leftovers(drafts: Path) -> list[str]:
 
 @pytest.mark.parametrize(("name", "writes_before"), WRITES.values(), ids=WRITES)
 def test_it_waits_for_room_and_goes_on_by_itself(
-    tmp_path: Path, plan: DraftPlan, disk: Disk, name: str, writes_before: int
+    tmp_path: Path, whole: Path, plan: DraftPlan, disk: Disk, name: str, writes_before: int
 ) -> None:
     disk.fill(name, writes_before)
     events = run(tmp_path, plan, patient(disk))
@@ -128,7 +121,7 @@ def test_it_waits_for_room_and_goes_on_by_itself(
     noted = [row["event"] for row in read_events(tmp_path / DRAFT)]
     assert noted == [type(event).__name__ for event in events if not isinstance(event, WaitingForRoom)]
     assert not leftovers(tmp_path)
-    alike(tmp_path, plan)
+    alike(tmp_path, whole, plan)
 
 
 def test_while_it_waits_nothing_half_written_is_there_and_what_is_finished_is(
@@ -150,7 +143,9 @@ def test_while_it_waits_nothing_half_written_is_there_and_what_is_finished_is(
 
 
 @pytest.mark.parametrize("name", ["embeddings.safetensors", "slice-001.mp4", "draft.mp4", "events.jsonl"])
-def test_a_stop_while_it_waits_keeps_what_is_finished(tmp_path: Path, plan: DraftPlan, disk: Disk, name: str) -> None:
+def test_a_stop_while_it_waits_keeps_what_is_finished(
+    tmp_path: Path, whole: Path, plan: DraftPlan, disk: Disk, name: str
+) -> None:
     def stop(event: Event) -> None:
         if isinstance(event, WaitingForRoom):
             (tmp_path / DRAFT / "STOP").touch()
@@ -169,7 +164,7 @@ def test_a_stop_while_it_waits_keeps_what_is_finished(tmp_path: Path, plan: Draf
     assert isinstance(again[-1], Finished)
     kept = {event.chunk for event in of(ChunkDenoised, events)}
     assert not kept & {event.chunk for event in of(StepDone, again)}
-    alike(tmp_path, plan)
+    alike(tmp_path, whole, plan)
 
 
 def test_a_draft_whose_turn_comes_when_there_is_no_room_waits(tmp_path: Path, plan: DraftPlan, disk: Disk) -> None:

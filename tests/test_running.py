@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from pipeline import running as running_module
 from pipeline.drafts.journal import Journal
+from pipeline.drafts.measurements import Measurements
 from pipeline.engine import Engine
 from pipeline.errors import WriteFailed
 from pipeline.events import ChunkDenoised, Event, Finished, StepDone, Stopped
@@ -232,6 +233,13 @@ def test_a_draft_that_was_cut_in_mid_chunk_makes_only_the_steps_that_are_left(
     for index in (0, 1):
         assert torch.equal(latents(tmp_path / "cut" / DRAFT, index), latents(tmp_path / "whole" / DRAFT, index))
     assert not (tmp_path / "cut" / DRAFT / "running.safetensors").exists()
+
+
+@pytest.mark.usefixtures("tiny")
+def test_half_a_draft_teaches_nothing_about_how_long_one_takes(tmp_path: Path, plan: DraftPlan) -> None:
+    run(tmp_path, plan, until=lambda event: isinstance(event, StepDone) and event.step == 2)
+    run(tmp_path, plan)
+    assert not Measurements(tmp_path).path.exists()
 
 
 @pytest.mark.usefixtures("tiny")

@@ -103,7 +103,7 @@ window.Rushes = window.Rushes || {};
       const button = Object.assign(document.createElement("button"), { type: "button" });
       const number = Object.assign(document.createElement("span"), { textContent: String(index + 1) });
       button.append(document.createElement("canvas"), number);
-      button.addEventListener("click", () => this.onPick(this.cells[index].start));
+      button.addEventListener("click", () => this.onPick(this.cells[index].start, index));
       const item = document.createElement("li");
       item.append(button);
       this.list.append(item);

@@ -1,6 +1,6 @@
 // Draws the player's value (pipeline/studio/player.py, PlayerView) whenever it changes. Runs as the body of a function
-// that is given element, props and watch. Text is set as text, never as markup.
-const { Playback, Filmstrip, MovingPreview } = window.Rushes;
+// that is given element, props, trigger and watch. Text is set as text, never as markup.
+const { Playback, Filmstrip, MovingPreview, Surgery } = window.Rushes;
 const NARROW_PIXELS = 720; // one column: the player is below the form, so a new draft scrolls to it
 const texts = props.texts[navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en"];
 const find = (selector) => element.querySelector(selector);
@@ -16,7 +16,16 @@ const urlOf = (draft, file) => {
 };
 
 const playback = new Playback(video, { urlOf, onMore: () => drawStrip() });
-const filmstrip = new Filmstrip(find(".strip"), { urlOf, onPick: (seconds) => playback.seek(seconds) });
+const surgery = new Surgery(find(".surgery"), {
+  texts,
+  onEdit: (edit) => trigger("edit", edit),
+  onUndo: (draft) => trigger("undo", { draft }),
+});
+const pick = (seconds, chunk) => {
+  playback.seek(seconds);
+  surgery.pick(chunk);
+};
+const filmstrip = new Filmstrip(find(".strip"), { urlOf, onPick: pick });
 const preview = new MovingPreview();
 let current = null;
 
@@ -63,6 +72,13 @@ const drawSave = (view) => {
   }
 };
 
+const drawJoins = (joins) => {
+  const pill = find(".joins");
+  pill.hidden = !joins;
+  pill.dataset.flagged = String(Boolean(joins?.flagged));
+  setText(".joins", joins?.sentence || "");
+};
+
 const drawMeter = (view) => {
   const percent = Math.round(100 * (view?.progress || 0));
   find(".meter i").style.transform = `translateX(${percent - 100}%)`;
@@ -87,6 +103,8 @@ const draw = () => {
   setText(".settings", view?.settings || "");
   drawMeter(view);
   drawSave(view);
+  drawJoins(view?.joins);
+  surgery.draw(view);
   if (!view) return;
   playback.show(view);
   drawStrip();

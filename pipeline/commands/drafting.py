@@ -16,9 +16,12 @@ from pipeline.drafts.measurements import Measurements
 from pipeline.errors import InvalidRequest, WriteFailed, say_bytes
 from pipeline.events import Event, Failed, Finished, Started, Stopped
 from pipeline.plan.catalog import CATALOG, find_model
-from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot, frames_for
+from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot
 from pipeline.plan.say import plan_as_json, plan_as_text
-from pipeline.plan.spec import VideoShape
+from pipeline.plan.spec import ModelSpec, VideoShape
+from pipeline.plan.storyboard import is_storyboard, lay_out
+
+LARGEST_STORYBOARD_BYTES = 2**18  # the most shots of the longest sentences, four bytes a character
 
 
 def add(commands: Commands) -> None:
@@ -43,7 +46,10 @@ def add(commands: Commands) -> None:
 
 
 def _add_request(command: argparse.ArgumentParser) -> None:
-    command.add_argument("prompt", help="one sentence: what happens")
+    command.add_argument(
+        "prompt", nargs="?", help="what happens: a sentence, or shots, '[2s] A boat leaves / [3s cut] The boat arrives'"
+    )
+    command.add_argument("--storyboard", type=Path, metavar="FILE", help="a text file with one shot a line instead")
     command.add_argument("--model", default="miniature", help=f"one of {', '.join(CATALOG)}")
     length = command.add_mutually_exclusive_group()
     length.add_argument("--seconds", type=float, help="length; the nearest legal frame count is made")
@@ -69,11 +75,10 @@ def _add_request(command: argparse.ArgumentParser) -> None:
 
 def _request(options: argparse.Namespace) -> GenerationRequest:
     spec = find_model(options.model)
-    seconds = spec.default_seconds if options.seconds is None else options.seconds
-    frames = frames_for(spec, seconds) if options.frames is None else options.frames
+    shots, frames = _shots(options, spec)
     shape = spec.shapes[0]
     return GenerationRequest(
-        shots=(Shot(prompt=options.prompt, seconds=min(max(frames, 1) / spec.fps, LONGEST_SECONDS)),),
+        shots=shots,
         model=options.model,
         shape=VideoShape(
             width=shape.width if options.width is None else options.width,
@@ -94,6 +99,36 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
     )
 
 
+def _shots(options: argparse.Namespace, spec: ModelSpec) -> tuple[tuple[Shot, ...], int]:
+    """What is to be seen, and in how many frames."""
+    text = _text(options)
+    if options.frames is None:
+        return lay_out(text, spec, options.seconds)
+    seconds = options.frames / spec.fps
+    if is_storyboard(text):
+        return lay_out(text, spec, seconds)
+    return (Shot(prompt=text, seconds=min(max(seconds, 1 / spec.fps), LONGEST_SECONDS)),), options.frames
+
+
+def _text(options: argparse.Namespace) -> str:
+    """The sentence or the storyboard, from the command line or a file."""
+    path: Path | None = options.storyboard
+    if (path is None) == (options.prompt is None):
+        said = "There is no sentence yet." if path is None else f"There is a sentence besides the storyboard {path}."
+        raise InvalidRequest("prompt", said, "Give one of the two: a text, or --storyboard FILE.")
+    if path is None:
+        return str(options.prompt)
+    try:
+        if path.stat().st_size > LARGEST_STORYBOARD_BYTES:
+            raise InvalidRequest(
+                "prompt", f"{path} is no storyboard: it is larger than {LARGEST_STORYBOARD_BYTES // 2**10} KiB."
+            )
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise InvalidRequest("prompt", f"The storyboard {path} cannot be read: {reason}.") from error
+
+
 def _plan(options: argparse.Namespace) -> int:
     plan = pipeline.plan(_request(options), options.drafts, suppose=True)
     experience = Measurements(options.drafts).experience(plan.request, plan.memory.device)
@@ -107,7 +142,7 @@ def _plan(options: argparse.Namespace) -> int:
 def _draft(options: argparse.Namespace) -> int:
     weights = _own_folders(options)
     plan = pipeline.plan(_request(options), options.drafts)
-    return _follow(pipeline.draft(plan, options.drafts, weights=weights), options)
+    return follow(pipeline.draft(plan, options.drafts, weights=weights), options)
 
 
 def _own_folders(options: argparse.Namespace) -> dict[str, Path]:
@@ -124,7 +159,7 @@ def _resume(options: argparse.Namespace) -> int:
     from pipeline.gpu.folders import read_folders
 
     weights = read_folders(options.weights)
-    return _follow(pipeline.resume(options.draft, options.drafts, weights=weights), options)
+    return follow(pipeline.resume(options.draft, options.drafts, weights=weights), options)
 
 
 def _delete(options: argparse.Namespace) -> int:
@@ -133,7 +168,8 @@ def _delete(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
+def follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
+    """Show what happens until the draft is over, and where its film is; the exit code."""
     code, folder = FAILED, options.drafts
     try:
         for event in show_draft(events, as_json=options.json):

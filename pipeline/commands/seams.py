@@ -32,7 +32,7 @@ def _check_seams(options: argparse.Namespace) -> int:
     film = find_film(options.film, options.drafts, at=options.at, faded_frames=options.faded)
     unchunked = None if options.against is None else find_unchunked(options.against, options.drafts)
     trace = trace_film(film)
-    verdict = judge(trace, film.seams or (), None if unchunked is None else trace_film(unchunked))
+    verdict = judge(trace, film.seams or (), None if unchunked is None else trace_film(unchunked), film.cuts)
     if options.plot:
         draw(trace, verdict, options.plot)
     as_json = json.dumps(verdict_as_json(film, verdict), ensure_ascii=False) if options.json else ""

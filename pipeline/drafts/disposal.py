@@ -48,9 +48,9 @@ def keep_within(drafts: Path, limit_bytes: int) -> list[str]:
     Unfinished ones, favourites and the newest of all stay, however large they are. What cannot be deleted is logged.
     """
     gone = list[str]()
-    sizes = {folder: size_bytes(folder) for folder in sorted(drafts.iterdir()) if ID_PATTERN.fullmatch(folder.name)}
-    over_bytes = sum(sizes.values()) - limit_bytes
-    for folder in list(sizes)[:-1]:
+    folders = {folder: _files(folder) for folder in sorted(drafts.iterdir()) if ID_PATTERN.fullmatch(folder.name)}
+    over_bytes = sum({file: size for files in folders.values() for file, size in files.items()}.values()) - limit_bytes
+    for folder in list(folders)[:-1]:
         if over_bytes <= 0:
             break
         if is_finished(folder) and not (folder / FAVOURITE).exists():
@@ -71,5 +71,11 @@ def sweep(drafts: Path) -> None:
 
 
 def size_bytes(folder: Path) -> int:
-    """Of all files in a draft's folder."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+    """What deleting a draft's folder frees: a file that another draft has as well stays there."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and path.lstat().st_nlink == 1)
+
+
+def _files(folder: Path) -> dict[tuple[int, int], int]:
+    """The sizes of a draft's files, by what they are on the disk: drafts made from one another share some."""
+    statuses = (path.lstat() for path in folder.rglob("*") if path.is_file())
+    return {(status.st_dev, status.st_ino): status.st_size for status in statuses}

@@ -146,20 +146,24 @@ class Journal:
         with _refusals(self.folder):
             self.path("STOP").touch()
 
-    def take_up(self) -> DraftPlan:
-        """The plan of a draft that is to go on; what asked it to stop is gone.
-
-        Raises:
-            InvalidRequest: when there is no such draft, or its plan cannot be read.
-        """
+    def read_plan(self) -> DraftPlan:
+        """Raises InvalidRequest when there is no such draft, or its plan cannot be read."""
         try:
-            plan = DraftPlan.from_json(self.path("plan.json").read_bytes())
+            return DraftPlan.from_json(self.path("plan.json").read_bytes())
         except FileNotFoundError as error:
             raise InvalidRequest("draft", f"There is no draft {self.draft} in {self.folder.parent}.") from error
         except (OSError, ValueError) as error:
             raise InvalidRequest(
                 "draft", f"The plan of draft {self.draft} cannot be read: {str(error).splitlines()[0]}"
             ) from error
+
+    def take_up(self) -> DraftPlan:
+        """The plan of a draft that is to go on; what asked it to stop is gone.
+
+        Raises:
+            InvalidRequest: when there is no such draft, or its plan cannot be read.
+        """
+        plan = self.read_plan()
         with _refusals(self.folder):
             self.path("STOP").unlink(missing_ok=True)
         return plan

@@ -25,6 +25,8 @@ from pipeline.events import (
     Stopped,
     WaitingForRoom,
 )
+from pipeline.plan.chunks import Chunk
+from pipeline.plan.scenes import chunk_stops
 
 SMOOTHING = 0.3  # weight of the newest step in the running mean of step times
 
@@ -52,6 +54,7 @@ class DraftStatus:
 
     `retreated_in` names the stage that ran out of memory last and went on in a way that takes less; empty if none did.
     `room` says what it waits for while the disk is full.
+    `parent` is the draft it was made from; empty if from nothing but a request.
     """
 
     draft: str
@@ -78,6 +81,8 @@ class DraftStatus:
     message: str
     hint: str
     retreated_in: str
+    chunk_prompts: tuple[str, ...] = ()
+    parent: str = ""
     room: WaitingForRoom | None = None
 
 
@@ -177,7 +182,9 @@ class DraftRecord:
             step=self.step,
             steps=self._steps(self.chunk),
             chunks_done=self.chunks_done,
-            chunk_stops_seconds=tuple(((chunk["stop"] - 1) * self.stride + 1) / self.fps for chunk in chunks),
+            chunk_stops_seconds=tuple(
+                frames / self.fps for frames in chunk_stops([Chunk(**row) for row in chunks], stride=self.stride)
+            ),
             slices=tuple(self.slices),
             preview=self.preview,
             fps=self.fps,
@@ -192,6 +199,8 @@ class DraftRecord:
             hint=self.hint,
             retreated_in=self.retreated_in,
             room=self.room,
+            chunk_prompts=tuple(request["shots"][chunk["shot"]]["prompt"] for chunk in chunks),
+            parent=(self.plan.get("parent") or {}).get("draft", ""),
         )
 
     def _seconds_left(self) -> tuple[float | None, float | None]:
@@ -202,10 +211,12 @@ class DraftRecord:
         if self._step_seconds is None:
             passed = time.monotonic() - self._began
             first, everything = forecast["first_slice_seconds"], forecast["total_seconds"]
-            return max(1.0, first - passed), max(1.0, everything - passed)
+            return None if self.slices else max(1.0, first - passed), max(1.0, everything - passed)
         slices = self.plan["slices"]
         piece = sum(self._slice_seconds) / len(self._slice_seconds) if self._slice_seconds else 4 * self._step_seconds
-        left = sum(map(self._steps, range(self.chunks_done, len(self.plan["chunks"])))) - self.step
+        kept = (self.plan.get("parent") or {}).get("kept", ())  # of the draft that this one was made from
+        still = (chunk for chunk in range(self.chunks_done, len(self.plan["chunks"])) if chunk not in kept)
+        left = max(0, sum(map(self._steps, still)) - self.step)
         everything = left * self._step_seconds + (len(slices) - len(self.slices)) * piece
         if self.slices:
             return None, everything

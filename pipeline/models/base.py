@@ -25,13 +25,15 @@ device. May raise StopRequested."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a chunk is denoised. `negative` is None when guidance is 1."""
+    """How a chunk is denoised. `negative` is None when guidance is 1; `ahead` [1, C, chunk.ahead, h, w] are the latents
+    that it ends with, where there are such, kept exactly."""
 
     shape: VideoShape
     steps: int
     guidance: float
     positive: PromptEmbeds
     negative: PromptEmbeds | None
+    ahead: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,10 @@ class Decoder(Protocol):
         latent stands for a single frame; otherwise the first latent of every slice does. After an error a decoder is
         of no more use.
         """
+        ...
+
+    def restart(self) -> None:
+        """A cut: forget what came before, so that the next slice is decoded as a draft's first."""
         ...
 
 

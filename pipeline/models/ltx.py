@@ -46,6 +46,7 @@ class ContinuedPipeline(LTXConditionPipeline):
 
     _callback_tensor_inputs = ("latents", "noise_pred")
     tail: Tensor | None = None  # [1, C, f, h, w], normalised
+    ahead: Tensor | None = None  # likewise, at the end
     first_latent: int = 0
     begun: SamplingState | None = None
 
@@ -55,7 +56,7 @@ class ContinuedPipeline(LTXConditionPipeline):
         return device
 
     def prepare_latents(self, conditions: list[Tensor] | None = None, *args: Any, **arguments: Any) -> Any:
-        """Noise with the tail in front: packed latents, mask of what is given, positions, number of extra tokens."""
+        """Noise between the tail and what is ahead: packed latents, mask of what is given, positions, extra tokens."""
         del conditions  # a black frame that only tells the pipeline that something is given
         latents, _, video_ids, extra = super().prepare_latents([], *args, **arguments)
         frames = self.vae_temporal_compression_ratio
@@ -73,6 +74,10 @@ class ContinuedPipeline(LTXConditionPipeline):
         latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
         mask = torch.zeros(latents.shape[:2], device=latents.device)
         mask[:, : given.shape[1]] = 1.0
+        if self.ahead is not None:
+            follows = self._pack_latents(self.ahead.to(latents), 1, 1)
+            latents = torch.cat([latents[:, : -follows.shape[1]], follows], dim=1)
+            mask[:, -follows.shape[1] :] = 1.0
         return latents, mask, video_ids, extra
 
 
@@ -128,7 +133,7 @@ class LTXModel:
         resume_from: SamplingState | None = None,
         keep: Keep | None = None,
     ) -> Tensor:
-        """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, bit for bit."""
+        """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, ends with what is ahead, bit for bit."""
         shape, spec = sampling.shape, self.spec
         scheduler, generator = self.checkpoint.scheduler(), torch.Generator("cpu").manual_seed(chunk.seed)
         draws = bool(scheduler.config.stochastic_sampling)
@@ -144,6 +149,8 @@ class LTXModel:
                 latents: Tensor = pipe._unpack_latents(packed, chunk.latents, *size)
                 if tail is not None:
                     latents[:, :, : chunk.overlap] = tail.to(latents)
+                if sampling.ahead is not None:
+                    latents[:, :, -chunk.ahead :] = sampling.ahead.to(latents)
                 return latents
 
             step = done + index + 1
@@ -165,7 +172,8 @@ class LTXModel:
                 transformer=transformer,
             )
             pipe.set_progress_bar_config(disable=True)
-            pipe.tail, pipe.first_latent, pipe.begun = tail, chunk.start, resume_from
+            pipe.tail, pipe.ahead, pipe.begun = tail, sampling.ahead, resume_from
+            pipe.first_latent = chunk.start - chunk.scene_start
             positive, negative = sampling.positive, sampling.negative or sampling.positive
             where = torch_device(self.device)
             latents: Tensor = pipe(
@@ -222,6 +230,9 @@ class WindowDecoder:
 
     def __init__(self, residency: Residency, tile_pixels: int | None) -> None:
         self._residency, self._tile_pixels = residency, tile_pixels
+
+    def restart(self) -> None:
+        """Nothing is remembered."""
 
     @contextmanager
     def visit(self) -> Iterator[Decode]:

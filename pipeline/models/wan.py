@@ -92,7 +92,7 @@ class WanModel:
         size = chunk.latents, sampling.shape.height // ratio, sampling.shape.width // ratio
         generator = torch.Generator("cpu").manual_seed(chunk.seed)
         noise = torch.randn(1, self.spec.latent_channels, *size, generator=generator).to(where)
-        given = None if tail is None else tail.to(where, torch.float32)
+        given, ahead = (None if part is None else part.to(where, torch.float32) for part in (tail, sampling.ahead))
         texts = [self._on_device(text) for text in (sampling.positive, sampling.negative) if text]
         latents, present, done = noise, None, 0
         if resume_from is not None:
@@ -105,7 +105,7 @@ class WanModel:
                     visit.close()  # the expert before leaves first
                     transformer = visit.enter_context(self.residency.on_device(wanted))
                     present = wanted
-                flow = self._flow(transformer, latents, time, texts, guidance, given)
+                flow = self._flow(transformer, latents, time, texts, guidance, given, ahead)
                 predicted = latents - scheduler.sigmas[index].to(where) * flow
                 latents = scheduler.step(flow, time, latents, return_dict=False)[0]
                 if given is not None and self.spec.tail is Tail.REPAINT:
@@ -113,8 +113,8 @@ class WanModel:
                     latents[:, :, : chunk.overlap] = (1 - sigma) * given + sigma * noise[:, :, : chunk.overlap]
                 if keep is not None:
                     keep(capture(scheduler, index + 1, latents=latents))
-                on_step(index + 1, partial(_begin_with, predicted, given))
-        return _begin_with(latents, given).cpu().contiguous()
+                on_step(index + 1, partial(_enclose, predicted, given, ahead))
+        return _enclose(latents, given, ahead).cpu().contiguous()
 
     def _scheduler(self, steps: int) -> Any:
         """The sampler, set to its steps.
@@ -153,16 +153,19 @@ class WanModel:
         texts: list[Tensor],
         guidance: float,
         given: Tensor | None,
+        ahead: Tensor | None,
     ) -> Tensor:
         """What to follow from noise to picture, [1, C, F, h, w] float32; `texts` is the sentence, and the negative one
         where there is guidance, which takes a pass more."""
         times = time.expand(1)
         if given is not None and self.spec.tail is Tail.LATENTS:
-            latents = _begin_with(latents, given)
+            latents = _enclose(latents, given, ahead)
             count = latents.shape[2]
             area = latents[0, 0, 0].numel() * self.spec.latent_pixels**2 // self.spec.pixel_multiple**2
             times = time.float().expand(1, count * area).clone()
             times[:, : given.shape[2] * area] = 0
+            if ahead is not None:
+                times[:, -ahead.shape[2] * area :] = 0
         inputs = latents.to(torch_dtype(self.device))
         flows: list[Tensor] = [
             transformer(hidden_states=inputs, timestep=times, encoder_hidden_states=text, return_dict=False)[0].float()
@@ -208,6 +211,8 @@ def second_guidance(spec: ModelSpec, guidance: float) -> float:
     return 1 + (guidance - 1) * (spec.second_guidance - 1) / (spec.default_guidance - 1)
 
 
-def _begin_with(latents: Tensor, given: Tensor | None) -> Tensor:
-    """Latents [1, C, F, h, w], a copy where the first ones are replaced by those given."""
-    return latents if given is None else torch.cat([given, latents[:, :, given.shape[2] :]], dim=2)
+def _enclose(latents: Tensor, given: Tensor | None, ahead: Tensor | None) -> Tensor:
+    """Latents [1, C, F, h, w], a copy where the first and the last ones are replaced by those given."""
+    if given is not None:
+        latents = torch.cat([given, latents[:, :, given.shape[2] :]], dim=2)
+    return latents if ahead is None else torch.cat([latents[:, :, : -ahead.shape[2]], ahead], dim=2)

@@ -89,6 +89,10 @@ class WanDecoder:
         self._latent_pixels, self._tile_pixels = latent_pixels, tile_pixels
         self._streams: list[Stream] = []
 
+    def restart(self) -> None:
+        """Forget what was decoded: the next latent is a scene's first."""
+        self._streams = []
+
     @contextmanager
     def visit(self) -> Iterator[Decode]:
         """Frames of the next slice a call: 4 a latent, 1 for the draft's first."""

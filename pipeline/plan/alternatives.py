@@ -7,6 +7,7 @@ what it sees at once.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -181,9 +182,10 @@ def _in_shorter_chunks(plan: DraftPlan) -> Iterator[GenerationRequest]:
 def _shorter(request: GenerationRequest) -> Iterator[GenerationRequest]:
     spec = request.spec
     for share in LENGTHS:
-        frames = spec.nearest_frames(share * request.frames)
+        frames = spec.nearest_frames(share * request.frames, len(request.scenes))
         if frames < request.frames:
-            yield replace(request, frames=frames)
+            with suppress(InvalidRequest):  # a shot may become too short
+                yield replace(request, frames=frames)
 
 
 def _smaller(request: GenerationRequest) -> Iterator[GenerationRequest]:
@@ -200,7 +202,8 @@ def _lighter(request: GenerationRequest) -> Iterator[GenerationRequest]:
     own = request.spec
     others = [spec for spec in CATALOG.values() if _work(spec) < _work(own)]
     for spec in sorted(others, key=lambda spec: (spec.networks == own.networks, _work(spec)), reverse=True):
-        yield _with_model(request, spec)
+        with suppress(InvalidRequest):  # a shot may be too short for it
+            yield _with_model(request, spec)
 
 
 def _work(spec: ModelSpec) -> float:
@@ -214,7 +217,8 @@ def _with_model(request: GenerationRequest, spec: ModelSpec) -> GenerationReques
         request,
         model=spec.key,
         shape=shape,
-        frames=frames_for(spec, min(request.seconds, LONGEST_SECONDS)),  # the last frame may stand beyond
+        # the last frame may stand beyond
+        frames=frames_for(spec, min(request.seconds, LONGEST_SECONDS), len(request.scenes)),
         steps=spec.default_steps,
         guidance=spec.default_guidance,
         chunk_frames=None,

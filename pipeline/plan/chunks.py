@@ -33,6 +33,9 @@ class Chunk:
     """A window [start, stop) of the latent timeline, denoised in one go; its first `overlap` latents are given.
 
     `blocks` are the latents that a causal model denoises one after another; empty where all are denoised together.
+    `scene_start` is the latent at which its scene begins, the shots that follow one another without a cut.
+    `mix` names the shots whose sentences it is made of with their weights, which sum to one; empty for `shot` alone.
+    `ahead` is how many latents behind `stop` are given, too, where what follows is there already.
     """
 
     index: int
@@ -42,16 +45,24 @@ class Chunk:
     seed: int
     shot: int
     blocks: tuple[int, ...] = ()
+    ahead: int = 0
+    scene_start: int = 0
+    mix: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def opens_scene(self) -> bool:
+        """Whether nothing of its scene is there yet."""
+        return self.start + self.overlap == self.scene_start
 
     @property
     def latents(self) -> int:
-        """Latent frames in the window."""
-        return self.stop - self.start
+        """Latent frames in the window, those ahead included."""
+        return self.stop - self.start + self.ahead
 
     @property
     def new_latents(self) -> int:
         """Latent frames it adds."""
-        return self.latents - self.overlap
+        return self.stop - self.start - self.overlap
 
     @property
     def rounds(self) -> int:
@@ -64,7 +75,7 @@ class Slice:
     """A decode window [start, stop) and the frames [first_frame, first_frame + frames) it makes final.
 
     Of the decoded frames the first `skip` are dropped, the next `fade` are faded over what the slice before held
-    back, and the last `hold` are held back for the next.
+    back, and the last `hold` are held back for the next. `scene_start` is the latent at which its scene begins.
     """
 
     index: int
@@ -76,6 +87,12 @@ class Slice:
     hold: int
     first_frame: int
     frames: int
+    scene_start: int = 0
+
+    @property
+    def opens_scene(self) -> bool:
+        """Whether the decoder has seen nothing of its scene yet."""
+        return self.start == self.scene_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +182,11 @@ def _chunk(index: int, start: int, stop: int, given: int, *, seed: int, shot_sto
     return Chunk(index=index, start=start, stop=stop, overlap=given, seed=(seed + index) % 2**32, shot=shot)
 
 
+def held_frames(stride: int, *, causal: bool) -> int:
+    """Frames that a slice holds back for the next one, which is faded over them."""
+    return 0 if causal else (SHARED_LATENTS - 1) * stride
+
+
 def plan_slices(
     chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: bool = False, written: tuple[Slice, ...] = ()
 ) -> tuple[Slice, ...]:
@@ -182,7 +204,7 @@ def plan_slices(
     """
     last = chunks[-1].stop
     shared = 0 if causal else SHARED_LATENTS
-    faded = max(0, shared - 1) * stride
+    faded = held_frames(stride, causal=causal)
     assert window > shared or window >= last, "such a window never reaches the end"
     slices = list(written)
     start = max(0, written[-1].stop - shared) if written else 0  # of the next window

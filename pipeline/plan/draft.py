@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.plan.chunks import Chunk, Seam, Slice, plan_seams
+from pipeline.plan.chunks import Chunk, Seam, Slice
 from pipeline.plan.device import Device
 from pipeline.plan.duration import Forecast
 from pipeline.plan.memory import Stage
 from pipeline.plan.placement import Budget, Choice
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.request import GenerationRequest
+from pipeline.plan.scenes import find_cuts, plan_all_seams
 from pipeline.plan.spec import ModelSpec
 
 
@@ -50,6 +51,15 @@ class MemoryPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """What a draft was made from: its chunks `kept` are those of `draft`, `edit` names what was done to it."""
+
+    draft: str
+    edit: str
+    kept: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DraftPlan:
     """What is made, in which pieces, where, what it needs, how long it takes and why. Frozen, printable, picklable."""
 
@@ -59,6 +69,7 @@ class DraftPlan:
     slices: tuple[Slice, ...]
     forecast: Forecast
     reasons: tuple[str, ...]
+    parent: Parent | None = None
 
     @property
     def spec(self) -> ModelSpec:
@@ -72,13 +83,24 @@ class DraftPlan:
 
     @property
     def seams(self) -> tuple[Seam, ...]:
-        """Where its chunks meet."""
-        return plan_seams(self.chunks, self.slices, stride=self.spec.frame_stride)
+        """Where its chunks meet; not at a cut."""
+        return plan_all_seams(self.chunks, self.slices, stride=self.spec.frame_stride)
+
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """The first frame after each cut."""
+        return find_cuts(self.chunks, stride=self.spec.frame_stride)
 
     @property
     def guided(self) -> bool:
         """Whether each step also runs without the sentence."""
         return self.request.guidance > 1
+
+    @property
+    def sentences(self) -> list[str]:
+        """What has to be encoded, in order, each once."""
+        negative = [self.request.negative_prompt] if self.guided else []
+        return list(dict.fromkeys([*(shot.prompt for shot in self.request.shots), *negative]))
 
     def steps_before(self, chunk: int) -> int:
         """Of all chunks before one: those asked for, once for each of a causal model's blocks."""

@@ -102,7 +102,7 @@ def stage_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, 
     stored = Precision(device.dtype)  # quantized weights are made from these, unless made before
     match choice.stage:
         case Stage.ENCODE:
-            sentences = 2 if load.guided else 1
+            sentences = load.sentences + (1 if load.guided else 0)
             readings = sentences if choice.placement is Placement.STREAMED else 1
             reading = readings * weight_bytes(spec.text_encoder, stored) / rates.disk_bytes_per_second
             return OPEN_SECONDS + reading + sentences * choice.slowdown * spec.text_encoder.operations / computing

@@ -97,6 +97,7 @@ def placed_bytes(network: Network, precision: Precision, placement: Placement) -
 class Workload:
     """What one stage has to hold besides weights: the sizes that memory depends on.
 
+    `sentences` is how many are encoded, the negative one not counted.
     `together` tells that the pass with the sentence and the one without run as one batch, where the family can;
     `decode_float32` that the VAE computes in float32 whatever the device does; `blocks` what a causal transformer
     denoises of a chunk one after the other, a usual block if not given.
@@ -112,6 +113,7 @@ class Workload:
     together: bool = True
     decode_float32: bool = False
     blocks: tuple[int, ...] = ()
+    sentences: int = 1
 
     def live_bytes(self, stage: Stage, device: Device) -> int:
         """Most that is live at once in `stage` besides weights, in the device's precision."""

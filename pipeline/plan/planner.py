@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pipeline.errors import DoesNotFit, say_bytes
-from pipeline.plan.chunks import SHARED_LATENTS, Chunk, plan_slices
+from pipeline.plan.chunks import SHARED_LATENTS, Chunk
 from pipeline.plan.cutting import cut, least_latents
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.draft import DraftPlan, MemoryPlan
@@ -29,6 +29,7 @@ from pipeline.plan.presets import VramProfile
 from pipeline.plan.rates import Rates, guess_rates
 from pipeline.plan.reasons import explain
 from pipeline.plan.request import GenerationRequest
+from pipeline.plan.scenes import longest_scene, plan_all_slices
 from pipeline.plan.spec import ModelSpec
 
 LATENT_BYTES = 4  # float32 on disk
@@ -51,11 +52,10 @@ def decide(
     taught = experience or no_experience(guess_rates(device))
     budget = budget_for(request, device, profile)
     wanted = spec.latents_of(spec.native_frames if request.chunk_frames is None else request.chunk_frames)
-    total = spec.latents_of(request.frames)
-    wanted = min(wanted, total)
+    wanted = min(wanted, request.latents)
     chunks, chosen, reasons = _longest_that_fits(request, device, budget, taught, wanted)
-    window = min(chosen[Stage.DECODE].window_latents, total)
-    slices = plan_slices(chunks, window=window, stride=spec.frame_stride, causal=spec.causal_decoder)
+    window = min(chosen[Stage.DECODE].window_latents, longest_scene(chunks))
+    slices = plan_all_slices(chunks, window=window, stride=spec.frame_stride, causal=spec.causal_decoder)
     load = workload(request, chunks)
     chosen = _keep_encoder(_share_memory(chosen, load, budget, device), spec, budget, device, taught)
     memory = MemoryPlan(
@@ -66,7 +66,7 @@ def decide(
         disk_bytes=disk_bytes(request, chunks),
         budget=budget,
     )
-    _check_disk(memory.disk_bytes, budget)
+    check_disk(memory.disk_bytes, budget)
     forecast = forecast_duration(
         chosen, load, chunks=chunks, slices=slices, steps=request.steps, device=device, experience=taught
     )
@@ -122,12 +122,11 @@ def workload(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> Workload:
         chunk_latents=longest.latents,
         blocks=longest.blocks,
         guided=request.guidance > 1,
-        continued=len(chunks) > 1,
+        continued=any(chunk.overlap for chunk in chunks),
         decode_float32=request.decode_float32,
         # A window may be longer than a chunk: it begins within the one before. A shorter one would never end.
-        window_latents=min(
-            spec.decode_window_latents, max(longest.latents, SHARED_LATENTS + 1), spec.latents_of(request.frames)
-        ),
+        window_latents=min(spec.decode_window_latents, max(longest.latents, SHARED_LATENTS + 1), longest_scene(chunks)),
+        sentences=len({shot.prompt for shot in request.shots}),
     )
 
 
@@ -147,7 +146,7 @@ def _longest_that_fits(
         load = workload(request, chunks)
         try:
             if spec.block_latents:
-                _check_disk(disk_bytes(request, chunks), budget)
+                check_disk(disk_bytes(request, chunks), budget)
             chosen, reasons = _place(load, chunks, request, device, budget, taught)
         except DoesNotFit as error:
             if longest == shortest or error.stage == Stage.ENCODE:  # shorter chunks change nothing there
@@ -185,6 +184,8 @@ def _place(
             ),
         )
         if allowed != budget:  # memory ran out here before: the last way, which is else none, counts, too
+            ran_out = say_bytes(taught.too_much_bytes[stage])
+            reasons[(stage,)] = f"The {stage} stage ran out of memory here at {ran_out} by the forecast: it gets less."
             waits = stage is Stage.DECODE and chosen[Stage.DENOISE].parked
             beside = parked_bytes(load, device, chosen[Stage.DENOISE].precision) if waits else 0
             options += host_choices(stage, load, device, beside_bytes=beside)
@@ -277,6 +278,7 @@ def disk_bytes(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> int:
     return latents + int(2 * VIDEO_BYTES_PER_PIXEL * shape.pixels * request.frames)
 
 
-def _check_disk(need_bytes: int, budget: Budget) -> None:
+def check_disk(need_bytes: int, budget: Budget) -> None:
+    """Raise DoesNotFit where the disk has no room for as much."""
     if need_bytes > budget.disk_bytes:
         raise DoesNotFit("drafts folder", need_bytes, budget.disk_bytes, "Free some disk space.", where="disk")

@@ -26,11 +26,17 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
         most = spec.frames_of(max(chunk.overlap for chunk in chunks))
         lines.append(f"{len(chunks)} chunks, each of which sees what was made before it, up to {most} frames.")
     else:
-        shared = spec.frames_of(chunks[1].overlap)
+        shared = max(chunk.overlap for chunk in chunks)
         lines.append(
             f"{len(chunks)} chunks of at most {spec.frames_of(max(chunk.latents for chunk in chunks))} frames, each "
-            f"continuing from the last {shared} of the one before."
+            + (f"continuing from the last {spec.frames_of(shared)} of the one before." if shared else "for itself.")
         )
+    cuts, mixed = len(request.scenes) - 1, sum(bool(chunk.mix) for chunk in chunks)
+    if cuts:
+        said = "1 cut: the chunk after it is" if cuts == 1 else f"{cuts} cuts: the chunks after them are"
+        lines.append(f"{said} given nothing of what was made before.")
+    if mixed:
+        lines.append(f"{mixed} of {len(chunks)} chunks pass from one sentence to the next: made of both, mixed.")
     for choice in memory.choices.values():
         lines.append(f"{choice.name[0].upper()}{choice.name[1:]}: {say_bytes(choice.card_bytes)}.")
         cost = PICTURE_COSTS.get((choice.stage, choice.precision))

@@ -6,6 +6,8 @@ Checked here once, on construction, against the catalog; every refusal names the
 import math
 import unicodedata
 from dataclasses import dataclass
+from enum import StrEnum
+from itertools import accumulate, pairwise
 
 from pipeline.errors import InvalidRequest
 from pipeline.plan.catalog import find_model
@@ -16,24 +18,40 @@ LONGEST_SECONDS = 60.0  # what LTX-Video's makers show of 0.9.8; longer is a fil
 MOST_STEPS = 100
 MOST_GUIDANCE = 20.0
 MOST_SHOTS = 32
+LEAST_SHOT_FRAMES = 9  # a shot between others: a seam is judged by 8 frames on each side, seams/metrics.py
 MOST_GIB = 4096.0  # no budget is larger
 LEAST_GIB = 0.5  # a card's driver alone takes as much
 LOWEST_PRECISIONS = ("bfloat16", "int8", "int4")
 
 
+class Transition(StrEnum):
+    """How a shot comes in, as a storyboard says it; of a draft's first shot it says nothing.
+
+    - ``SMOOTH``: it goes on from the last pictures of the shot before, whose sentence passes into its own.
+    - ``CUT``: it starts from nothing.
+    - ``SAME_LOOK``: a cut, whose latents take over the statistics of the draft's first chunk: video/look.py.
+    """
+
+    SMOOTH = "smooth"
+    CUT = "cut"
+    SAME_LOOK = "cut, same look"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
-    """One sentence and the seconds it lasts."""
+    """One sentence, the seconds it lasts and how it comes in."""
 
     prompt: str
     seconds: float
+    transition: Transition = Transition.SMOOTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRequest:
     """What a person asked for.
 
-    `frames` is the whole draft's length on the model's grid (see `frames_for`). `chunk_frames` and `overlap_frames`
+    `frames` is the whole draft's length on the model's grid (see `frames_for`), which its shots divide as their seconds
+    say. `chunk_frames` and `overlap_frames`
     are None unless set by hand. `vram_limit_gib` and `ram_limit_gib` override the profile's; `lowest_precision` is how
     coarse weights may become so that they fit; `decode_float32` has the VAE decode in float32 whatever the rest
     computes in, as diffusers' documentation of Wan advises. Raises InvalidRequest.
@@ -59,7 +77,8 @@ class GenerationRequest:
         spec = find_model(self.model)
         _check_prompts(self)
         _check_shape(spec, self.shape)
-        _check_frames(spec, self.frames)
+        _check_frames(spec, self.frames, len(self.scenes))
+        _check_shot_lengths(spec, self)
         _check_sampling(self)
         _check_chunking(spec, self)
         _check_limits(self)
@@ -75,12 +94,29 @@ class GenerationRequest:
         return self.frames / self.spec.fps
 
     @property
+    def scenes(self) -> tuple[range, ...]:
+        """The shots between two cuts, by their numbers; each scene is a latent timeline of its own."""
+        cuts = [index for index, shot in enumerate(self.shots) if index and shot.transition is not Transition.SMOOTH]
+        return tuple(range(start, stop) for start, stop in pairwise((0, *cuts, len(self.shots))))
+
+    @property
+    def latents(self) -> int:
+        """Length of all latent timelines, one after the other."""
+        return self.spec.latents_of(self.frames, len(self.scenes))
+
+    @property
+    def shot_stops(self) -> tuple[int, ...]:
+        """The latent at which each shot ends."""
+        passed = list(accumulate(shot.seconds for shot in self.shots))
+        return tuple(round(seconds / passed[-1] * self.latents) for seconds in passed)
+
+    @property
     def prompt(self) -> str:
         """All sentences in one line, for titles and lists."""
         return " / ".join(shot.prompt for shot in self.shots)
 
 
-def frames_for(spec: ModelSpec, seconds: float) -> int:
+def frames_for(spec: ModelSpec, seconds: float, scenes: int = 1) -> int:
     """The legal frame count nearest to `seconds`; InvalidRequest when no draft can be that long."""
     if not math.isfinite(seconds) or seconds <= 0 or seconds > LONGEST_SECONDS:
         raise InvalidRequest(
@@ -88,7 +124,7 @@ def frames_for(spec: ModelSpec, seconds: float) -> int:
             f"A draft of {seconds:g} seconds cannot be made.",
             f"Choose a length between {spec.frames_of(2) / spec.fps:.1f} and {LONGEST_SECONDS:g} seconds.",
         )
-    return spec.nearest_frames(seconds * spec.fps)
+    return spec.nearest_frames(seconds * spec.fps, scenes)
 
 
 def _check_prompts(request: GenerationRequest) -> None:
@@ -134,16 +170,32 @@ def _check_shape(spec: ModelSpec, shape: VideoShape) -> None:
             )
 
 
-def _check_frames(spec: ModelSpec, frames: int) -> None:
-    most = spec.nearest_frames(LONGEST_SECONDS * spec.fps)
-    nearest = spec.nearest_frames(min(max(frames, spec.frames_of(2)), most))
+def _check_frames(spec: ModelSpec, frames: int, scenes: int) -> None:
+    most = spec.nearest_frames(LONGEST_SECONDS * spec.fps, scenes)
+    nearest = spec.nearest_frames(min(frames, most), scenes)
     if frames != nearest:
+        cuts = "" if scenes == 1 else " with 1 cut" if scenes == 2 else f" with {scenes - 1} cuts"
         raise InvalidRequest(
             "frames",
-            f"{frames:,} frames are not possible with {spec.title}: it makes {spec.frame_stride} k + 1, up to "
-            f"{most:,}.",
+            f"{frames:,} frames are not possible with {spec.title}{cuts}: it makes {spec.frame_stride} k + {scenes}, "
+            f"up to {most:,}.",
             f"Nearest: {nearest:,} ({nearest / spec.fps:.1f} seconds).",
         )
+
+
+def _check_shot_lengths(spec: ModelSpec, request: GenerationRequest) -> None:
+    if len(request.shots) == 1:
+        return
+    least = -(-(LEAST_SHOT_FRAMES - 1) // spec.frame_stride) + 1
+    together, least_seconds = sum(shot.seconds for shot in request.shots), least * spec.frame_stride / spec.fps
+    for number, (start, stop) in enumerate(pairwise((0, *request.shot_stops)), start=1):
+        if stop - start < least:
+            seconds = request.shots[number - 1].seconds / together * request.seconds
+            raise InvalidRequest(
+                "prompt",
+                f"Shot {number} is too short for {spec.title}: it has {seconds:.2f} of {request.seconds:.1f} seconds.",
+                f"Give it {least_seconds:.2f} seconds or more.",
+            )
 
 
 def _check_sampling(request: GenerationRequest) -> None:

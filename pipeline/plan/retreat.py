@@ -13,7 +13,7 @@ Each needs less on the device than the one before by the forecast, so there is a
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pipeline.errors import DoesNotFit, OutOfMemory
+from pipeline.errors import DoesNotFit, InvalidRequest, OutOfMemory
 from pipeline.plan.alternatives import offer_changes
 from pipeline.plan.chunks import Chunk, plan_slices
 from pipeline.plan.cutting import least_latents, overlap_latents
@@ -52,6 +52,16 @@ def retreat(plan: DraftPlan, stage: Stage, *, chunks_done: int = 0, slices_done:
         return shorter
     last = options or [choice for choice in _host_options(plan, stage, rest) if _is_less(choice, plan)]
     return _with(plan, _fastest(last, plan, rest), slices_done=slices_done) if last else None
+
+
+def check_device(plan: DraftPlan, device: Device) -> None:
+    """Raise InvalidRequest where a draft was begun on another kind of device than `device`."""
+    if device.kind is not plan.memory.device.kind:
+        raise InvalidRequest(
+            "device",
+            f"This draft was begun on {plan.memory.device.name}, which is not here.",
+            "Its finished part can be played; make it anew to have it whole.",
+        )
 
 
 def exhausted(plan: DraftPlan, stage: Stage) -> OutOfMemory:
@@ -98,6 +108,8 @@ def _without_encoder(plan: DraftPlan, stage: Stage) -> DraftPlan:
 
 def _in_shorter_chunks(plan: DraftPlan, chunks_done: int, slices_done: int) -> DraftPlan | None:
     """What is left in the longest chunks, of some steps downwards, that need less in the same precision."""
+    if any(chunk.ahead for chunk in plan.chunks[chunks_done:]):
+        return None  # the chunk behind it is there already, under its number
     request, present = plan.request, plan.memory.choices[Stage.DENOISE]
     least = least_latents(request)
     longest = max((chunk.latents for chunk in plan.chunks[chunks_done:]), default=least)

@@ -4,6 +4,7 @@ from typing import Any
 
 from pipeline.errors import say_bytes
 from pipeline.plan.alternatives import Change, offer_faster, say_seconds
+from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.duration import Experience
 
@@ -26,13 +27,22 @@ def plan_as_text(plan: DraftPlan, experience: Experience | None = None) -> str:
         lines.append(f"  {stage:8}{card}{ram}, about {say_seconds(forecast.stage_seconds[stage])}")
     lines.append(f"  disk    {say_bytes(memory.disk_bytes):>9} of {say_bytes(memory.budget.disk_bytes):>9}")
     lines += [
-        f"  chunk {chunk.index}: {plan.spec.frames_of(chunk.latents)} frames, seed {chunk.seed}"
+        f"  chunk {chunk.index + 1}: {plan.spec.frames_of(chunk.latents)} frames, seed {chunk.seed}"
+        + _say_shots(plan, chunk)
         for chunk in plan.chunks
     ]
     lines += [f"  - {reason}" for reason in plan.reasons]
     faster = offer_faster(plan, memory.profile, experience)
     lines += [f"  faster: {say_change(change)}" for change in faster]
     return "\n".join(lines)
+
+
+def _say_shots(plan: DraftPlan, chunk: Chunk) -> str:
+    """`, 25 % shot 1 and 75 % shot 2`; nothing where there is one shot only."""
+    if len(plan.request.shots) == 1:
+        return ""
+    parts = [f"{weight:.0%} shot {shot + 1}" for shot, weight in chunk.mix] or [f"shot {chunk.shot + 1}"]
+    return f", {' and '.join(parts)}{' after a cut' if chunk.index and chunk.opens_scene else ''}"
 
 
 def plan_as_json(plan: DraftPlan, experience: Experience | None = None) -> dict[str, Any]:

@@ -171,17 +171,17 @@ class ModelSpec:
         """The same, all in a folder of one's own in diffusers' layout; None changes nothing."""
         return replace(self, folder=folder, originals={}, loras={}) if folder else self
 
-    def latents_of(self, frames: int) -> int:
-        """Latent frames that hold `frames` frames; `frames` must lie on the grid."""
-        return (frames - 1) // self.frame_stride + 1
+    def latents_of(self, frames: int, scenes: int = 1) -> int:
+        """Latent frames that hold `frames` frames; `frames` must lie on the grid. A scene's first holds one frame."""
+        return (frames - scenes) // self.frame_stride + scenes
 
     def frames_of(self, latents: int) -> int:
         """Frames that `latents` latent frames decode to."""
         return (latents - 1) * self.frame_stride + 1
 
-    def nearest_frames(self, frames: float) -> int:
-        """The legal frame count nearest to `frames`, at least one stride long."""
-        return max(1, round((frames - 1) / self.frame_stride)) * self.frame_stride + 1
+    def nearest_frames(self, frames: float, scenes: int = 1) -> int:
+        """The legal frame count nearest to `frames`, at least one stride long in each scene."""
+        return max(scenes, round((frames - scenes) / self.frame_stride)) * self.frame_stride + scenes
 
     def scaled(self, shape: VideoShape, scale: float) -> VideoShape:
         """The legal size nearest to a shape with its sides `scale` times as long; none grows beyond the largest side,

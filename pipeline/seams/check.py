@@ -4,9 +4,13 @@ A seam is flagged when any of its numbers is beyond its limit; a film passes wit
 one of fewer than eight seams with none. About 9 % of the places that are no seams are beyond a limit too: among films
 without a fault that flags 17 % of those with two seams, 48 % with seven, 16 % with eight (binomial). So a flagged seam
 is one to look at, and its numbers say how bad it is.
+
+A cut is meant, so it is no seam. What lies between two cuts is measured as a film of its own; a seam that has fewer
+than `MARGIN_FRAMES` frames to a cut is not judged.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from pipeline.errors import InvalidRequest
 from pipeline.plan.chunks import Seam
@@ -34,12 +38,15 @@ class SeamFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What was found in a film. `added_drift` is what it has more than the same in one chunk; None without that."""
+    """What was found in a film. `drift` is that of its longest scene; `added_drift` is what it has more than the same
+    in one chunk, None without that. `unjudged` are seams too near to a cut."""
 
     frames: int
     findings: tuple[SeamFinding, ...]
     drift: Drift
     added_drift: Drift | None
+    cuts: tuple[int, ...] = ()
+    unjudged: tuple[Seam, ...] = ()
 
     @property
     def flagged(self) -> int:
@@ -95,21 +102,30 @@ def trace_film(film: Film) -> Trace:
         raise InvalidRequest(
             "film", f"{film.path} is too short to be checked: {trace.frames} of at least {FEWEST_FRAMES} frames."
         )
+    if min(len(scene) for scene in _scenes(film.cuts, trace.frames)) < FEWEST_FRAMES:
+        raise InvalidRequest(
+            "film",
+            f"The cuts that are written in {film.path} leave fewer than {FEWEST_FRAMES} frames between two: it was"
+            " changed.",
+        )
     return trace
 
 
-def judge(trace: Trace, seams: tuple[Seam, ...], unchunked: Trace | None = None) -> Verdict:
+def judge(trace: Trace, seams: tuple[Seam, ...], unchunked: Trace | None = None, cuts: tuple[int, ...] = ()) -> Verdict:
     """What a film's numbers mean.
 
     Args:
         trace: from `trace_film`.
         seams: the film's.
+        cuts: the film's, as the first frames after them.
         unchunked: of the same request, seed included, made in one chunk; without it drift is told and not judged.
 
     Raises:
         InvalidRequest: when `unchunked` is not as long as the film.
     """
-    drift, added = measure_drift(trace, seams), None
+    scenes = _scenes(cuts, trace.frames)
+    longest = max(scenes, key=len)
+    drift, added = _drift(trace, seams, longest), None
     if unchunked is not None:
         if unchunked.frames != trace.frames:
             raise InvalidRequest(
@@ -117,6 +133,25 @@ def judge(trace: Trace, seams: tuple[Seam, ...], unchunked: Trace | None = None)
                 f"A film of {trace.frames} frames cannot be compared with one of {unchunked.frames}.",
                 "Make the same draft with the same seed in one chunk.",
             )
-        added = compare_drift(drift, measure_drift(unchunked, seams))
-    findings = tuple(SeamFinding(seam=seam, values=measure_seam(trace, seam)) for seam in seams)
-    return Verdict(frames=trace.frames, findings=findings, drift=drift, added_drift=added)
+        added = compare_drift(drift, _drift(unchunked, seams, longest))
+    near = tuple(seam for seam in seams if any(abs(seam.frame - cut) < MARGIN_FRAMES for cut in cuts))
+    findings = []
+    for scene in scenes:
+        part = trace.between(scene.start, scene.stop)
+        for seam in (seam for seam in seams if seam.frame in scene and seam not in near):
+            values = measure_seam(part, replace(seam, frame=seam.frame - scene.start))
+            findings.append(SeamFinding(seam=seam, values=values))
+    return Verdict(
+        frames=trace.frames, findings=tuple(findings), drift=drift, added_drift=added, cuts=cuts, unjudged=near
+    )
+
+
+def _scenes(cuts: tuple[int, ...], frames: int) -> list[range]:
+    """The frames between two cuts."""
+    return [range(start, stop) for start, stop in pairwise((0, *cuts, frames))]
+
+
+def _drift(trace: Trace, seams: tuple[Seam, ...], scene: range) -> Drift:
+    """Of one scene, which says nothing of the others: another shot is another picture."""
+    own = tuple(replace(seam, frame=seam.frame - scene.start) for seam in seams if seam.frame in scene)
+    return measure_drift(trace.between(scene.start, scene.stop), own)

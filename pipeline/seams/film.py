@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from pipeline.drafts.journal import ID_PATTERN, Journal, read_events, read_json
 from pipeline.errors import DraftError, InvalidRequest
 from pipeline.plan.catalog import find_model
-from pipeline.plan.chunks import Chunk, Seam, Slice, plan_seams
+from pipeline.plan.chunks import Chunk, Seam, Slice
+from pipeline.plan.scenes import find_cuts, plan_all_seams
 from pipeline.video.mp4 import read_settings
 
 SMALL_PIXELS = 208 * 120
@@ -33,10 +34,14 @@ SCALE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Film:
-    """A video file and its seams, in order. `seams` is None where nobody knows them; empty is one chunk."""
+    """A video file, its seams and the first frames after its cuts, in order.
+
+    `seams` is None where nobody knows them; empty is one chunk. A cut is meant, so it is judged by nobody.
+    """
 
     path: Path
     seams: tuple[Seam, ...] | None
+    cuts: tuple[int, ...] = ()
 
 
 def find_film(named: str, drafts: Path, *, at: Sequence[int] = (), faded_frames: int = 0) -> Film:
@@ -66,8 +71,11 @@ def find_film(named: str, drafts: Path, *, at: Sequence[int] = (), faded_frames:
         )
     if at:
         return Film(path=path, seams=tuple(Seam(frame=frame, faded_frames=faded_frames) for frame in sorted(set(at))))
-    written = _seams_written(read_settings(path.absolute()))
-    return Film(path=path, seams=_seams_planned(folder) if written is None and folder else written)
+    settings = read_settings(path.absolute())
+    seams, cuts = _seams_written(settings), _cuts_written(settings)
+    if seams is None and folder:
+        seams, cuts = _joins_planned(folder)
+    return Film(path=path, seams=seams, cuts=cuts)
 
 
 def find_unchunked(named: str, drafts: Path) -> Film:
@@ -83,7 +91,7 @@ def find_unchunked(named: str, drafts: Path) -> Film:
             f"{film.path} has {len(film.seams) + 1} chunks; drift is judged by the same draft made in one.",
             "A longer --chunk-frames makes fewer.",
         )
-    return Film(path=film.path, seams=())
+    return Film(path=film.path, seams=(), cuts=film.cuts)
 
 
 def _seams_written(settings: dict[str, Any] | None) -> tuple[Seam, ...] | None:
@@ -100,8 +108,16 @@ def _seams_written(settings: dict[str, Any] | None) -> tuple[Seam, ...] | None:
     return tuple(found)
 
 
-def _seams_planned(folder: Path) -> tuple[Seam, ...] | None:
-    """The seams of a draft by its plan, as far as it was made; None where the folder does not tell."""
+def _cuts_written(settings: dict[str, Any] | None) -> tuple[int, ...]:
+    """The cuts in a film's metadata; none where they are not to be trusted."""
+    frames = (settings or {}).get("cuts")
+    if not isinstance(frames, list) or any(type(frame) is not int or frame < 1 for frame in frames):
+        return ()
+    return tuple(sorted(set(frames)))
+
+
+def _joins_planned(folder: Path) -> tuple[tuple[Seam, ...] | None, tuple[int, ...]]:
+    """The seams and cuts of a draft by its plan, as far as it was made; None where the folder does not tell."""
     plan = read_json(folder / "plan.json")
     kept = [row["frames"] for row in read_events(folder) if row.get("event") in ("Finished", "Stopped")]
     try:
@@ -109,8 +125,10 @@ def _seams_planned(folder: Path) -> tuple[Seam, ...] | None:
         slices = tuple(Slice(**row) for row in plan["slices"])
         stride = find_model(plan["request"]["model"]).frame_stride
     except (TypeError, KeyError, InvalidRequest):
-        return None
-    return tuple(seam for seam in plan_seams(chunks, slices, stride=stride) if kept and seam.frame < kept[-1])
+        return None, ()
+    made = kept[-1] if kept else 0
+    seams, cuts = plan_all_seams(chunks, slices, stride=stride), find_cuts(chunks, stride=stride)
+    return tuple(seam for seam in seams if seam.frame < made), tuple(cut for cut in cuts if cut < made)
 
 
 def read_small_frames(path: Path) -> Iterator[NDArray[np.uint8]]:

@@ -36,8 +36,10 @@ def draw(trace: Trace, verdict: Verdict, path: Path) -> None:
         frames = [finding.seam.frame for finding in verdict.findings if bool(finding.beyond) is flagged]
         for index, frame in enumerate(frames):
             axes.axvline(frame, color=colour, linestyle="--", linewidth=1, label=label if index == 0 else None)
+    for index, frame in enumerate(verdict.cuts):
+        axes.axvline(frame, color="0.6", linestyle=":", linewidth=1, label="cut" if index == 0 else None)
     axes.set(xlabel="frame", ylabel="change of luma, levels", xlim=(0, trace.frames - 1), ylim=(0, None))
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
     try:
         figure.savefig(path, format="png", dpi=120)
     except OSError as error:

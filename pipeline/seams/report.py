@@ -22,6 +22,10 @@ def verdict_as_text(film: Film, verdict: Verdict) -> str:
     """Several lines; a number beyond its limit has a `!` behind it."""
     count = len(verdict.findings)
     lines = [f"{film.path}, {_say(verdict.frames, 'frame')}, {_say(count, 'seam')}"]
+    if verdict.cuts:
+        near = f", {_say(len(verdict.unjudged), 'seam')} too near to be judged" if verdict.unjudged else ""
+        frames = ", ".join(map(str, verdict.cuts))
+        lines.append(f"  {_say(len(verdict.cuts), 'cut')}, meant and not judged, at frame {frames}{near}")
     if verdict.findings:
         lines.append(_row("frame", [f"{metric} " for metric in Metric]))
         for finding in verdict.findings:
@@ -46,6 +50,8 @@ def verdict_as_json(film: Film, verdict: Verdict) -> dict[str, Any]:
         "passed": verdict.passed,
         "flagged": verdict.flagged,
         "allowed": verdict.allowed,
+        "cuts": verdict.cuts,
+        "unjudged": [asdict(seam) for seam in verdict.unjudged],
         "seams": [
             asdict(finding.seam) | {"values": finding.values, "beyond": finding.beyond} for finding in verdict.findings
         ],
@@ -61,7 +67,7 @@ def verdict_as_json(film: Film, verdict: Verdict) -> dict[str, Any]:
 
 def _say_outcome(verdict: Verdict) -> str:
     if not verdict.findings and not verdict.drifted:
-        return "Passed: it is one chunk, there is no seam."
+        return "Passed: there is no seam in it." if verdict.cuts else "Passed: it is one chunk, there is no seam."
     count = len(verdict.findings)
     said = f"{verdict.flagged} of {_say(count, 'seam')} flagged, {verdict.allowed or 'none'} may be"
     if verdict.drifted:

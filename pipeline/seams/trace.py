@@ -4,7 +4,7 @@ All in 8-bit units on small frames. y is BT.601 luma, 0.299 R + 0.587 G + 0.114 
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,12 @@ class Trace:
     def frames(self) -> int:
         """How many there are."""
         return len(self.luma)
+
+    def between(self, start: int, stop: int) -> "Trace":
+        """The frames [start, stop) as a film of their own: its ends have no neighbours."""
+        parts = {name: values[start:stop].copy() for name, values in asdict(self).items()}
+        parts["change"][:1] = parts["acceleration"][:1] = parts["acceleration"][-1:] = np.nan
+        return Trace(**parts)
 
 
 def trace_frames(frames: Iterable[NDArray[np.uint8]], *, matched: Collection[int]) -> Trace:

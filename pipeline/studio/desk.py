@@ -1,4 +1,4 @@
-"""What happens on a click: check, plan, submit, follow, stop, reopen. It computes nothing and keeps no draft.
+"""What happens on a click: check, plan, submit, follow, stop, reopen, edit. It computes nothing and keeps no draft.
 
 A draft belongs to the worker. A reload, a second tab or a lost connection ends a follower here and touches no draft.
 """
@@ -15,8 +15,10 @@ from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.errors import DoesNotFit, DraftError
 from pipeline.fetcher import Fetcher, FetchState
 from pipeline.plan.catalog import CATALOG, MINIATURE
+from pipeline.plan.edits import read_edit
 from pipeline.plan.presets import Look
 from pipeline.plan.spec import ModelSpec
+from pipeline.seams.check import Verdict
 from pipeline.studio.advice import Machine, advise, note_unknown_words, read_vocabulary, say_model, say_need
 from pipeline.studio.forms import (
     FIELDS,
@@ -27,9 +29,12 @@ from pipeline.studio.forms import (
     restore_form,
     say_misfit,
     say_refusal,
+    seconds_told,
     size_of,
     spec_of,
+    spoken,
 )
+from pipeline.studio.joins import look_at_joins
 from pipeline.studio.player import show
 from pipeline.studio.shelf import SHELF_LENGTH, fill_shelf
 from pipeline.studio.texts import Language, choose_language
@@ -86,7 +91,7 @@ class Desk:
         """The note under the sentence, the forecast, and the form for the browser to remember."""
         form, language = _form(values), _language(request)
         known = self._words if form.model == MINIATURE.key else frozenset()
-        note = note_unknown_words(form.prompt or "", known, language)
+        note = note_unknown_words(spoken(form.prompt), known, language)
         return note, self._forecast(form, language), asdict(form)
 
     def fetch(self, event: gr.EventData) -> None:
@@ -123,6 +128,23 @@ class Desk:
         except DraftError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
+    def edit_draft(self, event: gr.EventData) -> list[Any]:
+        """The id of a draft made from the one on the page, twice: for the page and for the browser to remember."""
+        asked = {key: event._data.get(key) for key in ("draft", "way", "amount", "sentence")}
+        try:
+            edit = read_edit(str(asked["way"]), float(asked["amount"] or 0), str(asked["sentence"] or ""))
+            draft = self.studio.worker.edit(str(asked["draft"]), edit)
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return [draft, draft]
+
+    def undo_edit(self, event: gr.EventData) -> list[Any]:
+        """The id of the draft that the one on the page was made from, if it is still there."""
+        draft = str(event._data.get("draft", ""))
+        if self.studio.worker.status(draft) is None:
+            raise gr.Error("The draft this one was made from is not there any more.", print_exception=False)
+        return [draft, draft]
+
     def restore(self, request: gr.Request, kept_draft: Any, kept_form: Any) -> list[Any]:
         """After a reload: the draft to follow, the form as it was, the shelf."""
         known = isinstance(kept_draft, str) and self.studio.worker.status(kept_draft) is not None
@@ -131,6 +153,11 @@ class Desk:
         fields, language = fill(form), _language(request)
         fields[FIELDS.index("model")] = gr.update(choices=self._models(language), value=form.model)
         return [kept_draft if known else None, *fields, self._shelf(language)]
+
+    def follow_storyboard(self, prompt: str | None) -> Any:
+        """The length's slider: a storyboard says its own, so it stands there and cannot be moved."""
+        told = seconds_told(prompt)
+        return gr.update(interactive=True) if told is None else gr.update(value=told, interactive=False)
 
     def list_models(self, request: gr.Request) -> Any:
         """The models as they are here now."""
@@ -179,6 +206,9 @@ class Desk:
                     seen = (status.version, warm)
                     yield self._updates(status, language, shelf, warm=warm)
                 if status.state.over:
+                    joins = await asyncio.to_thread(look_at_joins, self.studio.machine.drafts, status.draft)
+                    if joins and self._followers.get(page) is mine:
+                        yield self._updates(status, language, gr.skip(), warm=warm, joins=joins)
                     return
                 await asyncio.sleep(FOLLOW_SECONDS)
         finally:
@@ -188,9 +218,11 @@ class Desk:
     def _forecast(self, form: Form, language: Language) -> dict[str, Any]:
         return asdict(advise(form, self.studio.machine, language, self.studio.fetcher.status))
 
-    def _updates(self, status: DraftStatus, language: Language, shelf: Any, *, warm: bool) -> tuple[Any, ...]:
+    def _updates(
+        self, status: DraftStatus, language: Language, shelf: Any, *, warm: bool, joins: Verdict | None = None
+    ) -> tuple[Any, ...]:
         over, unfinished = status.state.over, status.state in (DraftState.STOPPED, DraftState.FAILED)
-        return show(status, language, warm=warm), *_buttons(over=over, unfinished=unfinished), shelf
+        return show(status, language, warm=warm, joins=joins), *_buttons(over=over, unfinished=unfinished), shelf
 
     def _models(self, language: Language) -> list[tuple[str, str]]:
         """As the page offers them: those that can be used first."""

@@ -1,4 +1,4 @@
-"""What other programs can call: make a draft, ask how it stands, stop it. Shown under "Use via API" in the footer."""
+"""What other programs can call: make a draft, ask how it stands, stop it, change it. "Use via API" in the footer."""
 
 from dataclasses import replace
 from typing import TypedDict
@@ -7,6 +7,7 @@ import gradio as gr
 from gradio.events import api as add_endpoint
 
 from pipeline.errors import DraftError
+from pipeline.plan.edits import read_edit
 from pipeline.studio.desk import Studio
 from pipeline.studio.forms import form_of
 
@@ -51,8 +52,8 @@ def add_endpoints(studio: Studio) -> None:
         """Start a draft and return its id at once.
 
         Args:
-            prompt: what happens, in one sentence.
-            seconds: length; the nearest possible frame count is made.
+            prompt: what happens, in one sentence; or shots, `[2s] a boat leaves / [3s cut] it arrives`.
+            seconds: length; the nearest possible frame count is made. Shots say their own.
             shape: wide, square or tall, or a size such as 256x160.
             seed: a whole number for a draft that can be made again; -1 for a new one each time.
         """
@@ -129,6 +130,22 @@ def add_endpoints(studio: Studio) -> None:
 
     for endpoint in (download, download_status, cancel_download):
         add_endpoint(endpoint, api_name=endpoint.__name__, queue=False)
+
+    def edit(draft: str, way: str, amount: float, sentence: str = "") -> str:
+        """Make another draft from a finished or stopped one and return its id at once; the old one stays as it is.
+
+        Args:
+            draft: its id.
+            way: redo, reprompt, branch, cut or extend.
+            amount: a chunk, counted from 1; for extend, seconds.
+            sentence: for reprompt, and for extend where the new part has another.
+        """
+        try:
+            return studio.worker.edit(draft, read_edit(way, amount, sentence))
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    add_endpoint(edit, api_name="edit", queue=False)
     add_endpoint(make_draft, api_name="make_draft", concurrency_limit=None)
     add_endpoint(status, api_name="status", queue=False)
     add_endpoint(stop, api_name="stop", queue=False)

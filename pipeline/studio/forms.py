@@ -19,12 +19,14 @@ from pipeline.plan.request import (
     MOST_STEPS,
     GenerationRequest,
     Shot,
-    frames_for,
+    Transition,
 )
 from pipeline.plan.spec import ModelSpec, VideoShape
+from pipeline.plan.storyboard import is_storyboard, lay_out, read_shots, write_shots
 from pipeline.studio.texts import Language, say
 
 SEED_BITS = 32
+NEARLY_THE_SAME = 0.1  # of a storyboard's length: a draft's is what frames allow
 SEED_TEXT = re.compile(r"[+-]?[0-9]{1,12}")
 SIZE_TEXT = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 
@@ -96,7 +98,7 @@ def restore_form(request: Mapping[str, Any], default: Form) -> Form:
     """The form that made a stored request; what a request of an older version does not say stays at `default`."""
     spec = find_model(request["model"])
     return Form(
-        prompt=" / ".join(shot["prompt"] for shot in request["shots"]),
+        prompt=write_shots(tuple(_shot(shot) for shot in request["shots"])),
         model=spec.key,
         shape=size_of(VideoShape(**request["shape"])),
         seconds=round(request["frames"] / spec.fps, 1),
@@ -120,13 +122,14 @@ def read_form(form: Form, *, card: bool) -> GenerationRequest:
     spec = find_model(form.model or "")
     seconds = _number("seconds", form.seconds)
     profile = find_profile(form.profile or "")
-    prompt = (form.prompt or "").strip()
+    prompt = form.prompt or ""
+    shots, frames = lay_out(prompt, spec, None if is_storyboard(prompt) else seconds)
     limit = _limit(form.limit_gib)
     return GenerationRequest(
-        shots=(Shot(prompt=prompt, seconds=seconds),),
+        shots=shots,
         model=spec.key,
         shape=_shape(form.shape or "", spec),
-        frames=frames_for(spec, seconds),
+        frames=frames,
         steps=_whole("steps", form.steps),
         guidance=_number("guidance", form.guidance),
         seed=_seed(form.seed or ""),
@@ -137,6 +140,24 @@ def read_form(form: Form, *, card: bool) -> GenerationRequest:
         ram_limit_gib=None if card else limit,
         lowest_precision=form.lowest_precision or "",
     )
+
+
+def seconds_told(prompt: str | None) -> float | None:
+    """How long a storyboard says that it is; None for a sentence, and for what cannot be read."""
+    if not is_storyboard(prompt or ""):
+        return None
+    try:
+        return sum(shot.seconds for shot in read_shots(prompt or "", 0))
+    except InvalidRequest:
+        return None
+
+
+def spoken(prompt: str | None) -> str:
+    """The sentences without what a storyboard says of their lengths."""
+    try:
+        return " ".join(shot.prompt for shot in read_shots(prompt or "", 0))
+    except InvalidRequest:
+        return ""
 
 
 def refusals(form: Form, *, card: bool) -> dict[str, InvalidRequest]:
@@ -152,9 +173,13 @@ def refusals(form: Form, *, card: bool) -> dict[str, InvalidRequest]:
 
 
 def form_with(form: Form, request: GenerationRequest) -> Form:
-    """The form as it stands, but with what a change touches."""
+    """The form as it stands, but with what a change touches; a storyboard's shots keep their shares of its length."""
+    told = seconds_told(form.prompt)
+    scale = request.seconds / told if told else 1.0
+    shots = tuple(replace(shot, seconds=round(shot.seconds * scale, 3)) for shot in request.shots)
     return replace(
         form,
+        prompt=write_shots(shots) if told and abs(scale - 1) > NEARLY_THE_SAME else form.prompt,
         model=request.model,
         shape=size_of(request.shape),
         seconds=round(request.seconds, 2),
@@ -184,6 +209,11 @@ def say_misfit(language: Language, error: DoesNotFit) -> str:
     """Why a right request cannot be made here."""
     need, budget = error.need_bytes / 2**30, error.budget_bytes / 2**30
     return say(language, "does_not_fit", message=error.message, need=need, budget=budget)
+
+
+def _shot(stored: Mapping[str, Any]) -> Shot:
+    how = Transition(stored.get("transition", Transition.SMOOTH))
+    return Shot(prompt=stored["prompt"], seconds=stored["seconds"], transition=how)
 
 
 def _shape(text: str, spec: ModelSpec) -> VideoShape:

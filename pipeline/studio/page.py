@@ -19,7 +19,7 @@ from pipeline.studio.texts import LABELS, Language, say
 SHORTEST_SECONDS, SECONDS_STEP = 0.5, 0.5
 CHINESE = ("zh", "zh-CN", "zh-TW", "zh-HK")  # what browsers call it
 BROWSER_SECRET = "rushes"  # not a secret: it must be the same after a restart, or browsers forget their draft
-HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "keys.js")
+HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "surgery.js", "keys.js")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,8 +237,12 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     )
     changes = [field.change for field in fields]
     gr.on(changes, desk.advise, fields, advice, queue=False, trigger_mode="always_last", **quiet, **raw)
+    prompt, seconds = (fields[FIELDS.index(name)] for name in ("prompt", "seconds"))
+    prompt.change(desk.follow_storyboard, prompt, seconds, queue=False, trigger_mode="always_last", **quiet)
     model, chosen = fields[FIELDS.index("model")], [fields[FIELDS.index(name)] for name in MODEL_FIELDS]
-    model.input(desk.choose_model, model, chosen, queue=False, **quiet)
+    model.input(desk.choose_model, model, chosen, queue=False, **quiet).then(
+        desk.follow_storyboard, prompt, seconds, queue=False, **quiet
+    )
     model.focus(desk.list_models, None, model, queue=False, **quiet).then(
         desk.advise, fields, advice, queue=False, **quiet, **raw
     )
@@ -249,6 +253,8 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     controls.make.click(desk.make, fields, [draft, kept_draft], validator=desk.check, **queued, **raw)
     controls.stop.click(desk.stop_draft, draft, None, queue=False, **quiet)
     controls.shelf.click(desk.reopen, None, [draft, kept_draft, *fields], **queued)
+    controls.player.edit(desk.edit_draft, None, [draft, kept_draft], **queued)
+    controls.player.undo(desk.undo_edit, None, [draft, kept_draft], **queued)
     shown = [controls.player, controls.make, controls.stop, controls.go_on, controls.shelf]
     controls.go_on.click(desk.resume_draft, draft, None, queue=False, **quiet).success(
         desk.follow, draft, shown, trigger_mode="multiple", **queued

@@ -11,6 +11,8 @@ from typing import Any
 import gradio as gr
 
 from pipeline.drafts.status import DraftState, DraftStatus
+from pipeline.seams.check import Verdict
+from pipeline.studio.joins import Joins, say_joins
 from pipeline.studio.texts import SCRIPT_TEXTS, Language, say, sentences
 from pipeline.studio.wording import say_duration
 
@@ -21,12 +23,13 @@ NEARLY = 0.99  # the bar is full only when the video is there
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One chunk in the filmstrip: [start, stop) seconds of the draft, `done`, `making` or `waiting`."""
+    """One chunk in the filmstrip: [start, stop) seconds of the draft, `done`, `making` or `waiting`, its sentence."""
 
     start: float
     stop: float
     state: str
     label: str
+    prompt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,8 @@ class Strip:
 class PlayerView:
     """Everything the script draws. The same view gives the same picture, whenever and wherever it is drawn.
 
-    `sentence` is read aloud by screen readers when it changes; `detail` changes too often for that.
+    `sentence` is read aloud by screen readers when it changes; `detail` changes too often for that. `joins` is the
+    badge of a draft that is over and was judged, `parent` the draft this one was made from, empty if from none.
     """
 
     draft: str
@@ -68,6 +72,8 @@ class PlayerView:
     preview: Strip | None
     video: str | None
     save_as: str
+    joins: Joins | None
+    parent: str
 
 
 def player() -> gr.HTML:
@@ -88,8 +94,9 @@ def script_texts() -> dict[str, dict[str, str]]:
     return {language.value: {key: sentences(language)[key] for key in SCRIPT_TEXTS} for language in Language}
 
 
-def show(status: DraftStatus, language: Language, *, warm: bool) -> dict[str, Any]:
-    """The player's value for a draft. `warm` is whether the engine can start at once."""
+def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict | None = None) -> dict[str, Any]:
+    """The player's value for a draft. `warm` is whether the engine can start at once, `joins` the seam check's verdict
+    on its film, with seams."""
     request, over = status.request, status.state.over
     prompt = " / ".join(shot["prompt"] for shot in request["shots"])
     view = PlayerView(
@@ -122,6 +129,8 @@ def show(status: DraftStatus, language: Language, *, warm: bool) -> dict[str, An
         preview=None if over else _strip(status),
         video=status.video if over else None,
         save_as=f"rushes-{status.draft[:DATE_CHARACTERS]}.mp4",  # no word of a person in a file name
+        joins=say_joins(joins, language, fps=status.fps) if joins else None,
+        parent=status.parent,
     )
     return asdict(view)
 
@@ -136,14 +145,16 @@ def _strip(status: DraftStatus) -> Strip | None:
 
 def _cells(status: DraftStatus, language: Language) -> tuple[Cell, ...]:
     cells, start = [], 0.0
-    for index, stop in enumerate(status.chunk_stops_seconds):
+    prompts = status.chunk_prompts or ("",) * status.chunks
+    for index, (stop, prompt) in enumerate(zip(status.chunk_stops_seconds, prompts, strict=True)):
         if index < status.chunks_done:
             state = "done"
         elif index == status.chunk and status.state in (DraftState.RUNNING, DraftState.NO_ROOM, DraftState.STOPPING):
             state = "making"
         else:
             state = "waiting"
-        cells.append(Cell(start=start, stop=stop, state=state, label=say(language, f"cell_{state}", chunk=index + 1)))
+        label = say(language, f"cell_{state}", chunk=index + 1)
+        cells.append(Cell(start=start, stop=stop, state=state, label=label, prompt=prompt))
         start = stop
     return tuple(cells)
 

@@ -30,7 +30,10 @@ LABELS = (
 
 SCRIPT_TEXTS = (
     "player_empty", "player_empty_help", "player_label", "strip_label", "meter_label", "save", "next_chunk", "rough",
-    "shelf_empty", "why",
+    "shelf_empty", "why", "edit_label", "edit_chunk", "edit_redo", "edit_redo_help", "edit_reprompt",
+    "edit_reprompt_help", "edit_reprompt_placeholder", "edit_branch", "edit_branch_help", "edit_cut", "edit_cut_help",
+    "edit_extend", "edit_extend_help", "edit_extend_placeholder", "edit_undo", "edit_undo_help", "edit_seconds",
+    "edit_sentence", "edit_make", "edit_back",
 )  # fmt: skip
 """What the browser's scripts say by themselves, without being asked by the server."""
 

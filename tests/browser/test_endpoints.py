@@ -60,3 +60,15 @@ def test_a_program_is_refused_with_the_sentence_a_person_would_read(client: Clie
 def test_a_draft_nobody_made_is_said_not_to_exist(client: Client) -> None:
     with pytest.raises(AppError, match="There is no draft"):
         client.predict("20260101-000000-0123456789abcdef", api_name="/status")
+
+
+def test_a_program_edits_a_draft_and_is_told_what_cannot_be(client: Client) -> None:
+    draft = client.predict("a red ball moves left over snow", 3.0, "wide", 5, api_name="/make_draft")
+    wait_for(client, draft, "finished")
+    edited = client.predict(draft, "cut", 1, "", api_name="/edit")
+    assert wait_for(client, edited, "finished")["chunks"] == 1
+    assert client.predict(draft, api_name="/status")["chunks"] == 2
+    with pytest.raises(AppError, match="There is no chunk 9"):
+        client.predict(draft, "redo", 9, "", api_name="/edit")
+    with pytest.raises(AppError, match="cannot be edited by"):
+        client.predict(draft, "paint", 1, "", api_name="/edit")

@@ -155,6 +155,18 @@ def test_the_oldest_finished_go_until_all_are_within_the_limit(tmp_path: Path, p
     assert left(tmp_path) == [name(3), name(4)]
 
 
+def test_what_two_drafts_share_is_counted_once_and_freed_with_the_last(tmp_path: Path, plan: DraftPlan) -> None:
+    one, other = make(tmp_path, plan, 1), make(tmp_path, plan, 2)
+    (other / "draft.mp4").unlink()
+    (other / "draft.mp4").hardlink_to(one / "draft.mp4")
+    alone = size_bytes(one)
+    assert alone < FILM_BYTES
+    make(tmp_path, plan, 3)
+    assert keep_within(tmp_path, 2 * (alone + FILM_BYTES) + alone) == []
+    assert delete_draft(tmp_path, one.name) == alone
+    assert delete_draft(tmp_path, other.name) > FILM_BYTES
+
+
 def test_favourites_unfinished_ones_and_the_newest_stay(tmp_path: Path, plan: DraftPlan) -> None:
     make(tmp_path, plan, 1, finished=False)
     (make(tmp_path, plan, 2) / FAVOURITE).touch()

@@ -1,7 +1,9 @@
 """A draft's folder never holds anything half-written, never hides a finished event, and gives away only its films."""
 
 import json
+import os
 import re
+import stat
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from pipeline.drafts.journal import (
     read_json,
 )
 from pipeline.errors import DiskFull, WriteFailed
-from pipeline.events import Encoded, Failed, Preview, SliceReady, Started, StepDone
+from pipeline.events import Encoded, Failed, Preview, Retreated, SliceReady, Started, StepDone
 from pipeline.plan.alternatives import plan_draft
 from pipeline.plan.draft import DraftPlan
 from tests.conftest import DeviceMaker, ProfileMaker, RequestMaker
@@ -75,6 +77,25 @@ def test_a_file_appears_under_its_name_only_when_it_is_whole(journal: Journal) -
         temporary.write_bytes(b"whole")
     assert path.read_bytes() == b"whole"
     assert not temporary.exists()
+
+
+def test_what_has_its_name_is_on_the_disk_and_so_is_the_name(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is synced before it is renamed, its folder after."""
+    done = list[str]()
+    sync, rename = os.fsync, Path.replace
+
+    def note_sync(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        sync(descriptor)
+
+    def note_rename(path: Path, target: Path) -> Path:
+        done.append("rename")
+        return rename(path, target)
+
+    monkeypatch.setattr(journal_module.os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_rename)
+    journal.write_json("plan.json", {})
+    assert done == ["file", "rename", "folder"]
 
 
 def test_the_temporary_name_keeps_the_ending_that_encoders_go_by(journal: Journal) -> None:
@@ -189,6 +210,12 @@ def test_pictures_stay_out_of_the_events(journal: Journal) -> None:
     journal.note(StepDone(chunk=0, step=1, steps=20, seconds=0.1, preview=preview))
     assert journal.path("events.jsonl").stat().st_size < 200
     assert read_events(journal.folder)[0]["preview"] is None
+
+
+def test_a_new_plan_is_in_its_own_file_not_among_the_events(journal: Journal, plan: DraftPlan) -> None:
+    journal.note(Retreated(stage="denoise", reason="why", plan=plan))
+    (row,) = read_events(journal.folder)
+    assert (row["event"], row["reason"], row["plan"]) == ("Retreated", "why", None)
 
 
 def test_a_message_with_any_line_separator_stays_one_event(journal: Journal) -> None:

@@ -56,6 +56,31 @@ def rows(kept: Measurements) -> list[dict[str, Any]]:
     return [json.loads(line) for line in kept.path.read_bytes().splitlines()]
 
 
+# Memory -------------------------------------------------------------------------------------------------------------
+def test_what_ran_out_of_memory_counts_for_the_same_model_and_size_here_while_no_more_is_free(
+    kept: Measurements, plan_of: Planner, device: Device
+) -> None:
+    plan = plan_of()
+    kept.record_ran_out(plan, {Stage.DECODE: 900, Stage.DENOISE: 500})
+    kept.record_ran_out(plan, {Stage.DECODE: 700})
+    assert kept.experience(plan.request, device).too_much_bytes == {Stage.DECODE: 700, Stage.DENOISE: 500}
+    assert kept.experience(replace(plan.request, seed=8), device).too_much_bytes
+    shape = VideoShape(width=plan.request.shape.width + 32, height=plan.request.shape.height)
+    assert not kept.experience(replace(plan.request, shape=shape), device).too_much_bytes
+    for changes in ({"name": "another"}, {"free_bytes": 2 * device.free_bytes}, {"supposed": True}):
+        assert not kept.experience(plan.request, replace(device, **changes)).too_much_bytes
+    assert kept.experience(plan.request, replace(device, free_bytes=device.free_bytes // 2)).too_much_bytes
+
+
+@pytest.mark.parametrize("torn", ['{"kind": "ran out"}', '{"format": 1, "kind": "ran out", "stage": "nap"}'])
+def test_a_torn_line_about_memory_is_left_out(kept: Measurements, plan_of: Planner, device: Device, torn: str) -> None:
+    plan = plan_of()
+    kept.record_ran_out(plan, {Stage.DECODE: 700})
+    with kept.path.open("a", encoding="utf-8") as file:
+        file.write(torn + "\n")
+    assert kept.experience(plan.request, device).too_much_bytes == {Stage.DECODE: 700}
+
+
 # Rates --------------------------------------------------------------------------------------------------------------
 def test_without_any_measurement_rates_are_guessed_and_nothing_is_written(
     kept: Measurements, plan_of: Planner, device: Device, caplog: pytest.LogCaptureFixture

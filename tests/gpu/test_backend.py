@@ -1,5 +1,7 @@
 """Where torch computes, in which precision, and how it says that there is no more memory."""
 
+import errno
+
 import pytest
 import torch
 
@@ -22,15 +24,42 @@ CPU_ALLOCATOR = (
         RuntimeError("MPS backend out of memory (MPS allocated: 18.00 GB)"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`"),
+        RuntimeError("CUDA driver error: CUDA_ERROR_OUT_OF_MEMORY"),
+        RuntimeError("HIP out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("HIP error: hipErrorOutOfMemory"),
+        RuntimeError("XPU out of memory. Tried to allocate 2.00 GiB."),
+        torch.cuda.OutOfMemoryError("CUDA out of memory."),
         RuntimeError(CPU_ALLOCATOR),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 4398046511104 bytes."),
+        RuntimeError("unable to mmap 5368709120 bytes from file <x.safetensors>: Cannot allocate memory (12)"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
     ],
-    ids=["torch", "python", "driver", "apple", "cublas", "cudnn", "processor"],
+    ids=lambda error: str(error)[:40] or type(error).__name__,
 )
 def test_every_spelling_of_out_of_memory_is_known(error: Exception) -> None:
     assert is_out_of_memory(error)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), ValueError("memory")], ids=repr)
+def test_what_torch_says_itself_when_it_cannot_allocate_is_known() -> None:
+    with pytest.raises(RuntimeError) as told:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_out_of_memory(told.value)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("shapes do not match"),
+        ValueError("memory"),
+        ValueError("the sentence says: out of memory"),
+        KeyError("CUDA out of memory"),
+        RuntimeError("CUDA error: an illegal memory access was encountered"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasSetStream(handle, stream)`"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+    ids=repr,
+)
 def test_other_errors_are_other_errors(error: Exception) -> None:
     assert not is_out_of_memory(error)
 

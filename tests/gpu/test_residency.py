@@ -214,3 +214,16 @@ def test_the_encoder_s_bytes_are_gone_before_the_transformer_s_arrive(
             assert alive == [0]
     finally:
         gc.enable()
+
+
+def test_what_the_processor_is_to_run_stays_in_main_memory_and_computes_there(make_device: DeviceMaker) -> None:
+    """On a machine with a card, which is not asked."""
+    card = make_device(kind=DeviceKind.CUDA)
+    residency = Residency(MINIATURE, find_checkpoint(MINIATURE), card)
+    host = {"placement": Placement.HOST, "parked": False}
+    residency.follow(choose(card, Stage.DECODE, precision=Precision.FLOAT32, **host))
+    assert residency.place(Component.VAE).type == "cpu"
+    assert residency.place(Component.TRANSFORMER).type == "cuda"
+    with residency.on_device(Component.VAE) as vae:
+        assert {(weight.device.type, weight.dtype) for weight in vae.parameters()} == {("cpu", torch.float32)}
+    assert not residency._parked

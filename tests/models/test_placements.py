@@ -14,6 +14,7 @@ from pipeline.models import open_model
 from pipeline.models.base import Sampling, VideoModel
 from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.chunks import Chunk
+from pipeline.plan.device import DeviceKind
 from pipeline.plan.memory import Placement, Precision, Stage
 from pipeline.plan.placement import Choice
 from pipeline.plan.spec import Component, ModelSpec
@@ -149,3 +150,21 @@ def test_passes_apart_hold_half_as_much_at_once(
 
 def model_device(model: VideoModel) -> Any:
     return model.residency.device  # type: ignore[attr-defined]
+
+
+def test_what_the_processor_runs_beside_a_card_is_what_it_makes_without_one(
+    spec: ModelSpec, assets: Path, make_device: DeviceMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.gpu import loading
+
+    monkeypatch.setattr(loading, "ASSETS", assets)
+    card = make_device(kind=DeviceKind.CUDA)
+    alone, beside = open_model(spec, make_device()), open_model(spec, card)
+    on_host = {"precision": Precision.FLOAT32, "placement": Placement.HOST, "parked": False}
+    beside.follow(choose(card, Stage.ENCODE, Stage.DECODE, **on_host))
+    sentence = ["a red ball rises over snow"]
+    assert torch.equal(beside.encode(sentence)[0].embeds, alone.encode(sentence)[0].embeds)
+    channels = CHANNELS if spec is MINIATURE else spec.latent_channels
+    latents = torch.randn(1, channels, 4, 4, 6, generator=torch.Generator().manual_seed(3))
+    frames, expected = (decode(model.open_decoder(), latents)[0] for model in (beside, alone))
+    assert (frames == expected).all()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from random import Random
@@ -15,8 +16,10 @@ from pipeline.plan.catalog import ANYFLOW_1_3B, LTX_13B, MINIATURE, WAN_A14B
 from pipeline.plan.cutting import least_latents
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.duration import no_experience
 from pipeline.plan.memory import Placement, Precision, Stage, weight_bytes
 from pipeline.plan.planner import decide
+from pipeline.plan.rates import guess_rates
 from pipeline.plan.retreat import exhausted, retreat
 from pipeline.plan.spec import ModelSpec
 from tests.conftest import DeviceMaker, ProfileMaker, RequestMaker
@@ -274,3 +277,25 @@ def test_on_the_processor_passes_chunks_and_tiles_can_become_smaller(
     assert shorter is not None
     assert len(shorter.chunks) > len(plan.chunks)
     assert {choice.placement for choice in shorter.memory.choices.values()} == {Placement.VISITING}
+
+
+def test_the_next_plan_needs_less_than_what_ran_out_or_is_refused(
+    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+) -> None:
+    device = make_device(24, DeviceKind.CUDA, ram_free_bytes=2**38)
+    request = make_request(model=LTX_13B.key, shape=LTX_13B.shapes[0], frames=121)
+    plan, planned = plan_draft(request, device, make_profile()), list[DraftPlan]()
+    for stage in Stage:
+        for rung in descend(plan, stage)[:-1]:
+            taught = replace(no_experience(guess_rates(device)), too_much_bytes={stage: need(rung, stage)})
+            again = decide(request, device, make_profile(), taught)
+            assert need(again, stage) < need(rung, stage)
+            assert sum(piece.frames for piece in again.slices) == 121
+            assert any(f"The {stage} stage ran out of memory here at" in reason for reason in again.reasons)
+            planned.append(again)
+    on_host = {stage for stage in Stage for p in planned if p.memory.choices[stage].placement is Placement.HOST}
+    assert on_host == {Stage.ENCODE, Stage.DECODE}
+    least = need(descend(plan, Stage.DENOISE)[-1], Stage.DENOISE)
+    taught = replace(no_experience(guess_rates(device)), too_much_bytes={Stage.DENOISE: least // 4})
+    with pytest.raises(DoesNotFit, match="denoise"):
+        decide(request, device, make_profile(), taught)

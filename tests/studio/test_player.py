@@ -158,3 +158,11 @@ def test_the_shelf_leaves_out_what_cannot_be_seen() -> None:
     spines = fill_shelf([SECOND, FINISHED, STOPPED, FAILED], Language.EN)
     assert [spine["remark"] for spine in spines] == ["being made", "4.0 s", "1.4 s"]
     assert [spine["file"] for spine in spines] == ["slice-000.mp4", "draft.mp4", "draft.mp4"]
+
+
+def test_a_draft_made_from_another_offers_the_way_back_and_its_chunks_sentences() -> None:
+    edited = replace(FINISHED, parent="20260101-110000-0123456789abcdef", chunk_prompts=("one", "one", "two"))
+    value = show(edited, Language.EN, warm=True)
+    assert value["parent"] == "20260101-110000-0123456789abcdef"
+    assert [cell["prompt"] for cell in value["cells"]] == ["one", "one", "two"]
+    assert show(FINISHED, Language.EN, warm=True)["parent"] == ""

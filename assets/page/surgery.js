@@ -1,0 +1,104 @@
+// What can be changed of a draft that is over: a quiet row of buttons under the filmstrip, for the chunk last clicked.
+// Undo goes back to the draft that this one was made from.
+window.Rushes = window.Rushes || {};
+{
+  const OF_A_CHUNK = ["redo", "reprompt", "branch", "cut"];
+  const LENGTH_SECONDS = { min: 0.5, max: 60, step: 0.5, value: 2 };
+
+  const make = (tag, values) => Object.assign(document.createElement(tag), values);
+
+  class Surgery {
+    // onEdit is given {draft, way, amount, sentence}, onUndo the draft to go back to.
+    constructor(row, { texts, onEdit, onUndo }) {
+      Object.assign(this, { row, texts, onEdit, onUndo, view: null, chunk: null });
+      row.setAttribute("aria-label", texts.edit_label);
+      this.which = make("span", { className: "which" });
+      this.buttons = {};
+      for (const way of [...OF_A_CHUNK, "extend", "undo"]) {
+        const button = make("button", { type: "button", textContent: texts[`edit_${way}`], title: texts[`edit_${way}_help`] });
+        button.dataset.way = way;
+        button.addEventListener("click", () => this.press(way));
+        this.buttons[way] = button;
+      }
+      this.form = this.makeForm();
+      row.replaceChildren(this.which, ...Object.values(this.buttons), this.form);
+    }
+
+    makeForm() {
+      const form = make("form", { hidden: true });
+      this.seconds = make("input", { type: "number", ...LENGTH_SECONDS });
+      this.seconds.setAttribute("aria-label", this.texts.edit_seconds);
+      this.sentence = make("input", { type: "text", maxLength: 2000 });
+      this.sentence.setAttribute("aria-label", this.texts.edit_sentence);
+      const back = make("button", { type: "button", textContent: this.texts.edit_back });
+      back.addEventListener("click", () => this.ask(null));
+      form.append(this.seconds, this.sentence, make("button", { type: "submit", textContent: this.texts.edit_make }), back);
+      form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        const amount = this.asked === "extend" ? Number(this.seconds.value) : this.chunk + 1;
+        this.send(this.asked, amount, this.sentence.value.trim());
+      });
+      form.addEventListener("keydown", (event) => {
+        if (event.key !== "Escape") return;
+        event.preventDefault(); // Esc also stops a draft
+        this.ask(null);
+      });
+      return form;
+    }
+
+    draw(view) {
+      if (view?.draft !== this.view?.draft || !view?.over) {
+        this.chunk = null;
+        this.ask(null);
+      }
+      this.view = view;
+      this.show();
+    }
+
+    pick(chunk) {
+      if (this.chunk !== chunk) this.ask(null);
+      this.chunk = chunk;
+      this.show();
+    }
+
+    show() {
+      const { view, chunk, buttons } = this;
+      const made = view?.over ? view.cells.filter((cell) => cell.state === "done").length : 0;
+      const chosen = made && chunk !== null && chunk < made;
+      this.row.hidden = !made && !(view?.over && view.parent);
+      this.which.textContent = chosen && this.asked !== "extend" ? this.texts.edit_chunk.replace("{chunk}", chunk + 1) : "";
+      for (const way of OF_A_CHUNK) buttons[way].hidden = !chosen;
+      buttons.cut.hidden ||= chunk === view?.cells.length - 1;
+      buttons.extend.hidden = !made;
+      buttons.undo.hidden = !view?.parent;
+      if (this.asked) for (const button of Object.values(buttons)) button.hidden = true;
+      this.form.hidden = !this.asked;
+    }
+
+    press(way) {
+      if (way === "undo") this.onUndo(this.view.parent);
+      else if (way === "reprompt" || way === "extend") this.ask(way);
+      else this.send(way, this.chunk + 1, "");
+    }
+
+    // Opens the line for a sentence, or closes it.
+    ask(way) {
+      this.asked = way;
+      if (way) {
+        this.seconds.hidden = way !== "extend";
+        this.sentence.required = way === "reprompt";
+        this.sentence.value = way === "reprompt" ? this.view.cells[this.chunk].prompt : "";
+        this.sentence.placeholder = this.texts[`edit_${way}_placeholder`];
+      }
+      this.show();
+      if (way) this.sentence.focus();
+    }
+
+    send(way, amount, sentence) {
+      this.onEdit({ draft: this.view.draft, way, amount, sentence });
+      this.ask(null);
+    }
+  }
+
+  window.Rushes.Surgery = Surgery;
+}

@@ -1,0 +1,104 @@
+"""What a person may ask to have changed of a draft that is there.
+
+    redo 2       chunk 2 with another seed; where a family cannot be told what comes behind it, what follows, too
+    reprompt 2   chunk 2 and what follows of its shot with another sentence, and the shots after it
+    branch 2     chunk 2 and what follows, all with other seeds
+    cut 2        nothing after chunk 2
+    extend 3     3 seconds more, of the last sentence or of another
+
+Chunks are counted from 0 here and from 1 in what people read and write.
+"""
+
+import math
+import secrets
+from dataclasses import dataclass, field
+
+from pipeline.errors import InvalidRequest
+
+
+def new_seed() -> int:
+    """Drawn."""
+    return secrets.randbelow(2**32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redo:
+    """Chunk `chunk` with another seed."""
+
+    chunk: int
+    seed: int = field(default_factory=new_seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reprompt:
+    """Chunk `chunk`, and what follows of its shot, with another sentence and the same seeds."""
+
+    chunk: int
+    prompt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """Chunk `chunk` with another seed, and each that follows with the next number."""
+
+    chunk: int
+    seed: int = field(default_factory=new_seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Nothing after chunk `chunk`."""
+
+    chunk: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extend:
+    """About `seconds` more, in the last shot, or in a new one where there is a sentence."""
+
+    seconds: float
+    prompt: str | None = None
+
+
+Edit = Redo | Reprompt | Branch | Cut | Extend
+
+
+WAYS = {kind.__name__.lower(): kind for kind in (Redo, Reprompt, Branch, Cut, Extend)}
+
+
+def name_of(edit: Edit) -> str:
+    """As people call it: `redo`."""
+    return type(edit).__name__.lower()
+
+
+def read_edit(way: str, amount: float, sentence: str | None = None, seed: int | None = None) -> Edit:
+    """What a person asks for: `redo 2`, `extend 3`.
+
+    Args:
+        way: a name.
+        amount: a chunk, counted from 1; for `extend` seconds.
+        sentence: for `reprompt`, and for `extend` where there is another; an empty one counts as none.
+        seed: for `redo` and `branch`; drawn if not given.
+
+    Raises:
+        InvalidRequest: for another name, a part of a chunk, and what the way has no use for.
+    """
+    if way not in WAYS:
+        raise InvalidRequest("way", f"A draft cannot be edited by {way!r}.", f"Choose one of {', '.join(WAYS)}.")
+    if sentence and way not in ("reprompt", "extend"):
+        raise InvalidRequest("sentence", f"{way} takes no sentence.", "Use reprompt.")
+    if seed is not None and way not in ("redo", "branch"):
+        raise InvalidRequest("seed", f"{way} draws no seed.", "Leave it out.")
+    if way == "extend":
+        return Extend(seconds=amount, prompt=sentence or None)
+    if not math.isfinite(amount) or amount != int(amount):
+        raise InvalidRequest("chunk", f"{amount:g} is no chunk.", "Chunks are counted from 1.")
+    chunk, drawn = int(amount) - 1, new_seed() if seed is None else seed
+    match way:
+        case "redo":
+            return Redo(chunk=chunk, seed=drawn)
+        case "branch":
+            return Branch(chunk=chunk, seed=drawn)
+        case "cut":
+            return Cut(chunk=chunk)
+    return Reprompt(chunk=chunk, prompt=sentence or "")

@@ -1,0 +1,93 @@
+"""Chunk surgery with the tiny Wan checkpoints: repainted, given latents and causal, all with a causal decoder."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+import pipeline
+from pipeline.drafts.journal import Journal
+from pipeline.events import Finished, Started, StepDone
+from pipeline.models.wan import WanModel
+from pipeline.plan.catalog import ANYFLOW_1_3B, WAN_5B, WAN_A14B
+from pipeline.plan.draft import DraftPlan
+from pipeline.plan.edits import Branch, Cut, Edit, Extend, Redo, Reprompt
+from pipeline.plan.spec import ModelSpec, Tail
+from pipeline.video.mp4 import read_frames
+from tests.conftest import PlanMaker
+from tests.tiny import count_frames, decode, make_draft, of
+from tests.tiny_wan import small_shape
+
+pytestmark = pytest.mark.usefixtures("tiny_wan")
+
+EVERY = pytest.mark.parametrize("spec", [WAN_5B, WAN_A14B, ANYFLOW_1_3B], ids=lambda spec: spec.key)
+OTHER = "a blue star rises over sea"
+
+
+@pytest.fixture
+def plan(make_plan: PlanMaker, spec: ModelSpec) -> DraftPlan:
+    """At least three chunks, the first of 21 frames or more."""
+    return make_plan(model=spec.key, shape=small_shape(spec), steps=2, guidance=1.0, frames=61, chunk_frames=33)
+
+
+def latents(journal: Journal, chunk: int) -> Tensor:
+    return load_file(journal.latents_path(chunk))["latents"]
+
+
+def edit(old: Journal, change: Edit) -> tuple[set[int], Journal, DraftPlan]:
+    """Which chunks were denoised, the new folder and its plan."""
+    events = list(pipeline.edit(old.draft, change, old.folder.parent))
+    assert isinstance(events[-1], Finished)
+    (started,) = of(Started, events)
+    return {event.chunk for event in of(StepDone, events)}, Journal(old.folder.parent, started.draft), started.plan
+
+
+def timeline(journal: Journal, plan: DraftPlan) -> Tensor:
+    parts = [latents(journal, c.index)[:, :, c.overlap : c.overlap + c.new_latents] for c in plan.chunks]
+    return torch.cat(parts, dim=2)
+
+
+@EVERY
+def test_every_edit_keeps_what_comes_before_and_is_an_unbroken_decode(
+    tmp_path: Path, plan: DraftPlan, spec: ModelSpec
+) -> None:
+    _, old = make_draft(tmp_path, plan)
+    count, stride = len(plan.chunks), spec.frame_stride
+    assert count >= 3
+    rest = set(range(1, count))
+    redone = {1} if spec.tail is Tail.LATENTS else rest
+    for change, expected, frames in (
+        (Redo(chunk=1, seed=99), redone, 61),
+        (Branch(chunk=1, seed=99), rest, 61),
+        (Reprompt(chunk=1, prompt=OTHER), rest, 61),
+        (Cut(chunk=0), set(), (plan.chunks[0].stop - 1) * stride + 1),
+        (Extend(seconds=12 / spec.fps), {count}, 73),
+    ):
+        denoised, new, changed = edit(old, change)
+        assert (denoised, changed.request.frames, count_frames(new.video_path())) == (expected, frames, frames)
+        for chunk in range(len(changed.chunks)):
+            stays = chunk < count and chunk not in expected
+            assert (chunk < count and torch.equal(latents(old, chunk), latents(new, chunk))) == stays, (change, chunk)
+        before = [p for p in changed.slices if p.chunk < min(expected, default=0)]
+        for piece in before:  # a causal decoder holds nothing back
+            assert old.slice_path(piece.index).read_bytes() == new.slice_path(piece.index).read_bytes()
+        whole = decode(WanModel(changed.spec, changed.memory.device).open_decoder(), timeline(new, changed))[0]
+        film = np.stack(list(read_frames(new.video_path()))).astype(int)
+        assert np.abs(film - whole).mean() < 12, change  # H.264 of noise
+
+
+@pytest.mark.parametrize("spec", [WAN_5B], ids=lambda spec: spec.key)
+def test_what_is_ahead_comes_out_bit_for_bit_and_decides_what_is_before_it(tmp_path: Path, plan: DraftPlan) -> None:
+    _, old = make_draft(tmp_path, plan)
+    _, new, changed = edit(old, Redo(chunk=1, seed=99))
+    chunk = changed.chunks[1]
+    behind = latents(old, 2)[:, :, plan.chunks[2].overlap :]
+    assert torch.equal(latents(new, 1)[:, :, -chunk.ahead :], behind[:, :, : chunk.ahead])
+    assert torch.equal(latents(new, 1)[:, :, : chunk.overlap], latents(old, 0)[:, :, -chunk.overlap :])
+    _, branch, _ = edit(old, Branch(chunk=2, seed=5))
+    _, other, _ = edit(branch, Redo(chunk=1, seed=99))
+    added = slice(chunk.overlap, chunk.overlap + chunk.new_latents)
+    assert not torch.equal(latents(new, 1)[:, :, added], latents(other, 1)[:, :, added])
