@@ -106,7 +106,7 @@ class Making:
         tensors: dict[str, Tensor] = {}
         for index, embeds in enumerate(encoded.embeds[sentence] for sentence in sentences):
             tensors |= {f"{index}.embeds": embeds.embeds.contiguous(), f"{index}.mask": embeds.mask}
-        self._save(tensors, self.journal.embeddings_path())
+        self.room.put(self.journal.embeddings_path(), partial(save_file, tensors))
         seconds = self.stage_seconds[Stage.ENCODE] = time.monotonic() - start
         self.encoded = encoded.cached < len(encoded.embeds)
         logger.info("encode: %.2f s, %d of %d cached", seconds, encoded.cached, len(encoded.embeds))
@@ -123,7 +123,7 @@ class Making:
                 self.running.remove()
                 said = f"The model computed values that are no numbers in chunk {self.chunks + 1}."
                 raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
-            self._save({"latents": latents}, self.journal.latents_path(self.chunks))
+            self.room.put(self.journal.latents_path(self.chunks), partial(save_file, {"latents": latents}))
             self.running.remove()
         chunk = self.plan.chunks[self.chunks]  # of the plan as it is now
         seconds = time.monotonic() - start
@@ -245,12 +245,7 @@ class Making:
     def _write(self, frames: NDArray[np.uint8], chunk: int, start: float) -> None:
         index = len(self.pieces)
         path = self.journal.slice_path(index)
-
-        def write() -> None:
-            with self.journal.writing(path) as temporary:
-                write_slice(frames, temporary, fps=self.plan.spec.fps)
-
-        self.room.write(write)
+        self.room.put(path, partial(write_slice, frames, fps=self.plan.spec.fps))
         self.pieces.append(path)
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DECODE] += seconds
@@ -265,13 +260,6 @@ class Making:
                 seconds=seconds,
             )
         )
-
-    def _save(self, tensors: dict[str, Tensor], path: Path) -> None:
-        def write() -> None:
-            with self.journal.writing(path) as temporary:
-                save_file(tensors, temporary)
-
-        self.room.write(write)
 
     def _check_stop(self) -> None:
         if self.journal.stop_requested():
@@ -307,9 +295,5 @@ class Making:
         seams = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
         cuts = [frame for frame in self.plan.cuts if frame < self.frames]
         settings = asdict(self.plan.request) | {"seams": seams, "cuts": cuts}
-
-        def write() -> None:
-            with self.journal.writing(self.journal.video_path()) as path:
-                join_slices(self.pieces, path, title=self.plan.request.prompt, settings=settings)
-
-        self.room.write(write)
+        join = partial(join_slices, self.pieces, title=self.plan.request.prompt, settings=settings)
+        self.room.put(self.journal.video_path(), join)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.drafts.disposal import delete_draft, keep_within, sweep
+from pipeline.drafts.disposal import delete_draft, keep_within
 from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_json
 from pipeline.drafts.status import DraftRecord, DraftState, DraftStatus, read_record
 from pipeline.drafts.surgery import begin_edit
@@ -51,8 +51,7 @@ class Worker:
     Args:
         drafts: folder of all drafts; made if missing, and locked for as long as this lives.
         weights: folders of one's own, by model, for the process to look into.
-        keep_bytes: how large all drafts together may become before the oldest finished ones are deleted; any size if
-            not given.
+        keep_bytes: of all drafts together; when there are more the oldest finished ones are deleted.
 
     Raises:
         DraftsInUse: when another Rushes holds the folder.
@@ -81,9 +80,7 @@ class Worker:
         self._ready = self._closing = False
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
-        with suppress(OSError):  # it is in nobody's way
-            sweep(self.drafts)
-        self._keep_within()
+        keep_within(self.drafts, keep_bytes)
 
     def start(self) -> None:
         """Spawn the process; it warms up on its own."""
@@ -171,12 +168,7 @@ class Worker:
             self._changed.notify_all()
 
     def delete(self, draft: str) -> int:
-        """Delete a draft, favourites too; returns the bytes that are free now.
-
-        Raises:
-            InvalidRequest: when there is no such draft, or it waits or is being made.
-            WriteFailed: when the disk refuses.
-        """
+        """Delete a draft that neither waits nor is being made; the bytes that are free now. Raises as `delete_draft`."""
         with self._changed:
             record = self._records.get(draft)
             if record is not None and not record.state.over:
@@ -270,7 +262,8 @@ class Worker:
                     if isinstance(event, ENDS):
                         self._running = None
                     if isinstance(event, Finished):
-                        self._keep_within()
+                        for gone in keep_within(self.drafts, self._keep_bytes):
+                            self._records.pop(gone, None)
                 self._feed()
                 self._changed.notify_all()
         pipe.close()
@@ -298,11 +291,6 @@ class Worker:
         with self._changed:
             if not self._closing:
                 self.start()
-
-    def _keep_within(self) -> None:
-        if self._keep_bytes is not None:
-            for draft in keep_within(self.drafts, self._keep_bytes):
-                self._records.pop(draft, None)
 
     def _fail(self, draft: str, reason: Failed) -> None:
         self._records[draft].apply(reason)

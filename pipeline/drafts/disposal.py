@@ -6,6 +6,7 @@ crash leaves of that is swept up the next time.
 
 import logging
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.drafts.journal import ID_PATTERN, Journal, is_finished
@@ -42,12 +43,17 @@ def delete_draft(drafts: Path, draft: str) -> int:
     return freed
 
 
-def keep_within(drafts: Path, limit_bytes: int) -> list[str]:
+def keep_within(drafts: Path, limit_bytes: int | None) -> list[str]:
     """Delete the oldest finished drafts until all drafts together have `limit_bytes`; the ids of those that went.
 
-    Unfinished ones, favourites and the newest of all stay, however large they are. What cannot be deleted is logged.
+    Unfinished ones, favourites and the newest of all stay, however large they are. Without a limit only what was half
+    deleted goes. What cannot be deleted is logged.
     """
     gone = list[str]()
+    with suppress(OSError):  # it is in nobody's way
+        sweep(drafts)
+    if limit_bytes is None:
+        return gone
     folders = {folder: _files(folder) for folder in sorted(drafts.iterdir()) if ID_PATTERN.fullmatch(folder.name)}
     over_bytes = sum({file: size for files in folders.values() for file, size in files.items()}.values()) - limit_bytes
     for folder in list(folders)[:-1]:

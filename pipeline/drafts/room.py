@@ -7,6 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from pipeline.drafts.journal import Journal
 from pipeline.errors import DiskFull, StopRequested
@@ -50,6 +51,15 @@ class Room:
                 return
             self._look_again()  # at least once: a quota is not among what is free
             self.wait()
+
+    def put(self, path: Path, fill: Callable[[Path], object]) -> None:
+        """`fill` a file of the draft under a temporary name, as `Journal.writing` does. Raises as `write` does."""
+
+        def work() -> None:
+            with self.journal.writing(path) as temporary:
+                fill(temporary)
+
+        self.write(work)
 
     def wait(self) -> None:
         """Until the rest of the draft has room; at once where it has. Raises as `write` does."""
