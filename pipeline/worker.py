@@ -168,7 +168,7 @@ class Worker:
             self._changed.notify_all()
 
     def delete(self, draft: str) -> int:
-        """Delete a draft that neither waits nor is being made; the bytes that are free now. Raises as `delete_draft`."""
+        """Delete a draft that neither waits nor is being made; bytes that are free now. Raises as `delete_draft`."""
         with self._changed:
             record = self._records.get(draft)
             if record is not None and not record.state.over:
