@@ -32,19 +32,16 @@ from pipeline.errors import DraftError, OutOfMemory, StopRequested
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Retreated, SliceReady, StepDone, Stopped
 from pipeline.gpu.backend import is_out_of_memory, peak_bytes
 from pipeline.gpu.interrupting import asking_at_each_layer
-from pipeline.models.base import Sampling, VideoModel
+from pipeline.models.base import VideoModel
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
-from pipeline.plan.request import Transition
 from pipeline.plan.retreat import exhausted, retreat
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
-from pipeline.prompt.mixing import mix_embeds
 from pipeline.restoring import Restored
 from pipeline.running import RunningChunk, identify
 from pipeline.video.blending import Crossfader
-from pipeline.video.look import keep_look
 from pipeline.video.mp4 import join_slices, write_slice
 from pipeline.video.preview import PacedPreviews
 
@@ -146,23 +143,10 @@ class Making:
         self.chunks = chunk.index + 1
 
     def _denoise(self, chunk: Chunk) -> Tensor:
-        request = self.plan.request
-        sampling = Sampling(
-            shape=request.shape,
-            steps=request.steps,
-            guidance=request.guidance,
-            positive=mix_embeds(
-                [
-                    (self.embeds[request.shots[shot].prompt], weight)
-                    for shot, weight in chunk.mix or ((chunk.shot, 1.0),)
-                ]
-            ),
-            negative=self.embeds[request.negative_prompt] if self.plan.guided else None,
-            ahead=self._ahead(chunk),
-        )
+        sampling = sampling_of(self.plan, chunk, self.embeds, self.behind)
         tail = self.timeline[:, :, chunk.start :] if self.timeline is not None and chunk.overlap else None
-        last, steps = time.monotonic(), request.steps * chunk.rounds
-        resume_from = self.running.begin(identify(request.model, chunk, sampling, tail), steps=steps)
+        last, steps = time.monotonic(), sampling.steps * chunk.rounds
+        resume_from = self.running.begin(identify(self.plan.request.model, chunk, sampling, tail), steps=steps)
         self.resumed = self.resumed or resume_from is not None
 
         def on_step(step: int, clean: Callable[[], Tensor]) -> None:
@@ -177,18 +161,7 @@ class Making:
         latents = self.model.denoise(
             chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=self.running.keep
         )
-        if chunk.index and chunk.opens_scene and request.shots[chunk.shot].transition is Transition.SAME_LOOK:
-            assert self.timeline is not None
-            latents = keep_look(latents, self.timeline[:, :, : self.plan.chunks[0].stop])
-        return latents
-
-    def _ahead(self, chunk: Chunk) -> Tensor | None:
-        """The first latents behind a chunk, where they are given and there."""
-        follows = self.behind.get(chunk.index + 1)
-        if not chunk.ahead or follows is None:
-            return None
-        first = self.plan.chunks[chunk.index + 1].overlap
-        return follows[:, :, first : first + chunk.ahead]
+        return keeping_look(self.plan, chunk, latents, self.timeline)
 
     def decode(self) -> None:
         """Every slice that is denoised and not yet written."""
