@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
+from pipeline.conditioning import keeping_look, sampling_of
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.room import Room
 from pipeline.errors import DraftError, OutOfMemory, StopRequested
