@@ -5,6 +5,7 @@ The worker's process is started before Gradio is imported, so that both warm up 
 
 import argparse
 import logging
+import math
 import os
 import socket
 import sys
@@ -44,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         listener = _bind(EVERYWHERE if options.listen else HERE, options.port)
         weights = read_folders(options.weights)
-        worker = Worker(options.drafts, weights, longest_queue=options.queue)
+        worker = Worker(options.drafts, weights, longest_queue=options.queue, keep_bytes=options.keep_gib)
     except DraftError as error:
         return _refuse(str(error))
     if worker.read_only:
@@ -68,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         "--weights", action="append", default=[], metavar="MODEL=DIR", help="a model's own folder; may be repeated"
     )
     parser.add_argument("--queue", type=int, default=LONGEST_QUEUE, metavar="N", help="how many drafts may wait (16)")
+    text = "delete the oldest finished drafts, but no favourite, once all drafts together are larger than this"
+    parser.add_argument("--keep-gib", type=_gibibytes, metavar="GIB", help=text)
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     parser.add_argument("--listen", action="store_true", help="let other machines in this network use the page")
     parser.add_argument("--auth", metavar="USER:PASSWORD", help="whom to let in; others on this machine can list it")
@@ -78,6 +81,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--metrics", action="store_true", help="with --listen: serve /metrics; else it is always there")
     return parser
+
+
+def _gibibytes(text: str) -> int:
+    """As bytes. Raises ValueError for what is no size; argparse says so."""
+    size = float(text)
+    if not 0 < size < math.inf:
+        raise ValueError
+    return int(size * 2**30)
 
 
 def _serve(

@@ -5,7 +5,6 @@ gigabytes deserve better: the bytes that came wait beside their final place unde
 asks for the rest only. Everything else, from the requests to the links in the cache, is huggingface_hub's own.
 """
 
-import hashlib
 import logging
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,9 +16,11 @@ from typing import Any, Self, cast
 
 from filelock import FileLock, Timeout
 from huggingface_hub import constants, get_token, hf_hub_download, hf_hub_url, is_offline_mode
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import are_symlinks_supported, http_get
 
 from pipeline.errors import DoesNotFit, InvalidRequest, ModelUnavailable, say_bytes
+from pipeline.gpu.contents import record_content
 from pipeline.gpu.folders import find_damage
 from pipeline.gpu.revisions import find_file, find_snapshot, record_revision
 from pipeline.plan.spec import ModelSpec
@@ -28,6 +29,7 @@ from pipeline.weights import ASSETS, find_absent_weights
 
 logger = logging.getLogger(__name__)
 
+OUT_OF_RANGE = 416  # as HTTP says it
 RESERVE_BYTES = 2**30  # of the cache's disk, for drafts and for everybody else
 
 
@@ -229,26 +231,41 @@ def _fetch(spec: ModelSpec, file: RemoteFile, hear: Callable[[int], None]) -> No
         if _size(waiting) > file.size_bytes:
             waiting.unlink()
         if _size(waiting) < file.size_bytes or not waiting.exists():
-            token = get_token()
-            with waiting.open("ab") as stream:
-                http_get(
-                    hf_hub_url(file.repository, file.name, revision=file.commit),
-                    stream,
-                    resume_size=_size(waiting),
-                    headers={"authorization": f"Bearer {token}"} if token else {},
-                    displayed_filename=file.name,
-                    tqdm_class=cast(Any, partial(_Meter, hear)),
-                )
+            try:
+                _get(file, waiting, hear)
+            except HfHubHTTPError as error:
+                if error.response.status_code != OUT_OF_RANGE or not _size(waiting):
+                    raise
+                waiting.unlink()  # the server has no more than that, so it is no beginning of this file
+                _get(file, waiting, hear)
+            except OverflowError as error:
+                waiting.unlink()
+                raise _came_damaged(spec, file, str(error)) from error
         reason = (
-            "it is not what the repository lists" if _digest(waiting, file) != file.digest else find_damage(waiting)
+            "it is not what the repository lists" if file.digest_of(waiting) != file.digest else find_damage(waiting)
         )
         if reason:
             waiting.unlink()
             raise _came_damaged(spec, file, reason)
         waiting.replace(place)
+        record_content(place)
     hf_hub_download(file.repository, file.name, revision=file.commit)  # finds it here, and links it
     if not _is_here(file):
         raise _came_damaged(spec, file, "it is not what the repository lists")
+
+
+def _get(file: RemoteFile, waiting: Path, hear: Callable[[int], None]) -> None:
+    """The bytes of a file that are not here yet. Raises OverflowError when more come than are listed."""
+    token = get_token()
+    with waiting.open("ab") as stream:
+        http_get(
+            hf_hub_url(file.repository, file.name, revision=file.commit),
+            stream,
+            resume_size=_size(waiting),
+            headers={"authorization": f"Bearer {token}"} if token else {},
+            displayed_filename=file.name,
+            tqdm_class=cast(Any, partial(_Meter, hear, file.size_bytes)),
+        )
 
 
 def _came_damaged(spec: ModelSpec, file: RemoteFile, reason: str) -> ModelUnavailable:
@@ -256,20 +273,11 @@ def _came_damaged(spec: ModelSpec, file: RemoteFile, reason: str) -> ModelUnavai
     return ModelUnavailable(spec.key, said, "Run the same command again.")
 
 
-def _digest(path: Path, file: RemoteFile) -> str:
-    """Of a file on disk, by the rule that `file.digest` was made with."""
-    if len(file.digest) == hashlib.sha256().digest_size * 2:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    content = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-
-
 class _Meter:
     """Stands where huggingface_hub would have a progress bar."""
 
-    def __init__(self, hear: Callable[[int], None], *, initial: int = 0, **_: object) -> None:
-        self.hear, self.bytes = hear, initial
+    def __init__(self, hear: Callable[[int], None], most_bytes: int, *, initial: int = 0, **_: object) -> None:
+        self.hear, self.most_bytes, self.bytes = hear, most_bytes, initial
 
     def __enter__(self) -> Self:
         return self
@@ -280,4 +288,6 @@ class _Meter:
     def update(self, count: int) -> None:
         """More bytes came; negative where the server began anew."""
         self.bytes += count
+        if self.bytes > self.most_bytes:  # before they are written: a disk is soon full
+            raise OverflowError(f"more came than the {self.most_bytes} bytes that are listed")
         self.hear(self.bytes)

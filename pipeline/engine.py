@@ -3,12 +3,15 @@ line (pipeline/making.py).
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.measurements import Measurements
-from pipeline.errors import InvalidRequest, StopRequested
-from pipeline.events import Event, Started
+from pipeline.drafts.room import Room
+from pipeline.errors import DiskFull, InvalidRequest, StopRequested
+from pipeline.events import Event, Started, Stopped
 from pipeline.making import Emit, Making
 from pipeline.models import open_model
 from pipeline.models.base import VideoModel
@@ -48,26 +51,41 @@ class Engine:
         """Make a draft; planned again where memory has shrunk since it was planned. Ends with Finished or Stopped.
 
         What its folder already holds of it is not made again: the draft goes on from there, and its latents are those
-        of never having stopped.
+        of never having stopped. Where the disk is full it waits for room, and says so.
 
         Raises:
+            InvalidRequest: when somebody else works on this draft.
             DraftError: with finished slices kept on disk.
         """
+        with Journal(self.drafts, draft).claim():
+            self._run(plan, draft, emit)
+
+    def _run(self, plan: DraftPlan, draft: str, emit: Emit) -> None:
         journal = Journal(self.drafts, draft)
         journal.sweep()
         sentences = plan.sentences
         restored = restore(journal, plan, sentences)
         plan = _as_things_are_now(plan, chunks_done=len(restored.latents), slices_done=len(restored.slices))
-        journal.begin(plan)
+        room = Room(journal, plan.memory.disk_bytes, emit)
 
         def tell(event: Event) -> None:
-            journal.note(event)
+            if isinstance(event, Stopped):
+                with suppress(DiskFull):  # nobody is kept from stopping for want of a line's room
+                    journal.note(event)
+            else:
+                room.write(partial(journal.note, event))
             emit(event)
 
-        tell(Started(draft=draft, plan=plan))
+        try:
+            room.write(partial(journal.begin, plan))
+            room.wait()
+            tell(Started(draft=draft, plan=plan))
+        except StopRequested:
+            tell(Stopped(file=None, frames=0, chunks=len(restored.latents), seconds=0.0))
+            return
         model = self.open(plan.spec, plan.memory.device)
         model.follow(plan.memory.choices)
-        making = Making(plan, model, journal, tell)
+        making = Making(plan, model, journal, tell, room)
         try:
             making.take_up(restored)
             making.encode(sentences, self.cache)
@@ -77,7 +95,8 @@ class Engine:
             making.finish()
             Measurements(self.drafts).record_ran_out(making.plan, making.too_much_bytes)
             # Otherwise it took another time than what was planned does.
-            if making.plan is plan and not restored.latents and not making.resumed:
+            anew = not restored.latents and not making.resumed
+            if making.plan is plan and anew and not room.waited:
                 Measurements(self.drafts).record_draft(plan, making.stage_seconds, encoded=making.encoded)
         except StopRequested:
             making.keep()

@@ -7,6 +7,7 @@
   x ModelUnavailable       model                          missing, partial or unreadable weights
   x OutOfMemory            stage, plan                    found in gpu/residency.py and making.py only
   x WriteFailed            path                           drafts folder, mp4, ffmpeg
+    + DiskFull             path                           what was begun is removed, and can be done again
   x DraftsInUse            path                           another Rushes works on this drafts folder
   x QueueFull              waiting                        as many drafts wait as may wait
   x Closing                                               Rushes is ending and takes no more drafts
@@ -109,6 +110,10 @@ class WriteFailed(DraftError):
     def __init__(self, path: str, message: str, hint: str = "") -> None:
         super().__init__(message, hint)
         self.path = path
+
+
+class DiskFull(WriteFailed):
+    """No room, or none that this user may take. What was begun is removed; it can be done again when there is room."""
 
 
 class DraftsInUse(DraftError):

@@ -2,8 +2,8 @@
 
 Started -> Encoded -> (StepDone* -> ChunkDenoised -> SliceReady*)* -> Finished | Stopped | Failed
 
-Retreated can come anywhere between the first and the last. Queued and Paused are the worker's, and come between two
-such rows, or before the first.
+Retreated can come anywhere between the first and the last, WaitingForRoom anywhere before the last. Queued and Paused
+are the worker's, and come between two such rows, or before the first.
 """
 
 from dataclasses import dataclass
@@ -50,6 +50,17 @@ class Retreated:
     stage: str
     reason: str
     plan: DraftPlan | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingForRoom:
+    """The disk is full. It goes on by itself as soon as `need_bytes` are free, and says so again and again until then.
+
+    What was being written is removed, what is finished stays. Never noted in the draft's folder, for want of room.
+    """
+
+    need_bytes: int
+    free_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +140,7 @@ Event = (
     | Paused
     | Encoded
     | Retreated
+    | WaitingForRoom
     | StepDone
     | ChunkDenoised
     | SliceReady

@@ -13,7 +13,9 @@ import gc
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from traceback import clear_frames
 from typing import TypeVar
@@ -25,7 +27,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.drafts.journal import Journal
-from pipeline.errors import OutOfMemory, StopRequested
+from pipeline.drafts.room import Room
+from pipeline.errors import DraftError, OutOfMemory, StopRequested
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Retreated, SliceReady, StepDone, Stopped
 from pipeline.gpu.backend import is_out_of_memory, peak_bytes
 from pipeline.gpu.interrupting import asking_at_each_layer
@@ -54,8 +57,8 @@ Result = TypeVar("Result")
 class Making:
     """The state of one draft while it is made: timeline so far, what is held back, what can be played."""
 
-    def __init__(self, plan: DraftPlan, model: VideoModel, journal: Journal, tell: Emit) -> None:
-        self.plan, self.model, self.journal, self.tell = plan, model, journal, tell
+    def __init__(self, plan: DraftPlan, model: VideoModel, journal: Journal, tell: Emit, room: Room) -> None:
+        self.plan, self.model, self.journal, self.tell, self.room = plan, model, journal, tell, room
         self.began = time.monotonic()
         self.embeds: dict[str, PromptEmbeds] = {}
         self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
@@ -105,8 +108,7 @@ class Making:
         tensors: dict[str, Tensor] = {}
         for index, embeds in enumerate(encoded.embeds[sentence] for sentence in sentences):
             tensors |= {f"{index}.embeds": embeds.embeds.contiguous(), f"{index}.mask": embeds.mask}
-        with self.journal.writing(self.journal.embeddings_path()) as path:
-            save_file(tensors, path)
+        self.room.put(self.journal.embeddings_path(), partial(save_file, tensors))
         seconds = self.stage_seconds[Stage.ENCODE] = time.monotonic() - start
         self.encoded = encoded.cached < len(encoded.embeds)
         logger.info("encode: %.2f s, %d of %d cached", seconds, encoded.cached, len(encoded.embeds))
@@ -119,8 +121,11 @@ class Making:
         latents = self.behind.pop(self.chunks, None)
         if latents is None:
             latents = self._attempt(Stage.DENOISE, lambda: self._denoise(self.plan.chunks[self.chunks]))
-            with self.journal.writing(self.journal.latents_path(self.chunks)) as path:
-                save_file({"latents": latents}, path)
+            if not latents.isfinite().all():
+                self.running.remove()
+                said = f"The model computed values that are no numbers in chunk {self.chunks + 1}."
+                raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
+            self.room.put(self.journal.latents_path(self.chunks), partial(save_file, {"latents": latents}))
             self.running.remove()
         chunk = self.plan.chunks[self.chunks]  # of the plan as it is now
         seconds = time.monotonic() - start
@@ -234,7 +239,7 @@ class Making:
             if plan is None:
                 raise exhausted(self.plan, stage)
             self.plan = plan
-            self.journal.write_json("plan.json", plan.to_json())
+            self.room.write(partial(self.journal.write_json, "plan.json", plan.to_json()))
             self.model.follow(plan.memory.choices)
             self.tell(Retreated(stage=stage, reason=plan.reasons[0], plan=plan))
             if stage is Stage.DECODE:
@@ -244,22 +249,21 @@ class Making:
     def _write(self, frames: NDArray[np.uint8], chunk: int, start: float) -> None:
         index = len(self.pieces)
         path = self.journal.slice_path(index)
-        with self.journal.writing(path) as temporary:
-            write_slice(frames, temporary, fps=self.plan.spec.fps)
+        self.room.put(path, partial(write_slice, frames, fps=self.plan.spec.fps))
         self.pieces.append(path)
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DECODE] += seconds
+        first, self.frames = self.frames, self.frames + len(frames)
         self.tell(
             SliceReady(
                 index=index,
                 chunk=chunk,
                 file=path.name,
-                first_frame=self.frames,
+                first_frame=first,
                 frames=len(frames),
                 seconds=seconds,
             )
         )
-        self.frames += len(frames)
 
     def _check_stop(self) -> None:
         if self.journal.stop_requested():
@@ -279,14 +283,17 @@ class Making:
     def keep(self) -> None:
         """Stopped: what is decoded but was held back for the next chunk is written too, then everything is joined.
 
-        What is held back for a slice of the same chunk is not: a draft that goes on would take it for that slice.
+        What is held back for a slice of the same chunk is not: a draft that goes on would take it for that slice. Where
+        the disk is full the slices are all that is kept; they can be played, and joined when the draft goes on.
         """
-        held = self.fader.flush()
-        if held is not None and not any(piece.chunk < self.chunks for piece in self.plan.slices[len(self.pieces) :]):
-            self._write(held, self.chunks - 1, time.monotonic())
-        if self.pieces:
-            self._join()
-        file = "draft.mp4" if self.pieces else None
+        held, file = self.fader.flush(), None
+        more = any(piece.chunk < self.chunks for piece in self.plan.slices[len(self.pieces) :])
+        with suppress(StopRequested):  # again: instead of waiting for room
+            if held is not None and not more:
+                self._write(held, self.chunks - 1, time.monotonic())
+            if self.pieces:
+                self._join()
+                file = "draft.mp4"
         seconds = time.monotonic() - self.began
         self.tell(Stopped(file=file, frames=self.frames, chunks=self.chunks, seconds=seconds))
 
@@ -294,5 +301,5 @@ class Making:
         seams = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
         cuts = [frame for frame in self.plan.cuts if frame < self.frames]
         settings = asdict(self.plan.request) | {"seams": seams, "cuts": cuts}
-        with self.journal.writing(self.journal.video_path()) as path:
-            join_slices(self.pieces, path, title=self.plan.request.prompt, settings=settings)
+        join = partial(join_slices, self.pieces, title=self.plan.request.prompt, settings=settings)
+        self.room.put(self.journal.video_path(), join)

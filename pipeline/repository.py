@@ -5,6 +5,7 @@ each in the folder where it belongs. Pickles, programs and names that lead elsew
 """
 
 import errno
+import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,14 @@ class RemoteFile:
     def blob(self) -> Path:
         """Where the content lies, or will; revisions with the same content share it."""
         return repository_folder(self.repository) / "blobs" / self.digest
+
+    def digest_of(self, path: Path) -> str:
+        """Of some file on disk, by the rule that `digest` was made with."""
+        if len(self.digest) == hashlib.sha256().digest_size * 2:
+            with path.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        content = path.read_bytes()
+        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def repository_folder(repository: str) -> Path:

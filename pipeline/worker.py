@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from pipeline.drafts.disposal import delete_draft, keep_within
 from pipeline.drafts.journal import Journal, last_event, new_draft_id
 from pipeline.drafts.keys import draft_id_for
 from pipeline.drafts.lock import hold
 from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.drafts.surgery import begin_edit
 from pipeline.errors import Closing, DraftsInUse, InvalidRequest, WriteFailed
-from pipeline.events import ENDS, Event, Failed, Paused, Stopped
+from pipeline.events import ENDS, Event, Failed, Finished, Paused, Stopped
 from pipeline.health import Watchers
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Edit
@@ -39,17 +40,24 @@ class Worker(DraftsView):
         drafts: folder of all drafts; made if missing, and locked for as long as this lives.
         weights: folders of one's own, by model, for the process to look into.
         longest_queue: how many drafts may wait.
+        keep_bytes: of all drafts together; when there are more the oldest finished ones are deleted.
 
     Raises:
         WriteFailed: when the folder cannot be made or written.
     """
 
     def __init__(
-        self, drafts: Path, weights: Mapping[str, Path] | None = None, *, longest_queue: int = LONGEST_QUEUE
+        self,
+        drafts: Path,
+        weights: Mapping[str, Path] | None = None,
+        *,
+        longest_queue: int = LONGEST_QUEUE,
+        keep_bytes: int | None = None,
     ) -> None:
         self._lock = hold(drafts.resolve())
         self.read_only = self._lock is None
         super().__init__(drafts.resolve(), keep=not self.read_only, longest_queue=longest_queue)
+        self._keep_bytes = keep_bytes
         self._attempts: dict[str, int] = {}  # how often a draft was begun, of those whose process ended
         self._pausing: set[str] = set()
         self.watchers = Watchers()
@@ -58,6 +66,7 @@ class Worker(DraftsView):
             for draft in self._queue.restore(attempts=ATTEMPTS):
                 with suppress(WriteFailed):
                     Journal(self.drafts, draft).note(DIED)
+            keep_within(self.drafts, keep_bytes)
 
     def start(self) -> None:
         """Spawn the process; it warms up on its own. Where there are only drafts to look at, nothing happens."""
@@ -163,6 +172,18 @@ class Worker(DraftsView):
                 self._tell(draft, Stopped(file=file, frames=frames, chunks=record.chunks_done, seconds=0.0))
             self._changed.notify_all()
 
+    def delete(self, draft: str) -> int:
+        """Delete a draft that neither waits nor is being made; bytes that are free now. Raises as `delete_draft`."""
+        with self._changed:
+            self._check_held()
+            record = self._record(draft)
+            if record is not None and not record.state.over:
+                raise InvalidRequest("draft", f"Draft {draft} is waiting or being made.", "Stop it first.")
+            freed = delete_draft(self.drafts, draft)
+            self._register.forget(draft)
+            self._changed.notify_all()
+            return freed
+
     def close(self) -> None:
         """Take no more drafts, have the running one keep what is finished and wait for the next start; free the folder.
 
@@ -208,6 +229,9 @@ class Worker(DraftsView):
                         self._queue.put(draft, front=True)
                         record.mark_queued()
                 self._pausing.discard(draft)
+                if isinstance(event, Finished):
+                    for gone in keep_within(self.drafts, self._keep_bytes):
+                        self._register.forget(gone)
                 self._register.forget_old()
                 self._feed()
             self._changed.notify_all()

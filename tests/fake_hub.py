@@ -48,7 +48,8 @@ class FakeHub:
 
     `files` are repository -> name -> content, at `commit`. Mischief, by file name: `drops` cut the connection once
     after so many bytes of a file; `stalls` wait there until `let_go`; `breaks` serve other content of that length;
-    `lies` list another size; `refuses` answer a name, or `list` for the list of files, with a status or error code.
+    `lies` list another size; `says` tells another length of an answer; `unsatisfiable` files answer 416 to whoever goes
+    on with them; `refuses` answer a name, or `list` for the list of files, with a status or error code.
     """
 
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -57,6 +58,8 @@ class FakeHub:
     stalls: dict[str, int] = field(default_factory=dict)
     breaks: dict[str, bytes] = field(default_factory=dict)
     lies: dict[str, int] = field(default_factory=dict)
+    says: dict[str, int] = field(default_factory=dict)
+    unsatisfiable: set[str] = field(default_factory=set)
     refuses: dict[str, int | str] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     let_go: threading.Event = field(default_factory=threading.Event)
@@ -178,6 +181,12 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range", "") if self.hub.ranges else ""
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
         self.hub.asked.append(Asked(self.command, name, start))
+        if wanted and name in self.hub.unsatisfiable:
+            self.refuse(416)
+            return
+        if self.command == "GET" and name in self.hub.says:
+            headers |= {"Content-Length": str(self.hub.says[name] - start)}
+            self.close_connection = True
         if wanted:
             headers |= {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
         cut = self.hub.drops.pop(name, None) if self.command == "GET" else None

@@ -16,6 +16,7 @@ from tests.source import MODULES, ROOT, imports, own_imports, python_files, tops
 
 ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.errors", "pipeline.logs"),
+    ("pipeline.breaker",),
     ("pipeline.plan.networks", "pipeline.plan.chunks", "pipeline.plan.device", "pipeline.plan.edits"),
     ("pipeline.plan.spec", "pipeline.plan.components", "pipeline.plan.rates", "pipeline.plan.scenes"),
     ("pipeline.plan.catalog", "pipeline.plan.memory"),
@@ -33,6 +34,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.gpu.attention",
         "pipeline.gpu.backend",
         "pipeline.gpu.revisions",
+        "pipeline.gpu.contents",
         "pipeline.gpu.folders",
         "pipeline.gpu.access",
         "pipeline.gpu.interrupting",
@@ -52,7 +54,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.seams.*",),
     ("pipeline.gpu.loading", "pipeline.repository"),
     ("pipeline.gpu.quantization", "pipeline.gpu.streaming", "pipeline.download", "pipeline.installed"),
-    ("pipeline.gpu.residency",),
+    ("pipeline.gpu.residency", "pipeline.fetcher"),
     ("pipeline.models.base",),
     ("pipeline.models.*",),
     ("pipeline.models",),
@@ -119,8 +121,8 @@ def test_gradio_is_known_to_the_studio_and_the_composition_root_only() -> None:
 
 MODEL_LIBRARIES = {"torch", "diffusers", "transformers"}
 LIGHT = re.compile(
-    r"pipeline\.(plan\.|drafts\.|seams\.|gpu\.folders$|"
-    r"(events|errors|weights|repository|download|installed)$|commands.inventory$)"
+    r"pipeline\.(plan\.|drafts\.|seams\.|gpu\.(contents|folders)$|"
+    r"(events|errors|weights|repository|download|breaker|fetcher|installed)$|commands.inventory$)"
 )
 
 

@@ -24,7 +24,7 @@ REPOSITORY = LTX_2B.repository
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
 
 
-pytestmark = pytest.mark.usefixtures("fake_hub")
+pytestmark = [pytest.mark.usefixtures("fake_hub"), pytest.mark.fault(18)]
 
 
 @pytest.fixture(autouse=True)

@@ -185,6 +185,7 @@ def test_a_disk_that_is_too_small_is_told_before_a_byte_comes(
     fetch()
 
 
+@pytest.mark.fault(17)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 @pytest.mark.fault(17)
 def test_a_disk_that_fills_up_on_the_way() -> None:

@@ -22,6 +22,7 @@ from pipeline.events import (
 from pipeline.health import Readiness
 from pipeline.metrics import Metrics
 from pipeline.plan.draft import DraftPlan
+from pipeline.process import DIED
 from pipeline.worker import LONGEST_QUEUE, Worker
 from tests.conftest import PlanMaker
 
@@ -132,13 +133,11 @@ def test_nothing_is_remembered_of_drafts_that_are_over(worker: Worker, plan: Dra
     assert not metrics._models
 
 
-def test_a_process_that_ended_by_itself_is_counted(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.worker.RESPAWN_PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(worker, "start", lambda: None)
+def test_a_process_that_ended_by_itself_is_counted(worker: Worker) -> None:
     metrics = Metrics(worker)
-    worker._process_ended(warm=True)
+    worker.engine_died(DIED, broken=False)
     assert samples(metrics)["rushes_respawns_total"] == 1
-    assert worker.health().reason == "The engine's process ended by itself and is started again."
+    assert worker.health().reason == DIED.message
 
 
 # Health -------------------------------------------------------------------------------------------------------------
@@ -150,7 +149,7 @@ def test_a_worker_that_cannot_make_drafts_says_so_and_why(worker: Worker, plan: 
     assert worker.health().drafts == {DraftState.QUEUED: 1}
     worker._ready = True
     assert (worker.health().readiness, worker.health().reason) == (Readiness.READY, "")
-    worker._running = ("one", plan)
+    worker._running = "one"
     assert worker.health().readiness is Readiness.BUSY
     worker._running = None
     worker.close()

@@ -139,6 +139,7 @@ print(json.dumps({"codes": codes, "asked": asked, "usable": find_installation(LT
 """
 
 
+@pytest.mark.fault(22)
 def test_offline_nobody_is_asked(own: Path, tmp_path: Path) -> None:
     """Drafts, downloads of what is here, the list of models and the opening of what is in the cache."""
     place = tmp_path / "hub" / f"models--{LTX_2B.repository.replace('/', '--')}"

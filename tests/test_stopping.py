@@ -2,17 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torch import Tensor
 
-from pipeline.drafts import journal as journal_module
 from pipeline.drafts.journal import Journal
-from pipeline.errors import WriteFailed
+from pipeline.errors import DraftError
 from pipeline.events import ChunkDenoised, Event, Finished, SliceReady, Started, StepDone, Stopped
 from pipeline.models.base import Frames
 from pipeline.models.ltx import LTXModel
-from pipeline.plan.chunks import plan_slices
+from pipeline.plan.chunks import Chunk, plan_slices
 from pipeline.plan.spec import Component
 from pipeline.prompt.cache import PromptEmbeds
 from pipeline.video import preview as preview_module
@@ -154,19 +154,21 @@ def test_a_preview_that_costs_too_much_is_drawn_rarely(
     assert [event.preview is None for event in of(StepDone, events)] == [False, True, True, True, True]
 
 
-@pytest.mark.fault(16, 45)
-def test_a_full_disk_is_told_and_earlier_slices_stay(
-    tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_latents_that_are_no_numbers_end_the_draft_and_are_not_kept(
+    tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
-    def refuse(_descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
+    denoise = LTXModel.denoise
 
-    def say(event: Event, _: Journal) -> None:
-        if isinstance(event, SliceReady):
-            monkeypatch.setattr(journal_module.os, "fsync", refuse)
+    def spoil(model: LTXModel, chunk: Chunk, *arguments: Any, **named: Any) -> Tensor:
+        latents = denoise(model, chunk, *arguments, **named)
+        latents[0, 0, -1, 0, 0] = value if chunk.index == 1 else 0.0
+        return latents
 
-    with pytest.raises(WriteFailed, match="No space left on device"):
-        make_draft(tmp_path, make_plan(frames=57), say)
+    monkeypatch.setattr(LTXModel, "denoise", spoil)
+    with pytest.raises(DraftError, match="no numbers in chunk 2"):
+        make_draft(tmp_path, make_plan(frames=97))
     (folder,) = (path for path in tmp_path.iterdir() if path.name[0].isdigit())
-    assert count_frames(folder / "slice-000.mp4") == 25
-    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+    assert [path.name for path in folder.glob("chunk-*")] == ["chunk-000.latents.safetensors"]
+    assert (folder / "slice-000.mp4").exists()

@@ -10,6 +10,7 @@ import pytest
 from pipeline.drafts.journal import Journal, read_events
 from pipeline.drafts.status import DraftState
 from pipeline.errors import DraftsInUse, InvalidRequest, QueueFull, WriteFailed
+from pipeline.events import Finished
 from pipeline.plan.draft import DraftPlan
 from pipeline.worker import LONGEST_QUEUE, Worker
 from tests.source import ROOT
@@ -160,3 +161,31 @@ def test_what_is_no_draft_cannot_go_on(idle: Worker) -> None:
     for name in ("../../etc", "20260101-000000-0123456789abcdef"):
         with pytest.raises(InvalidRequest, match="no such draft"):
             idle.resume(name)
+
+
+def test_a_waiting_draft_is_not_deleted_and_a_stopped_one_is(idle: Worker, short: DraftPlan) -> None:
+    draft = idle.submit(short)
+    with pytest.raises(InvalidRequest, match=r"waiting or being made\. Stop it first\."):
+        idle.delete(draft)
+    assert (idle.drafts / draft).is_dir()
+    idle.stop(draft)
+    assert idle.delete(draft) > 0
+    assert idle.status(draft) is None
+    assert not (idle.drafts / draft).exists()
+    with pytest.raises(InvalidRequest, match="There is no draft"):
+        idle.delete(draft)
+
+
+def test_old_drafts_go_when_there_is_a_limit_and_what_was_half_deleted_goes_always(
+    tmp_path: Path, short: DraftPlan
+) -> None:
+    for number in (1, 2):
+        journal = Journal(tmp_path, f"2026010{number}-120000-0123456789abcdef")
+        journal.begin(short)
+        journal.video_path().touch()
+        journal.note(Finished(file="draft.mp4", frames=9, seconds=1.0, peak_bytes=1))
+    (tmp_path / ".deleted-20260101-120000-0123456789abcdef").mkdir()
+    Worker(tmp_path).close()
+    assert sorted(path.name[:8] for path in tmp_path.iterdir() if path.is_dir()) == ["20260101", "20260102"]
+    Worker(tmp_path, keep_bytes=1).close()
+    assert [path.name[:8] for path in tmp_path.iterdir() if path.is_dir()] == ["20260102"]

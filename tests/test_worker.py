@@ -108,6 +108,17 @@ def test_a_draft_that_is_paused_steps_aside_and_comes_first_when_it_goes_on(
     assert follow(running, third, over).state is DraftState.STOPPED
 
 
+def test_a_finished_draft_makes_the_older_ones_go(running: Worker, short: DraftPlan) -> None:
+    first = running.submit(short)
+    assert follow(running, first, over).state is DraftState.FINISHED
+    running._keep_bytes = 1
+    second = running.submit(short)
+    assert follow(running, second, over).state is DraftState.FINISHED
+    running._keep_bytes = None
+    assert running.status(first) is None
+    assert count_frames(running.drafts / second / "draft.mp4") == 9
+
+
 def test_closing_ends_the_process_soon_and_the_next_start_goes_on(
     running: Worker, medium: DraftPlan, short: DraftPlan
 ) -> None:

@@ -12,6 +12,10 @@ const draw = () => {
   find(".need").hidden = !advice?.need;
   find(".need span").textContent = advice?.need || "";
   find(".need code").textContent = advice?.command || "";
+  const button = find(".need button");
+  button.hidden = !advice?.action;
+  button.textContent = advice?.action || "";
+  button.onclick = () => trigger("submit", { fetch: advice.fetch });
   find(".offers").replaceChildren(
     ...(advice?.offers || []).map((offer) =>
       make("button", { type: "button", textContent: offer.label, onclick: () => trigger("click", { form: offer.form }) }),

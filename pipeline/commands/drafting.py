@@ -1,4 +1,4 @@
-"""`plan`, `draft` and `resume`: what a draft would take, making it, going on with it."""
+"""`plan`, `draft`, `resume` and `delete`: what a draft would take, making it, going on with it, its end."""
 
 import argparse
 import json
@@ -12,8 +12,9 @@ from pathlib import Path
 import pipeline
 from pipeline.commands.options import DONE, FAILED, STOPPED, Commands, add_command, add_folder, add_weights
 from pipeline.commands.progress import show_draft
+from pipeline.drafts.disposal import delete_draft
 from pipeline.drafts.measurements import Measurements
-from pipeline.errors import InvalidRequest, WriteFailed
+from pipeline.errors import InvalidRequest, WriteFailed, say_bytes
 from pipeline.events import Event, Failed, Finished, Started, Stopped
 from pipeline.plan.catalog import CATALOG, find_model
 from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot
@@ -28,7 +29,7 @@ OTHER_SETTINGS = ("storyboard", "seconds", "width", "height", "vram_limit", "ram
 
 
 def add(commands: Commands) -> None:
-    """The three commands."""
+    """The four commands."""
     command = add_command(commands, "draft", "make a draft")
     _add_request(command)
     add_weights(command)
@@ -42,6 +43,10 @@ def add(commands: Commands) -> None:
     add_weights(command)
     add_folder(command)
     command.set_defaults(run=_resume)
+    command = add_command(commands, "delete", "delete a draft that nobody works on, and say how much room that made")
+    command.add_argument("draft", help="its id")
+    add_folder(command)
+    command.set_defaults(run=_delete)
 
 
 def _add_request(command: argparse.ArgumentParser) -> None:
@@ -174,6 +179,12 @@ def _resume(options: argparse.Namespace) -> int:
 
     weights = read_folders(options.weights)
     return follow(pipeline.resume(options.draft, options.drafts, weights=weights), options)
+
+
+def _delete(options: argparse.Namespace) -> int:
+    freed = delete_draft(options.drafts, options.draft)
+    print(json.dumps({"deleted": options.draft, "freed_bytes": freed}) if options.json else f"{say_bytes(freed)} freed")
+    return DONE
 
 
 def follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:

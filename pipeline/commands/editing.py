@@ -10,7 +10,7 @@ from pipeline.errors import InvalidRequest
 from pipeline.plan.edits import WAYS, Edit, read_edit
 
 HELP = """
-  redo N                chunk N with another seed; what follows, too, where the model needs that
+  redo N                chunk N with another seed, and what follows
   reprompt N "…"        chunk N, and what follows of its shot, with another sentence
   branch N              chunk N and what follows, all with other seeds
   cut N                 nothing after chunk N
@@ -30,6 +30,7 @@ def add(commands: Commands) -> None:
     command.add_argument("amount", metavar="N|SECONDS", help="a chunk, from 1 on, or how much longer")
     command.add_argument("sentence", nargs="?", help="for reprompt and extend: what happens there")
     command.add_argument("--seed", type=int, help="for redo and branch; drawn if not given")
+    command.add_argument("--alone", action="store_true", help="for redo: what follows stays; the seams may show")
     command.add_argument("--output", type=Path, help="also put the finished mp4 here")
     add_weights(command)
     add_folder(command)
@@ -50,4 +51,4 @@ def _read(options: argparse.Namespace) -> Edit:
         raise InvalidRequest(
             "amount", f"{options.amount!r} is neither a chunk nor a length in seconds.", "Give a number, such as 2."
         ) from None
-    return read_edit(options.way, amount, options.sentence, options.seed)
+    return read_edit(options.way, amount, options.sentence, options.seed, alone=options.alone)

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from pipeline.events import Encoded, Event, Retreated, SliceReady, Started, StepDone
+from pipeline.errors import say_bytes
+from pipeline.events import Encoded, Event, Retreated, SliceReady, Started, StepDone, WaitingForRoom
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.spec import ModelSpec
 
@@ -27,6 +28,9 @@ def show_draft(events: Iterator[Event], *, as_json: bool) -> Iterator[Event]:
                     print(event.reason, file=sys.stderr)
                     plan = event.plan or plan
                     bar.total = plan.steps_before(len(plan.chunks)) if plan else None
+                case WaitingForRoom():
+                    need, free = say_bytes(event.need_bytes), say_bytes(event.free_bytes)
+                    bar.set_description(f"waiting for room on the disk: {need} are needed, {free} are free")
                 case Encoded():
                     bar.set_description("sentence known" if event.cached == event.sentences else "sentence read")
                 case StepDone() if plan:

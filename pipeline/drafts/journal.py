@@ -1,11 +1,12 @@
 """One draft's folder: the truth about it. Everything is written under a temporary name, synced, then renamed.
 
     drafts/<id>/  request.json  plan.json  embeddings.safetensors  chunk-000.latents.safetensors
-                  running.safetensors  slice-000.mp4  draft.mp4  events.jsonl  STOP
+                  running.safetensors  slice-000.mp4  draft.mp4  events.jsonl  STOP  LOCK
 
 Knows file names and how to write them; knows nothing about models, tensors' meaning or video.
 """
 
+import errno
 import json
 import os
 import re
@@ -17,7 +18,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import InvalidRequest, WriteFailed
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError
+
+from pipeline.errors import DiskFull, InvalidRequest, WriteFailed
 from pipeline.events import Event, Retreated, Started, StepDone
 from pipeline.plan.draft import DraftPlan
 
@@ -25,6 +29,8 @@ ID_PATTERN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{16}")
 MEDIA_PATTERN = re.compile(r"(?:slice-[0-9]{3}|draft)\.mp4")
 """The only files of a draft a browser may ask for."""
 TAIL_BYTES = 2**14  # of events.jsonl; a row has a few hundred
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+SAYS_NO_ROOM = re.compile(rf"os error ({'|'.join(map(str, NO_ROOM))})\b")  # of safetensors, whose errors have no number
 
 
 def new_draft_id() -> str:
@@ -40,7 +46,8 @@ class Journal:
         draft: an id from `new_draft_id`.
 
     Raises:
-        WriteFailed: from every writing method, when the disk refuses.
+        DiskFull: from every writing method, when there is no room on the disk.
+        WriteFailed: from them too, when it refuses for another reason.
     """
 
     def __init__(self, drafts: Path, draft: str) -> None:
@@ -54,6 +61,26 @@ class Journal:
             self.folder.mkdir(parents=True, exist_ok=True)
         self.write_json("request.json", asdict(plan.request))
         self.write_json("plan.json", plan.to_json())
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Nobody else works on this draft meanwhile, in any process; a process that dies lets go of it.
+
+        Raises:
+            InvalidRequest: when somebody does.
+        """
+        lock = FileLock(self.path("LOCK"), timeout=0)
+        with _refusals(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                said = f"Draft {self.draft} is being made."
+                raise InvalidRequest("draft", said, "Wait for it, or stop it.") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def path(self, name: str) -> Path:
         """A file of this draft."""
@@ -169,12 +196,14 @@ def unfinished_drafts(drafts: Path) -> list[str]:
     found = []
     for folder in sorted(drafts.glob("*/plan.json"), reverse=True):
         draft = folder.parent.name
-        finished = (folder.parent / "draft.mp4").exists() and any(
-            row.get("event") == "Finished" for row in read_events(folder.parent)
-        )
-        if ID_PATTERN.fullmatch(draft) and not finished:
+        if ID_PATTERN.fullmatch(draft) and not is_finished(folder.parent):
             found.append(draft)
     return found
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a draft's folder holds its whole film."""
+    return (folder / "draft.mp4").exists() and any(row.get("event") == "Finished" for row in read_events(folder))
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
@@ -231,7 +260,14 @@ def _sync_folder(folder: Path) -> None:
 def _refusals(path: Path) -> Iterator[None]:
     try:
         yield
+    except SafetensorError as error:
+        kind = DiskFull if SAYS_NO_ROOM.search(str(error)) else WriteFailed
+        raise _refusal(kind, path, str(error).splitlines()[0]) from error
     except OSError as error:
-        raise WriteFailed(
-            str(path), f"{path} cannot be written: {error.strerror or error}.", "Choose another folder with --drafts."
-        ) from error
+        kind = DiskFull if error.errno in NO_ROOM else WriteFailed
+        raise _refusal(kind, path, str(error.strerror or error)) from error
+
+
+def _refusal(kind: type[WriteFailed], path: Path, reason: str) -> WriteFailed:
+    hint = "Free some disk, or choose" if kind is DiskFull else "Choose"
+    return kind(str(path), f"{path} cannot be written: {reason}.", f"{hint} another folder with --drafts.")

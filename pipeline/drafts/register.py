@@ -55,6 +55,10 @@ class Register:
         record.version = before.version + 1
         return record
 
+    def forget(self, draft: str) -> None:
+        """One whose folder is gone."""
+        self._records.pop(draft, None)
+
     def forget_old(self) -> None:
         """Keep in memory what is not over, and the last `KEPT_RECORDS` of what is."""
         over = [draft for draft, record in self._records.items() if record.state.over]

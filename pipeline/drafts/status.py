@@ -25,6 +25,7 @@ from pipeline.events import (
     Started,
     StepDone,
     Stopped,
+    WaitingForRoom,
 )
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.scenes import chunk_stops
@@ -37,6 +38,7 @@ class DraftState(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    NO_ROOM = "no_room"
     STOPPING = "stopping"
     PAUSED = "paused"
     FINISHED = "finished"
@@ -54,6 +56,7 @@ class DraftStatus:
     """A snapshot of one draft. `version` grows with every change; `request` and shapes are plain values.
 
     `retreated_in` names the stage that ran out of memory last and went on in a way that takes less; empty if none did.
+    `room` says what it waits for while the disk is full.
     `parent` is the draft it was made from; empty if from nothing but a request.
     """
 
@@ -83,6 +86,7 @@ class DraftStatus:
     retreated_in: str
     chunk_prompts: tuple[str, ...] = ()
     parent: str = ""
+    room: WaitingForRoom | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,6 +112,7 @@ class DraftRecord:
     message: str = ""
     hint: str = ""
     retreated_in: str = ""
+    room: WaitingForRoom | None = None
     _began: float | None = None
     _took: float | None = None
     _step_seconds: float | None = None
@@ -116,6 +121,9 @@ class DraftRecord:
     def apply(self, event: Event) -> None:
         """Take in what the engine said."""
         self.version += 1
+        self.room = event if isinstance(event, WaitingForRoom) else None
+        if self.state is DraftState.NO_ROOM:
+            self.state = DraftState.RUNNING
         match event:
             case Started():
                 self._began, self._took = time.monotonic(), None
@@ -149,6 +157,9 @@ class DraftRecord:
                 self.mark_queued()
             case Paused():
                 self.state, self.preview = DraftState.PAUSED, None
+            case WaitingForRoom():
+                if self.state in (DraftState.QUEUED, DraftState.RUNNING):
+                    self.state = DraftState.NO_ROOM
             case Encoded():
                 pass
 
@@ -156,11 +167,11 @@ class DraftRecord:
         """It goes on as soon as the engine is free; what is finished stays."""
         self.state, self.version, self.step, self.preview = DraftState.QUEUED, self.version + 1, 0, None
         self._began = self._step_seconds = None
-        self.video, self.video_frames, self.message, self.hint = None, 0, "", ""
+        self.video, self.video_frames, self.message, self.hint, self.room = None, 0, "", "", None
 
     def mark_stopping(self) -> None:
         """The person asked; the engine has not answered yet."""
-        if self.state in (DraftState.QUEUED, DraftState.RUNNING):
+        if self.state in (DraftState.QUEUED, DraftState.RUNNING, DraftState.NO_ROOM):
             self.state, self.version = DraftState.STOPPING, self.version + 1
 
     def snapshot(self, *, ahead: int = 0) -> DraftStatus:
@@ -194,6 +205,7 @@ class DraftRecord:
             message=self.message,
             hint=self.hint,
             retreated_in=self.retreated_in,
+            room=self.room,
             chunk_prompts=tuple(request["shots"][chunk["shot"]]["prompt"] for chunk in chunks),
             parent=(self.plan.get("parent") or {}).get("draft", ""),
         )

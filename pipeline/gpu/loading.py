@@ -6,7 +6,7 @@ authors name them, and a LoRA may change those of others; either way they are re
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -29,13 +29,15 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, T5EncoderModel,
 from transformers.utils.logging import disable_progress_bar
 
 from pipeline.errors import ModelUnavailable
+from pipeline.gpu.contents import check_contents
 from pipeline.gpu.folders import check_own_folder
 from pipeline.gpu.lora import Change, check_changes, read_lora
 from pipeline.gpu.revisions import find_file, find_snapshot, record_revision
-from pipeline.gpu.tensors import INSTALL, Stored, list_originals, list_tensors, read_tensor, refusals
+from pipeline.gpu.tensors import INSTALL, Stored, check_finite, list_originals, list_tensors, read_tensor, refusals
 from pipeline.plan.spec import Component, ModelSpec
 
 disable_progress_bar()  # of loading weights, in the middle of Rushes' own
+BLOCK = re.compile(r"[^.].*?\.\d+\.")  # the beginning of a tensor's name in a list of blocks
 CONTENT = re.compile(r"[0-9a-f]{64}")  # SHA-256, as Hugging Face's cache names what a large file's link points to
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 CLASSES: dict[str, Any] = {
@@ -73,6 +75,7 @@ class Checkpoint:
         there = {} if place == "cpu" else {"device_map": {"": place}}
         with refusals(self.model, folder):
             module: nn.Module = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, **there)
+        check_finite(self.model, folder, module.named_parameters())
         if component is Component.VAE:
             module.register_module("encoder", None)
         return module
@@ -126,15 +129,18 @@ class Checkpoint:
             yield name, changes[name].add_to(tensor) if name in changes else tensor
 
     def check_shapes(self, component: Component) -> None:
-        """Refuse tensors and changes that are not for the class and configuration of an assembled component.
+        """Refuse tensors and changes that are not for the class and configuration of a component.
 
-        Reads headers only. What a file holds beside the class's modules is left alone, as diffusers leaves it; what it
-        holds more of them is another model's. Raises ModelUnavailable.
+        Reads headers only. Raises ModelUnavailable. Where a network knows a tensor by two names, either will do. What a
+        file holds beside the class's modules is left alone, as diffusers leaves it; more blocks than those of a module
+        are another model's, and in an assembled component more of anything.
         """
-        shapes = {name: tuple(tensor.shape) for name, tensor in self.describe(component).state_dict().items()}
-        where = self.weights(component, shapes)
-        modules = {name.partition(".")[0] for name in shapes}
-        more = next((name for name in where if name not in shapes and name.partition(".")[0] in modules), "")
+        named = self.describe(component).state_dict(keep_vars=True)
+        where = self.weights(component, ())
+        stored = {id(tensor) for name, tensor in named.items() if name in where}
+        shapes = {name: tuple(t.shape) for name, t in named.items() if name in where or id(t) not in stored}
+        self.weights(component, shapes)
+        more = _surplus(where, named, strict=component in self.assembled)
         if more:
             said = f"{where[more].file} is for another model: {self.folder.name}'s {component} has no {more}."
             raise ModelUnavailable(self.model, said, INSTALL)
@@ -173,9 +179,9 @@ class Checkpoint:
             return kind.from_pretrained(self.folder / "scheduler", **settings)
 
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        """The tokenizer that goes with the text encoder."""
+        """The tokenizer that goes with the text encoder; a folder that brings a program of its own is refused."""
         with refusals(self.model, self.folder / "tokenizer"):
-            return AutoTokenizer.from_pretrained(self.folder / "tokenizer")
+            return AutoTokenizer.from_pretrained(self.folder / "tokenizer", trust_remote_code=False)
 
     def fingerprint(self, component: Component) -> str:
         """Names the weights of a component for caches: changes when the files change.
@@ -187,6 +193,21 @@ class Checkpoint:
         if contents and all(CONTENT.fullmatch(content) for content in contents):
             return f"{component}/" + ",".join(contents)
         return f"{self.model}/{component}/" + ",".join(f"{f.stat().st_size}:{f.stat().st_mtime_ns}" for f in files)
+
+
+def _surplus(stored: Iterable[str], named: Mapping[str, object], *, strict: bool) -> str:
+    """The first of a file's tensors in one of a network's modules that the network does not have; empty if none is.
+
+    Unless `strict` only one of a further block: publishers leave tensors in blocks that classes no longer have.
+    """
+    modules = {name.partition(".")[0] for name in named}
+    blocks = {block[0] for block in map(BLOCK.match, named) if block}
+    for name in stored:
+        if name not in named and name.partition(".")[0] in modules:
+            block = BLOCK.match(name)
+            if strict or (block and block[0] not in blocks):
+                return name
+    return ""
 
 
 def tie_words(module: Any) -> None:
@@ -203,7 +224,7 @@ def find_checkpoint(spec: ModelSpec) -> Checkpoint:
             should be; before anything big is read.
     """
     if spec.folder:
-        return Checkpoint(spec.key, check_own_folder(spec))
+        return check_folder(spec.key, check_own_folder(spec), tuple(spec.networks))
     if not spec.repository:
         return check_folder(spec.key, ASSETS / spec.key, tuple(spec.networks))
     folder, files = find_snapshot(spec), {file: find_file(spec, file) for file in spec.files}
@@ -214,6 +235,8 @@ def find_checkpoint(spec: ModelSpec) -> Checkpoint:
         originals=tuple((component, files[file]) for component, file in spec.originals.items()),
         loras=tuple((component, files[lora]) for component, lora in spec.loras.items()),
     )
+    for component in spec.networks:
+        check_contents(spec.key, checkpoint._files(component))
     record_revision(spec, folder.name)
     for file, path in files.items():
         record_revision(spec, path.parents[file.name.count("/")].name, file.repository)
@@ -252,7 +275,7 @@ def check_folder(
         if not (folder / part).is_dir():
             raise ModelUnavailable(model, f"{folder} has no {part}.", "Install it again.")
     checkpoint = Checkpoint(model, folder, originals, loras)
-    for component in checkpoint.assembled:
+    for component in components:
         checkpoint.check_shapes(component)
     return checkpoint
 

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ModelUnavailable, say_bytes
 from pipeline.gpu.loading import Checkpoint, tie_words
+from pipeline.gpu.tensors import refusals
 from pipeline.plan.combinations import NATIVE
 from pipeline.plan.memory import Precision, weight_bytes
 from pipeline.plan.networks import Network
@@ -61,7 +62,8 @@ def open_quantized(
         _make(checkpoint, component, network, precision, dtype, folder)
     module = _outline(checkpoint, component, network, precision)
     for file in sorted(folder.glob("*.safetensors")):
-        tensors = {name: _aligned(tensor) for name, tensor in load_file(file, device=str(place)).items()}
+        with refusals(checkpoint.model, file, "Delete its folder: it is made again."):
+            tensors = {name: _aligned(tensor) for name, tensor in load_file(file, device=str(place)).items()}
         module.load_state_dict(tensors, strict=False, assign=True)
     tie_words(module)
     missing = [name for name, tensor in module.named_parameters() if tensor.is_meta]

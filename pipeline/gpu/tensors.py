@@ -60,14 +60,30 @@ def list_originals(model: str, file: Path, class_name: str) -> dict[str, Stored]
 
 
 def read_tensor(model: str, stored: Stored, place: str = "cpu") -> Tensor:
-    """A tensor as stored, at `place`. Raises ModelUnavailable."""
+    """A tensor as stored, at `place`. Raises ModelUnavailable, also for values that are no numbers."""
     with refusals(model, stored.file), safe_open(stored.file, framework="pt") as tensors:
         tensor: Tensor = tensors.get_tensor(stored.name)
-        return tensor.to(place)
+        tensor = tensor.to(place)
+    check_finite(model, stored.file, ((stored.name, tensor),))
+    return tensor
+
+
+def check_finite(model: str, file: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:
+    """Refuse NaN and infinities, which would make every picture black: the smallest and the largest value show them.
+
+    One pass over each tensor where it lies, and no memory.
+
+    Raises:
+        ModelUnavailable: naming the first tensor that has some.
+    """
+    for name, tensor in tensors:
+        if tensor.numel() and not all(end.isfinite() for end in tensor.aminmax()):
+            said = f"{file} is damaged: {name} holds values that are no numbers in {str(tensor.dtype)[6:]}."
+            raise ModelUnavailable(model, said, INSTALL)
 
 
 @contextmanager
-def refusals(model: str, path: Path) -> Iterator[None]:
+def refusals(model: str, path: Path, hint: str = INSTALL) -> Iterator[None]:
     """Whatever a library says about a file that is not what it should be, as ModelUnavailable naming the file."""
     try:
         yield
@@ -75,4 +91,4 @@ def refusals(model: str, path: Path) -> Iterator[None]:
         if is_out_of_memory(error):
             raise
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelUnavailable(model, f"{path} cannot be read: {reason}", INSTALL) from error
+        raise ModelUnavailable(model, f"{path} cannot be read: {reason}", hint) from error

@@ -17,6 +17,7 @@ from pipeline.gpu.backend import torch_device
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import Residency
 from pipeline.models.base import Decode, Decoder, Frames, Keep, OnStep, Sampling, SamplingState
+from pipeline.models.guidance import one_after_the_other
 from pipeline.models.sampler import GENERATOR, capture
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
@@ -258,37 +259,6 @@ class WindowDecoder:
             values = (1 - DECODE_NOISE_SCALE) * values + DECODE_NOISE_SCALE * noise
             timestep = torch.tensor([DECODE_TIMESTEP], device=values.device, dtype=dtype)
         return to_pixels(vae.decode(values.to(dtype), timestep, return_dict=False)[0][0])
-
-
-@contextmanager
-def one_after_the_other(transformer: nn.Module) -> Iterator[None]:
-    """Have each call with a batch of two, guidance's, run as two calls with one: half as much is live at once.
-
-    Batched inputs are those whose first dimension is that of `hidden_states`; the rest is shared.
-    """
-    whole = transformer.forward
-
-    def forward(hidden_states: Tensor, **shared: Any) -> tuple[Tensor]:
-        count = hidden_states.shape[0]
-        batched = {name: value for name, value in shared.items() if _counts(value) == count}
-        parts = [
-            whole(
-                hidden_states=hidden_states[index : index + 1],
-                **shared | {name: value[index : index + 1] for name, value in batched.items()},
-            )[0]
-            for index in range(count)
-        ]
-        return (torch.cat(parts),)
-
-    transformer.forward = forward
-    try:
-        yield
-    finally:
-        transformer.forward = whole
-
-
-def _counts(value: object) -> int | None:
-    return value.shape[0] if isinstance(value, Tensor) and value.dim() > 0 else None
 
 
 def timesteps(spec: ModelSpec, steps: int) -> list[float]:

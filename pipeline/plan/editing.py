@@ -1,8 +1,8 @@
 """The plan of an edited draft: what stays of the old one, and what is made anew.
 
-What comes before the change is not touched: its chunks and slices are those of the old plan. Where a family can be told
-what comes behind, too, neither is what follows a chunk that is made again: its window is moved on by a latent, so that
-it ends with the first one of what follows, given as those before it are:
+What comes before the change is not touched: its chunks and slices are those of the old plan. Neither is what follows a
+chunk that is made again alone, where its family can be told what comes behind: its window is moved on by a latent, so
+that it ends with the first one of what follows, given as those before it are:
 
     before       [=====--------)
                        [=====--------)
@@ -14,7 +14,7 @@ import math
 from dataclasses import replace
 
 from pipeline.errors import InvalidRequest
-from pipeline.plan.chunks import Chunk, Slice, held_frames, plan_slices
+from pipeline.plan.chunks import Chunk, Slice, held_frames
 from pipeline.plan.cutting import least_latents, overlap_latents
 from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan, MemoryPlan, Parent
@@ -24,8 +24,9 @@ from pipeline.plan.extending import extend_chunks, extend_rollout
 from pipeline.plan.memory import Stage
 from pipeline.plan.planner import check_disk, decide, disk_bytes, workload
 from pipeline.plan.rates import guess_rates
-from pipeline.plan.request import LONGEST_SECONDS, GenerationRequest, Shot
+from pipeline.plan.request import LONGEST_SECONDS, GenerationRequest, Shot, Transition
 from pipeline.plan.retreat import check_device, fit_again
+from pipeline.plan.scenes import chunk_stops, longest_scene, plan_all_slices
 from pipeline.plan.spec import Tail
 
 
@@ -90,10 +91,17 @@ def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, 
     """Request and chunks after an edit, and the numbers of those that stay; what extends a draft is still missing."""
     request, chunks = plan.request, plan.chunks
     match edit:
-        case Redo(chunk=first, seed=seed):
+        case Redo(chunk=first, seed=seed, alone=wanted):
             _check_chunk(first, made, len(chunks))
             replace(request, seed=seed)  # refuses what is none
-            alone = _between(plan, first, made)
+            alone = _between(plan, first, made) if wanted else None
+            if wanted and not alone:
+                raise InvalidRequest(
+                    "alone",
+                    f"Chunk {first + 1} cannot be made again alone: it is not between two that are finished, or "
+                    f"{plan.spec.title} cannot be told what follows.",
+                    "Have what follows made again, too.",
+                )
             anew = replace(alone or _free(chunks[first]), seed=seed)
             follow = chunks[first + 1 :] if alone else map(_free, chunks[first + 1 :])
             chunks = (*chunks[:first], anew, *follow)
@@ -115,7 +123,7 @@ def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, 
                 raise InvalidRequest("chunk", f"Nothing comes after chunk {last + 1}: there is nothing to cut.")
             stay = chunks[: last + 1]
             shots = (*request.shots[: stay[-1].shot], _shortened(request, chunks, stay))
-            frames = request.spec.frames_of(stay[-1].stop)
+            frames = chunk_stops(stay, stride=request.spec.frame_stride)[-1]
             return replace(request, shots=shots, frames=frames), stay, tuple(range(last + 1))
         case Extend(seconds=seconds, prompt=prompt):
             return _longer(request, seconds, prompt), chunks, tuple(range(made))
@@ -125,6 +133,8 @@ def _between(plan: DraftPlan, number: int, made: int) -> Chunk | None:
     """A chunk given latents of both its neighbours; None where it has not two or its family cannot be told of both."""
     chunk = plan.chunks[number]
     if plan.spec.tail is not Tail.LATENTS or not chunk.overlap or number + 1 >= made:
+        return None
+    if plan.chunks[number + 1].opens_scene:
         return None
     if chunk.ahead:
         return chunk
@@ -170,9 +180,12 @@ def _say_differently(
         shots = (*request.shots[:number], replace(shot, prompt=prompt), *request.shots[number + 1 :])
         return replace(request, shots=shots), chunks
     head = _shortened(request, chunks, chunks[:first])
-    tail = replace(shot, prompt=prompt, seconds=shot.seconds - head.seconds)
+    tail = replace(shot, prompt=prompt, seconds=shot.seconds - head.seconds, transition=Transition.SMOOTH)
     shots = (*request.shots[:number], head, tail, *request.shots[number + 1 :])
-    anew = (replace(chunk, shot=chunk.shot + 1) for chunk in chunks[first:])
+    anew = (
+        replace(chunk, shot=chunk.shot + 1, mix=tuple((told + 1, weight) for told, weight in chunk.mix))
+        for chunk in chunks[first:]
+    )
     return replace(request, shots=shots), (*chunks[:first], *anew)
 
 
@@ -196,20 +209,21 @@ def _longer(request: GenerationRequest, seconds: float, prompt: str | None) -> G
             f"Choose {least:.1f} to {room:.1f} seconds." if room >= least else "Cut something first.",
         )
     added = max(1, round(seconds * spec.fps / spec.frame_stride)) * spec.frame_stride
-    frames = min(request.frames + added, spec.nearest_frames(LONGEST_SECONDS * spec.fps))
+    frames = min(request.frames + added, spec.nearest_frames(LONGEST_SECONDS * spec.fps, len(request.scenes)))
     more = (frames - request.frames) / spec.fps
-    last = request.shots[-1]
+    scale = request.seconds / sum(shot.seconds for shot in request.shots)  # seconds of a shot are a share of the draft
+    *before, last = (replace(shot, seconds=shot.seconds * scale) for shot in request.shots)
     if prompt is None:
-        shots = (*request.shots[:-1], replace(last, seconds=min(last.seconds + more, LONGEST_SECONDS)))
+        shots = (*before, replace(last, seconds=min(last.seconds + more, LONGEST_SECONDS)))
     else:
-        shots = (*request.shots, replace(last, prompt=prompt, seconds=more))
+        shots = (*before, last, Shot(prompt=prompt, seconds=more))
     return replace(request, shots=shots, frames=frames)
 
 
 def _extend(chunks: tuple[Chunk, ...], request: GenerationRequest, longest: int) -> tuple[Chunk, ...]:
     """With new chunks behind the others, of the last shot."""
     spec, overlap, shot = request.spec, overlap_latents(request), len(request.shots) - 1
-    total = spec.latents_of(request.frames)
+    total = request.latents
     if spec.block_latents:
         return extend_rollout(chunks, total, longest=longest, overlap=overlap, block=spec.block_latents, shot=shot)
     assert overlap is not None
@@ -224,16 +238,16 @@ def _slices(
     The last one is decoded again where it held other frames back than it has to now, or all of its frames are needed
     once more in a larger window than there is room for.
     """
-    spec, last = plan.spec, chunks[-1].stop
-    window = min(memory.choices[Stage.DECODE].window_latents, last)
+    spec, ends = plan.spec, {chunk.scene_start: chunk.stop for chunk in chunks}
+    window = min(memory.choices[Stage.DECODE].window_latents, longest_scene(chunks))
     stay = [piece for piece in plan.slices if piece.chunk < first]
     causal, stride = spec.causal_decoder, spec.frame_stride
     while stay and (
-        stay[-1].hold != (0 if stay[-1].stop == last else held_frames(stride, causal=causal))
+        stay[-1].hold != (0 if stay[-1].stop == ends[stay[-1].scene_start] else held_frames(stride, causal=causal))
         or (stay[-1].stop - stay[-1].start > window and not causal)
     ):
         stay.pop()
-    return len(stay), plan_slices(chunks, window=window, stride=stride, causal=causal, written=tuple(stay))
+    return len(stay), plan_all_slices(chunks, window=window, stride=stride, causal=causal, written=stay)
 
 
 def _explain(draft: str, edit: Edit, anew: int, count: int) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.drafts.measurements import Measurements
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest
+from pipeline.fetcher import FetchState, FetchStatus
 from pipeline.installed import Installation, find_installation
 from pipeline.plan.alternatives import Change, offer_faster, plan_draft
 from pipeline.plan.device import Device, DeviceKind, probe_device
@@ -58,14 +59,16 @@ class Offer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
     """The line above the button. `fits` False draws it in red; `share` of the allowed memory fills the bar; `need` says
-    what is to be done before the button can do anything, with `command`; `offers` are buttons under it, `reasons`
-    unfold."""
+    what is to be done before the button can do anything, with `command`, or a button `action` that starts the download
+    of the model `fetch`, cancels it where that is empty; `offers` are buttons under it, `reasons` unfold."""
 
     line: str
     fits: bool
     share: float = 0.0
     need: str = ""
     command: str = ""
+    action: str = ""
+    fetch: str = ""
     offers: tuple[Offer, ...] = ()
     reasons: tuple[str, ...] = ()
 
@@ -116,10 +119,23 @@ class Machine:
         return offer_faster(plan, self.profiles[plan.request.profile], experience)
 
 
-def advise(form: Form, machine: Machine, language: Language) -> Advice:
-    """The forecast for what stands in the form; before there is a sentence, for any sentence."""
+def advise(form: Form, machine: Machine, language: Language, fetched: FetchStatus | None = None) -> Advice:
+    """The forecast for what stands in the form; before there is a sentence, for any sentence.
+
+    `fetched` is the latest download.
+    """
     here = machine.installation(spec_of(form))
-    return replace(_forecast(form, machine, language), need=say_need(here, language), command=here.command)
+    advice = replace(_forecast(form, machine, language), need=say_need(here, language), command=here.command)
+    if here.usable or not here.command:
+        return advice
+    if fetched is None or fetched.model != here.spec.key:
+        return replace(advice, action=say(language, "fetch"), fetch=here.spec.key)
+    if fetched.state is FetchState.RUNNING:
+        done, total = fetched.done_bytes / 2**30, fetched.total_bytes / 2**30
+        need = say(language, "fetching", model=here.spec.title, done=done, total=total or here.download_bytes / 2**30)
+        return replace(advice, need=need, command="", action=say(language, "fetch_cancel"))
+    need = f"{fetched.message} {advice.need}".strip()
+    return replace(advice, need=need, action=say(language, "fetch"), fetch=here.spec.key)
 
 
 def _forecast(form: Form, machine: Machine, language: Language) -> Advice:

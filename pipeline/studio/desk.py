@@ -6,13 +6,14 @@ A draft belongs to the worker. A reload, a second tab or a lost connection ends 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import gradio as gr
 
 from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.errors import DoesNotFit, DraftError
+from pipeline.fetcher import Fetcher, FetchState
 from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.edits import read_edit
 from pipeline.plan.presets import Look
@@ -42,6 +43,7 @@ from pipeline.worker import Worker
 logger = logging.getLogger(__name__)
 
 MODEL_FIELDS = ("shape", "seconds", "steps", "guidance", "chunk_frames")  # what a model has its own settings for
+FETCH_SECONDS = 0.5  # how often a download is looked at
 FOLLOW_SECONDS = 0.05  # how often a follower looks; about as long as a step of the miniature
 
 
@@ -52,6 +54,7 @@ class Studio:
     worker: Worker
     machine: Machine
     look: Look
+    fetcher: Fetcher = field(default_factory=Fetcher)
 
 
 class Desk:
@@ -89,8 +92,28 @@ class Desk:
         form, language = _form(values), _language(request)
         known = self._words if form.model == MINIATURE.key else frozenset()
         note = note_unknown_words(spoken(form.prompt), known, language)
-        forecast = advise(form, self.studio.machine, language)
-        return note, asdict(forecast), asdict(form)
+        return note, self._forecast(form, language), asdict(form)
+
+    def fetch(self, event: gr.EventData) -> None:
+        """Start or cancel a download, as the button under the forecast says."""
+        model = event._data.get("fetch")
+        try:
+            if model:
+                self.studio.fetcher.start(str(model))
+            elif model == "":
+                self.studio.fetcher.cancel()
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    async def follow_fetch(self, request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
+        """The forecast, with how far a download is, until it is over."""
+        running = True
+        while running:
+            status = self.studio.fetcher.status
+            running = status is not None and status.state is FetchState.RUNNING
+            yield self._forecast(_form(values), _language(request))
+            if running:
+                await asyncio.sleep(FETCH_SECONDS)
 
     def stop_draft(self, draft: str | None) -> None:
         """Ask the worker to stop; what is finished is kept."""
@@ -196,6 +219,9 @@ class Desk:
         finally:
             if self._followers.get(page) is mine:
                 del self._followers[page]
+
+    def _forecast(self, form: Form, language: Language) -> dict[str, Any]:
+        return asdict(advise(form, self.studio.machine, language, self.studio.fetcher.status))
 
     def _updates(
         self, status: DraftStatus, language: Language, shelf: Any, *, warm: bool, joins: Verdict | None = None

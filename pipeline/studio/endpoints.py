@@ -34,6 +34,16 @@ class DraftReport(TypedDict):
     message: str
 
 
+class DownloadReport(TypedDict):
+    """How the latest download stands: none, running, done, failed or cancelled."""
+
+    model: str
+    state: str
+    done_bytes: int
+    total_bytes: int
+    message: str
+
+
 def add_endpoints(studio: Studio) -> None:
     """Give the page being built its named endpoints."""
     default = form_of(studio.look)
@@ -87,6 +97,42 @@ def add_endpoints(studio: Studio) -> None:
             raise gr.Error(str(error), print_exception=False) from error
         return status(draft)
 
+    def delete(draft: str) -> int:
+        """Delete a draft that is not being made; returns the bytes that are free now."""
+        try:
+            return studio.worker.delete(draft)
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def download(model: str) -> DownloadReport:
+        """Start the download of a model, or go on with it; one runs at a time."""
+        try:
+            studio.fetcher.start(model)
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        return download_status()
+
+    def download_status() -> DownloadReport:
+        """How the latest download stands."""
+        found = studio.fetcher.status
+        if found is None:
+            return DownloadReport(model="", state="none", done_bytes=0, total_bytes=0, message="")
+        return DownloadReport(
+            model=found.model,
+            state=found.state.value,
+            done_bytes=found.done_bytes,
+            total_bytes=found.total_bytes,
+            message=found.message,
+        )
+
+    def cancel_download() -> DownloadReport:
+        """Cancel the running download; what came is kept for the next time."""
+        studio.fetcher.cancel()
+        return download_status()
+
+    for endpoint in (download, download_status, cancel_download):
+        add_endpoint(endpoint, api_name=endpoint.__name__, queue=False)
+
     def edit(draft: str, way: str, amount: float, sentence: str = "") -> str:
         """Make another draft from a finished or stopped one and return its id at once; the old one stays as it is.
 
@@ -124,3 +170,4 @@ def add_endpoints(studio: Studio) -> None:
     add_endpoint(resume, api_name="resume", queue=False)
     add_endpoint(queue, api_name="queue", queue=False)
     add_endpoint(edit, api_name="edit", queue=False)
+    add_endpoint(delete, api_name="delete", queue=False)

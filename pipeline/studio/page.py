@@ -247,6 +247,9 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
         desk.advise, fields, advice, queue=False, **quiet, **raw
     )
     controls.forecast.click(desk.take_offer, None, fields, queue=False, **quiet)
+    controls.forecast.submit(desk.fetch, None, None, queue=False, **quiet).success(
+        desk.follow_fetch, fields, controls.forecast, trigger_mode="multiple", **queued, **raw
+    ).then(desk.list_models, None, model, queue=False, **quiet)
     controls.make.click(desk.make, fields, [draft, kept_draft], validator=desk.check, **queued, **raw)
     controls.stop.click(desk.stop_draft, draft, None, queue=False, **quiet)
     controls.shelf.click(desk.reopen, None, [draft, kept_draft, *fields], **queued)

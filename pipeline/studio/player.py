@@ -151,7 +151,7 @@ def _cells(status: DraftStatus, language: Language) -> tuple[Cell, ...]:
     for index, (stop, prompt) in enumerate(zip(status.chunk_stops_seconds, prompts, strict=True)):
         if index < status.chunks_done:
             state = "done"
-        elif index == status.chunk and status.state in (DraftState.RUNNING, DraftState.STOPPING):
+        elif index == status.chunk and status.state in (DraftState.RUNNING, DraftState.NO_ROOM, DraftState.STOPPING):
             state = "making"
         else:
             state = "waiting"
@@ -176,6 +176,8 @@ def _sentence(status: DraftStatus, language: Language, *, warm: bool) -> str:
             return _waiting(status, language, warm=warm)
         case DraftState.RUNNING:
             return _working(status, language)
+        case DraftState.NO_ROOM:
+            return _no_room(status, language)
         case DraftState.STOPPING:
             return say(language, "stopping")
         case DraftState.PAUSED:
@@ -191,6 +193,12 @@ def _waiting(status: DraftStatus, language: Language, *, warm: bool) -> str:
     if status.ahead:
         return say(language, "ahead_one" if status.ahead == 1 else "ahead_many", count=status.ahead)
     return say(language, "starting" if warm else "warming_up")
+
+
+def _no_room(status: DraftStatus, language: Language) -> str:
+    assert status.room is not None
+    need, free = (round(count / 2**20) for count in (status.room.need_bytes, status.room.free_bytes))
+    return say(language, "no_room", need=need, free=free)
 
 
 def _working(status: DraftStatus, language: Language) -> str:

@@ -17,10 +17,12 @@ import numpy as np
 from moviepy import VideoFileClip
 from numpy.typing import NDArray
 
-from pipeline.errors import WriteFailed
+from pipeline.errors import DiskFull, WriteFailed
 
-JOIN_TIMEOUT_SECONDS = 120
 MOST_METADATA_BYTES = 2**21  # the longest settings that can be asked for are a sixth of it, in escapes
+TIMEOUT_SECONDS = 120  # assumed: a slice takes seconds, a film is copied as fast as the disk is
+NO_ROOM = ("No space left on device", "Disk quota exceeded")  # as ffmpeg says ENOSPC and EDQUOT
+GO_ON = "What is finished is kept, and the draft can go on from there."
 ENCODE = (
     # Untagged rgb24 -> yuv420p is BT.601, which browsers show as BT.709 from 720 lines up: reds turn orange.
     *(
@@ -38,7 +40,10 @@ def write_slice(frames: NDArray[np.uint8], path: Path, *, fps: int) -> None:
     """Encode frames [F, H, W, 3] uint8 RGB as one fragmented mp4.
 
     Raises:
-        WriteFailed: with ffmpeg's last line; no half file is left under `path`'s own responsibility (see Journal).
+        DiskFull: when there is no room.
+        WriteFailed: with ffmpeg's last line, when it cannot be started, or when it hung and was killed.
+
+    What there is of `path` then is the caller's to remove (see Journal).
     """
     _, height, width, _ = frames.shape
     source = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "-")
@@ -53,6 +58,9 @@ def join_slices(slices: list[Path], path: Path, *, title: str, settings: dict[st
         path: where to.
         title: shown by players; line breaks become spaces.
         settings: plain values, kept as JSON in the comment, read back by `read_settings`.
+
+    Raises:
+        DiskFull, WriteFailed: as `write_slice` does.
     """
     listing, metadata = path.with_suffix(".txt"), path.with_suffix(".meta")
     try:
@@ -84,7 +92,7 @@ def read_settings(path: Path) -> dict[str, Any] | None:
     only = ("-protocol_whitelist", "file", "-f", "mov", "-i", f"file:{path}")
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "quiet", "-nostdin", *only, "-f", "ffmetadata", "-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as ffmpeg:
-        overdue = threading.Timer(JOIN_TIMEOUT_SECONDS, ffmpeg.kill)
+        overdue = threading.Timer(TIMEOUT_SECONDS, ffmpeg.kill)
         overdue.start()
         try:
             assert ffmpeg.stdout is not None
@@ -115,18 +123,26 @@ def read_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def _ffmpeg(arguments: list[str], path: Path, *, data: bytes | None = None) -> None:
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-nostdin" if data is None else "-hide_banner"]
     try:
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-nostdin" if data is None else "-hide_banner"]
         answer = subprocess.run(
             [*command, *arguments],
             input=data,
             capture_output=True,
-            timeout=JOIN_TIMEOUT_SECONDS,
+            timeout=TIMEOUT_SECONDS,
             check=False,
             start_new_session=True,  # Ctrl-C in a terminal is for Rushes, which lets a file be finished
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise WriteFailed(str(path), f"ffmpeg did not write {path.name}: {error}") from error
+    except subprocess.TimeoutExpired as error:
+        said = f"ffmpeg did not finish {path.name} within {TIMEOUT_SECONDS} s and was ended."
+        raise WriteFailed(str(path), said, GO_ON) from error
+    except (OSError, RuntimeError) as error:  # the latter is imageio-ffmpeg's, which has no program for every machine
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        said = f"ffmpeg cannot be started to write {path.name}: {reason}."
+        raise WriteFailed(str(path), said, f"IMAGEIO_FFMPEG_EXE may name another. {GO_ON}") from error
     if answer.returncode:
         lines = answer.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-        raise WriteFailed(str(path), f"ffmpeg did not write {path.name}: {lines[-1]}", "Is the disk full?")
+        said = f"ffmpeg did not write {path.name}: {lines[-1]}"
+        if any(reason in line for reason in NO_ROOM for line in lines):
+            raise DiskFull(str(path), said, "Free some disk.")
+        raise WriteFailed(str(path), said, GO_ON)

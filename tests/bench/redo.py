@@ -46,7 +46,7 @@ def main() -> None:
             drafts = Path(folder)
             wanted = replace(pipeline.request(sentence, seconds=FRAMES / 24, seed=seed), frames=FRAMES, shape=SHAPE)
             old = _last(pipeline.draft(wanted, drafts))
-            new = _last(pipeline.edit(old, Redo(chunk=MIDDLE, seed=seed + OTHER_SEED), drafts))
+            new = _last(pipeline.edit(old, Redo(chunk=MIDDLE, seed=seed + OTHER_SEED, alone=True), drafts))
             for name, draft in (("draft", old), ("redo", new)):
                 film = find_film(draft, drafts)
                 found[name] += judge(trace_film(film), film.seams or ()).findings

@@ -81,14 +81,17 @@ class Visit:
 
 
 @contextmanager
-def open_studio(folder: Path, *options: str) -> Iterator[str]:
-    """A studio with an empty drafts folder and an empty cache of Hugging Face's, both in `folder`; its address."""
+def open_studio(folder: Path, *options: str, before: tuple[str, ...] = ()) -> Iterator[str]:
+    """A studio with an empty drafts folder and an empty cache of Hugging Face's, both in `folder`; its address.
+
+    `before` is a command that starts it.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "app.py", "--port", str(port), "--drafts", str(folder / "drafts"), "--no-browser"]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub")}
-    with subprocess.Popen([*command, *options], cwd=ROOT, stderr=subprocess.DEVNULL, env=environment) as app:
+    with subprocess.Popen([*before, *command, *options], cwd=ROOT, stderr=subprocess.DEVNULL, env=environment) as app:
         url = f"http://127.0.0.1:{port}/"
         try:
             _wait_for(url, app)

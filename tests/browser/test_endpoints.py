@@ -34,6 +34,24 @@ def test_a_draft_made_by_a_program_can_be_followed_and_stopped(client: Client) -
     assert wait_for(client, draft, "stopped")["chunks"] == 4
 
 
+def test_a_draft_is_deleted_by_a_program_once_nobody_works_on_it(client: Client) -> None:
+    draft = client.predict("a red ball moves left over snow", 6.0, "wide", 5, api_name="/make_draft")
+    with pytest.raises(AppError, match="Stop it first"):
+        client.predict(draft, api_name="/delete")
+    client.predict(draft, api_name="/stop")
+    wait_for(client, draft, "stopped")
+    assert client.predict(draft, api_name="/delete") > 0
+    with pytest.raises(AppError, match="There is no draft"):
+        client.predict(draft, api_name="/status")
+
+
+def test_downloads_are_reported_to_programs(client: Client) -> None:
+    assert client.predict(api_name="/download_status")["state"] == "none"
+    with pytest.raises(AppError, match="somebody/something"):
+        client.predict("somebody/something", api_name="/download")
+    assert client.predict(api_name="/cancel_download")["state"] == "none"
+
+
 def test_a_program_is_refused_with_the_sentence_a_person_would_read(client: Client) -> None:
     with pytest.raises(AppError, match="seconds cannot be made"):
         client.predict("a red ball", 3600.0, "wide", 5, api_name="/make_draft")

@@ -5,7 +5,7 @@ from tests.browser.studio import Visit, sync_api
 
 def test_a_chunk_is_redone_and_the_old_draft_comes_back_by_undo(visit: Visit) -> None:
     page, surgery = visit.page, visit.page.locator(".surgery")
-    visit.fill()
+    visit.fill(steps=2)
     sync_api.expect(surgery).to_be_hidden()
     visit.make()
     visit.stage("preview")

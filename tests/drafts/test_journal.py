@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from pipeline.drafts import journal as journal_module
 from pipeline.drafts.journal import (
@@ -18,7 +19,7 @@ from pipeline.drafts.journal import (
     read_events,
     read_json,
 )
-from pipeline.errors import WriteFailed
+from pipeline.errors import DiskFull, WriteFailed
 from pipeline.events import Encoded, Failed, Preview, Retreated, SliceReady, Started, StepDone
 from pipeline.plan.alternatives import plan_draft
 from pipeline.plan.draft import DraftPlan
@@ -123,11 +124,35 @@ def test_an_error_while_writing_leaves_what_was_there_and_nothing_else(journal: 
 @pytest.mark.fault(16)
 def test_a_full_disk_is_told_with_the_path_and_leaves_no_piece(journal_before_full: Journal) -> None:
     folder = journal_before_full.folder
-    with pytest.raises(WriteFailed, match="No space left on device") as refusal:
+    with pytest.raises(DiskFull, match="No space left on device") as refusal:
         journal_before_full.write_json("plan.json", {"a": 1})
     assert refusal.value.path == str(folder / "plan.json")
     assert "--drafts" in refusal.value.hint
     assert names(folder) == set()
+
+
+@pytest.mark.fault(16)
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("Error while serializing: I/O error: No space left on device (os error 28)", DiskFull),
+        ("Error while serializing: I/O error: Disk quota exceeded (os error 122)", DiskFull),
+        ("Error while serializing: I/O error: Permission denied (os error 13)", WriteFailed),
+        ("Error while serializing: I/O error: made up (os error 281)", WriteFailed),
+    ],
+)
+def test_what_safetensors_says_about_the_disk_is_told_as_such(
+    journal: Journal, said: str, kind: type[WriteFailed]
+) -> None:
+    def write_half() -> None:
+        with journal.writing(journal.latents_path(0)) as temporary:
+            temporary.write_bytes(b"half")
+            raise SafetensorError(said)
+
+    with pytest.raises(WriteFailed) as refusal:
+        write_half()
+    assert type(refusal.value) is kind
+    assert names(journal.folder) == {"request.json", "plan.json"}
 
 
 @pytest.fixture

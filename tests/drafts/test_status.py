@@ -21,6 +21,7 @@ from pipeline.events import (
     Started,
     StepDone,
     Stopped,
+    WaitingForRoom,
 )
 from pipeline.plan.draft import DraftPlan
 from tests.conftest import PlanMaker
@@ -145,6 +146,32 @@ def test_a_stop_shows_at_once_and_until_the_engine_answers(record: DraftRecord, 
     assert after(record, [STOPPED]).state is DraftState.STOPPED
     record.mark_stopping()
     assert record.snapshot().state is DraftState.STOPPED
+
+
+NO_ROOM = WaitingForRoom(need_bytes=2**24, free_bytes=2**20)
+
+
+@pytest.mark.fault(16)
+@pytest.mark.parametrize("events", [0, 3, 8], ids=["before it began", "within a chunk", "between chunks"])
+def test_a_draft_that_waits_for_room_says_so_until_it_goes_on(
+    record: DraftRecord, plan: DraftPlan, events: int
+) -> None:
+    whole = whole_draft(plan, record.draft)
+    before = after(record, whole[:events])
+    waiting = after(record, [NO_ROOM, NO_ROOM])
+    assert (waiting.state, waiting.room) == (DraftState.NO_ROOM, NO_ROOM)
+    assert waiting.version == before.version + 2
+    assert (waiting.slices, waiting.chunks_done) == (before.slices, before.chunks_done)
+    now = after(record, whole[events : events + 1])
+    assert (now.state, now.room) == (DraftState.RUNNING, None)
+
+
+def test_a_stop_shows_while_it_waits_for_room(record: DraftRecord, plan: DraftPlan) -> None:
+    after(record, [*whole_draft(plan, record.draft)[:3], NO_ROOM])
+    record.mark_stopping()
+    assert after(record, [NO_ROOM]).state is DraftState.STOPPING
+    end = after(record, [STOPPED])
+    assert (end.state, end.room) == (DraftState.STOPPED, None)
 
 
 @pytest.mark.parametrize("state", DraftState)

@@ -11,7 +11,9 @@ import torch
 import pipeline
 from pipeline.drafts.journal import Journal, read_events
 from pipeline.drafts.status import DraftState, read_record
-from pipeline.events import ChunkDenoised, Finished, Started, StepDone
+from pipeline.drafts.surgery import begin_edit
+from pipeline.engine import Engine
+from pipeline.events import ChunkDenoised, Event, Finished, Started, StepDone
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Branch, Cut, Extend, Redo, Reprompt
 from pipeline.video.mp4 import read_settings
@@ -37,10 +39,8 @@ def check_frames(old: Journal, new: Journal, before: int) -> None:
     assert np.abs(one[:decided].astype(int) - other[:decided]).sum() <= 2 * one[:decided].size  # encoded anew
 
 
-@pytest.mark.parametrize("chunk", [0, 2])
-def test_redo_of_a_chunk_without_two_neighbours_makes_what_follows_too(
-    old: Journal, plan: DraftPlan, chunk: int
-) -> None:
+@pytest.mark.parametrize("chunk", [0, 1, 2])
+def test_redo_makes_a_chunk_and_what_follows_with_another_seed(old: Journal, plan: DraftPlan, chunk: int) -> None:
     events, new, changed = edit(old, Redo(chunk=chunk, seed=99))
     assert denoised(events) == set(range(chunk, 3))
     assert [c.seed for c in changed.chunks] == [99 if c.index == chunk else c.seed for c in plan.chunks]
@@ -48,9 +48,9 @@ def test_redo_of_a_chunk_without_two_neighbours_makes_what_follows_too(
     check_frames(old, new, plan.chunks[chunk - 1].stop if chunk else 0)
 
 
-def test_redo_between_two_chunks_changes_neither(old: Journal, plan: DraftPlan) -> None:
+def test_redo_of_a_chunk_alone_changes_neither_neighbour(old: Journal, plan: DraftPlan) -> None:
     """It begins with the last latents before it, ends with the first behind it, and what it adds is another."""
-    events, new, changed = edit(old, Redo(chunk=1, seed=99))
+    events, new, changed = edit(old, Redo(chunk=1, seed=99, alone=True))
     chunk, before = changed.chunks[1], plan.chunks[1]
     assert denoised(events) == {1}
     assert (chunk.latents, chunk.new_latents, chunk.stop) == (before.latents, before.new_latents, before.stop)
@@ -67,8 +67,8 @@ def test_redo_between_two_chunks_changes_neither(old: Journal, plan: DraftPlan) 
 def test_a_chunk_that_was_redone_can_be_again_and_is_what_it_was_when_nothing_follows(
     old: Journal, plan: DraftPlan
 ) -> None:
-    _, second, _ = edit(old, Redo(chunk=1, seed=99))
-    events, third, changed = edit(second, Redo(chunk=1, seed=100))
+    _, second, _ = edit(old, Redo(chunk=1, seed=99, alone=True))
+    events, third, changed = edit(second, Redo(chunk=1, seed=100, alone=True))
     assert denoised(events) == {1}
     assert changed.chunks[1].ahead == 1
     assert same(old, third, 2)
@@ -78,12 +78,15 @@ def test_a_chunk_that_was_redone_can_be_again_and_is_what_it_was_when_nothing_fo
 
 
 def test_a_redo_that_is_stopped_goes_on_between_its_neighbours(old: Journal) -> None:
-    _, whole, _ = edit(old, Redo(chunk=1, seed=99))
-    events, draft = pipeline.edit(old.draft, Redo(chunk=1, seed=99), old.folder.parent), ""
-    for event in events:
-        draft = event.draft if isinstance(event, Started) else draft
+    _, whole, _ = edit(old, Redo(chunk=1, seed=99, alone=True))
+    drafts = old.folder.parent
+    draft, decided = begin_edit(drafts, old.draft, Redo(chunk=1, seed=99, alone=True))
+
+    def stop(event: Event) -> None:
         if isinstance(event, StepDone):
-            events.close()
+            Journal(drafts, draft).request_stop()
+
+    Engine(drafts).run(decided, draft, stop)
     again = list(pipeline.resume(draft, old.folder.parent))
     assert denoised(again) == {1}
     assert same(whole, Journal(old.folder.parent, draft), 1)
@@ -91,7 +94,7 @@ def test_a_redo_that_is_stopped_goes_on_between_its_neighbours(old: Journal) -> 
 
 
 def test_the_same_redo_makes_the_same_draft(old: Journal) -> None:
-    first, second = (edit(old, Redo(chunk=1, seed=99))[1] for _ in range(2))
+    first, second = (edit(old, Redo(chunk=1, seed=99, alone=True))[1] for _ in range(2))
     assert (film(first) == film(second)).all()
     assert Redo(chunk=1).seed != Redo(chunk=1).seed
 

@@ -55,6 +55,8 @@ def test_of_a_stopped_draft_what_is_finished_can_be_edited(stopped: Journal, pla
         (Extend(seconds=1, prompt="x" * 3000), "3,000 characters"),
         (Redo(chunk=0, seed=-1), "no seed"),
         (Redo(chunk=1, seed=2**32), "no seed"),
+        (Redo(chunk=0, alone=True), "cannot be made again alone"),
+        (Redo(chunk=2, alone=True), "cannot be made again alone"),
         (Branch(chunk=1, seed=-1), "no seed"),
     ],
 )

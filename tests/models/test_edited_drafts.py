@@ -67,9 +67,11 @@ def test_every_edit_keeps_what_comes_before_and_is_an_unbroken_decode(
     count, stride = len(plan.chunks), spec.frame_stride
     assert count >= 3
     rest = set(range(1, count))
-    redone = {1} if spec.tail is Tail.LATENTS else rest
+    if spec.tail is not Tail.LATENTS:
+        with pytest.raises(pipeline.DraftError, match="cannot be made again alone"):
+            edit(old, Redo(chunk=1, alone=True))
     for change, expected, frames in (
-        (Redo(chunk=1, seed=99), redone, 61),
+        (Redo(chunk=1, seed=99), rest, 61),
         (Branch(chunk=1, seed=99), rest, 61),
         (Reprompt(chunk=1, prompt=OTHER), rest, 61),
         (Cut(chunk=0), set(), (plan.chunks[0].stop - 1) * stride + 1),
@@ -93,12 +95,12 @@ def test_every_edit_keeps_what_comes_before_and_is_an_unbroken_decode(
 @pytest.mark.parametrize("spec", [WAN_5B], ids=lambda spec: spec.key)
 def test_what_is_ahead_comes_out_bit_for_bit_and_decides_what_is_before_it(tmp_path: Path, plan: DraftPlan) -> None:
     _, old = make_draft(tmp_path, plan)
-    _, new, changed = edit(old, Redo(chunk=1, seed=99))
+    _, new, changed = edit(old, Redo(chunk=1, seed=99, alone=True))
     chunk = changed.chunks[1]
     behind = latents(old, 2)[:, :, plan.chunks[2].overlap :]
     assert torch.equal(latents(new, 1)[:, :, -chunk.ahead :], behind[:, :, : chunk.ahead])
     assert torch.equal(latents(new, 1)[:, :, : chunk.overlap], latents(old, 0)[:, :, -chunk.overlap :])
     _, branch, _ = edit(old, Branch(chunk=2, seed=5))
-    _, other, _ = edit(branch, Redo(chunk=1, seed=99))
+    _, other, _ = edit(branch, Redo(chunk=1, seed=99, alone=True))
     added = slice(chunk.overlap, chunk.overlap + chunk.new_latents)
     assert not torch.equal(latents(new, 1)[:, :, added], latents(other, 1)[:, :, added])

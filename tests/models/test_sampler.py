@@ -39,7 +39,7 @@ def sampling_of(model: VideoModel, shape: VideoShape, guidance: float) -> Sampli
 def tail_of(model: VideoModel, chunk: Chunk, sampling: Sampling) -> Tensor | None:
     if not chunk.overlap:
         return None
-    first = replace(chunk, start=0, stop=max(1, chunk.new_latents), overlap=0, blocks=())
+    first = replace(chunk, start=0, stop=max(1, chunk.new_latents), overlap=0, ahead=0, blocks=())
     like = model.denoise(first, replace(sampling, steps=2), tail=None, on_step=lambda *_: None)
     size = *like.shape[:2], chunk.overlap, *like.shape[3:]
     return torch.randn(size, generator=torch.Generator().manual_seed(3))
@@ -49,6 +49,8 @@ def check_every_cut(model: VideoModel, chunk: Chunk, shape: VideoShape, folder: 
     """Each state is taken through a file, and given to a chunk that starts with another random state of torch's."""
     sampling = sampling_of(model, shape, guidance)
     tail = tail_of(model, chunk, sampling)
+    if chunk.ahead and tail is not None:
+        sampling = replace(sampling, ahead=-tail[:, :, : chunk.ahead])
     states: list[SamplingState] = []
     whole = model.denoise(chunk, sampling, tail=tail, on_step=lambda *_: None, keep=states.append)
     assert [state.step for state in states] == list(range(1, STEPS * chunk.rounds + 1))
@@ -108,6 +110,18 @@ def test_wan(tmp_path: Path, opened: Opener, key: str, overlap: int) -> None:
     """TI2V-5B with UniPC, which remembers what it predicted; both experts of T2V-A14B with Euler's."""
     spec = next(spec for spec in TINY if spec.key == key)
     check_every_cut(opened(spec), window(overlap), small_shape(spec), tmp_path)
+
+
+@pytest.mark.parametrize("key", [MINIATURE.key, WAN_5B.key, WAN_A14B.key])
+@pytest.mark.usefixtures("tiny_wan")
+def test_a_chunk_between_two_that_are_there(
+    tmp_path: Path, tiny_assets: Path, monkeypatch: pytest.MonkeyPatch, opened: Opener, key: str
+) -> None:
+    if key == MINIATURE.key:
+        monkeypatch.setattr(loading, "ASSETS", tiny_assets)
+    spec = next(spec for spec in (MINIATURE, *TINY) if spec.key == key)
+    shape = SMALL if spec is MINIATURE else small_shape(spec)
+    check_every_cut(opened(spec), replace(window(2), ahead=1), shape, tmp_path)
 
 
 @pytest.mark.parametrize("chunk", [window(blocks=(1, 3)), window(4, 7, blocks=(3,)), window(7, 12, blocks=(3, 2))])

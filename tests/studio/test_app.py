@@ -87,3 +87,11 @@ def test_small_answers_are_sent_at_once() -> None:
     """Else each waits 40 ms for the other side to say that it has the piece before."""
     with app._bind("127.0.0.1", 0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
+
+
+@pytest.mark.parametrize("size", ["0", "-3", "nan", "inf", "much"])
+def test_a_size_to_keep_that_is_none_is_told_before_anything_is_deleted(tmp_path: Path, size: str) -> None:
+    done = start("--keep-gib", size, "--drafts", str(tmp_path / "drafts"))
+    assert done.returncode == 2
+    assert "--keep-gib" in done.stderr
+    assert not (tmp_path / "drafts").exists()

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.drafts.status import DraftState, DraftStatus
-from pipeline.events import Preview, SliceReady
+from pipeline.events import Preview, SliceReady, WaitingForRoom
 from pipeline.plan.memory import Stage
 from pipeline.studio.player import show
 from pipeline.studio.shelf import fill_shelf
@@ -88,6 +88,10 @@ def view(status: DraftStatus, *, warm: bool = True) -> dict[str, Any]:
         (SECOND, "Making chunk 2 of 3"),
         (replace(SECOND, chunk=2, chunks_done=3, step=0), "Putting the video together…"),
         (replace(SECOND, state=DraftState.STOPPING), "Stopping after this step. What is finished is kept."),
+        (
+            replace(SECOND, state=DraftState.NO_ROOM, room=WaitingForRoom(need_bytes=2**24, free_bytes=3 * 2**20)),
+            "Waiting for room on the disk: 16 MB are needed, 3 MB are free. It goes on by itself.",
+        ),
         (FINISHED, "Done: 4.0 seconds of video"),
         (STOPPED, "Stopped. The first 1.4 seconds are kept."),
         (replace(STOPPED, slices=(), video=None, video_frames=0), "Stopped before the first pictures were ready."),

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.errors import WriteFailed
+from pipeline.errors import DiskFull, WriteFailed
+from pipeline.video import mp4
 from pipeline.video.mp4 import join_slices, read_frames, read_settings, write_slice
 from tests.tiny import count_frames
 
@@ -160,6 +162,58 @@ def test_what_ffmpeg_says_reaches_the_person(tmp_path: Path) -> None:
     with pytest.raises(WriteFailed):
         join_slices([torn], tmp_path / "draft.mp4", title="", settings={})
     assert not list(tmp_path.glob("*.txt"))
+
+
+def stand_in(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """A program in ffmpeg's place."""
+    program = folder / "ffmpeg"
+    program.write_text(f"#!{sys.executable}\nimport os, sys, time\n{code}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
+
+
+@pytest.mark.fault(23)
+@pytest.mark.skipif(sys.platform == "win32", reason="no scripts as programs")
+@pytest.mark.parametrize("reads", [True, False], ids=["after reading", "without reading"])
+def test_an_ffmpeg_that_hangs_is_ended_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: bool) -> None:
+    """Without reading: more frames wait for it than a pipe holds."""
+    remember = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))"
+    stand_in(tmp_path, monkeypatch, f"{remember}\nif {reads}: sys.stdin.read()\ntime.sleep(600)")
+    monkeypatch.setattr(mp4, "TIMEOUT_SECONDS", 2)
+    with pytest.raises(WriteFailed, match=r"ffmpeg did not finish slice-000\.mp4 within 2 s and was ended") as refusal:
+        write_slice(clip(25), tmp_path / "slice-000.mp4", fps=FPS)
+    assert "What is finished is kept" in refusal.value.hint
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.fault(16)
+@pytest.mark.skipif(sys.platform == "win32", reason="no scripts as programs")
+@pytest.mark.parametrize("reason", ["No space left on device", "Disk quota exceeded"])
+def test_an_ffmpeg_that_finds_no_room_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    said = f"[out#0/mp4 @ 0x5] Error closing file: {reason}"
+    stand_in(tmp_path, monkeypatch, f"sys.stdin.read()\nsys.exit({said!r} + chr(10) + 'Conversion failed!')")
+    with pytest.raises(DiskFull, match="Conversion failed"):
+        write_slice(clip(1), tmp_path / "slice-000.mp4", fps=FPS)
+
+
+@pytest.mark.fault(16)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_the_real_ffmpeg_is_understood_when_it_finds_no_room(tmp_path: Path) -> None:
+    full = tmp_path / "slice-000.mp4"
+    full.symlink_to("/dev/full")
+    with pytest.raises(DiskFull):
+        write_slice(clip(9), full, fps=FPS)
+
+
+@pytest.mark.fault(23)
+def test_no_ffmpeg_for_this_machine_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> str:
+        raise RuntimeError("No ffmpeg exe could be found.")
+
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", refuse)
+    with pytest.raises(WriteFailed, match=r"ffmpeg cannot be started .* No ffmpeg exe could be found") as refusal:
+        write_slice(clip(1), tmp_path / "slice-000.mp4", fps=FPS)
+    assert "IMAGEIO_FFMPEG_EXE" in refusal.value.hint
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sessions")

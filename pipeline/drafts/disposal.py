@@ -1,0 +1,87 @@
+"""Drafts that go: one by its id, or the oldest once all of them together are larger than they may be.
+
+A draft goes as a whole: its folder is renamed first, in one step, and emptied under a name that nobody asks for. What a
+crash leaves of that is swept up the next time.
+"""
+
+import logging
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from pipeline.drafts.journal import ID_PATTERN, Journal, is_finished
+from pipeline.errors import InvalidRequest, WriteFailed, say_bytes
+
+logger = logging.getLogger(__name__)
+
+DELETED = ".deleted-"  # before the id
+FAVOURITE = "FAVOURITE"
+"""A file of this name in its folder keeps a draft from being deleted to make room; only a person deletes it then."""
+
+
+def delete_draft(drafts: Path, draft: str) -> int:
+    """Delete a draft, finished or not, unless somebody works on it.
+
+    Returns:
+        The bytes that are free now.
+
+    Raises:
+        InvalidRequest: when there is no such draft, or it is being made.
+        WriteFailed: when the disk refuses.
+    """
+    folder = drafts / draft
+    if not ID_PATTERN.fullmatch(draft) or folder.is_symlink() or not folder.is_dir():
+        raise InvalidRequest("draft", f"There is no draft {draft[:80]!r} in {drafts}.")
+    with Journal(drafts, draft).claim():
+        pass  # nobody else has it
+    freed = size_bytes(folder)
+    try:
+        folder.rename(drafts / f"{DELETED}{draft}")
+        sweep(drafts)
+    except OSError as error:
+        raise WriteFailed(str(folder), f"{folder} cannot be deleted: {error.strerror or error}.") from error
+    return freed
+
+
+def keep_within(drafts: Path, limit_bytes: int | None) -> list[str]:
+    """Delete the oldest finished drafts until all drafts together have `limit_bytes`; the ids of those that went.
+
+    Unfinished ones, favourites and the newest of all stay, however large they are. Without a limit only what was half
+    deleted goes. What cannot be deleted is logged.
+    """
+    gone = list[str]()
+    with suppress(OSError):  # it is in nobody's way
+        sweep(drafts)
+    if limit_bytes is None:
+        return gone
+    folders = {folder: _files(folder) for folder in sorted(drafts.iterdir()) if ID_PATTERN.fullmatch(folder.name)}
+    over_bytes = sum({file: size for files in folders.values() for file, size in files.items()}.values()) - limit_bytes
+    for folder in list(folders)[:-1]:
+        if over_bytes <= 0:
+            break
+        if is_finished(folder) and not (folder / FAVOURITE).exists():
+            try:
+                over_bytes -= delete_draft(drafts, folder.name)
+                gone.append(folder.name)
+            except (InvalidRequest, WriteFailed) as error:
+                logger.warning("%s", error)
+    if gone:
+        logger.info("deleted %d old drafts to keep within %s", len(gone), say_bytes(limit_bytes))
+    return gone
+
+
+def sweep(drafts: Path) -> None:
+    """Empty what was deleted, or half deleted when the power went. Raises OSError."""
+    for folder in drafts.glob(f"{DELETED}*"):
+        shutil.rmtree(folder)
+
+
+def size_bytes(folder: Path) -> int:
+    """What deleting a draft's folder frees: a file that another draft has as well stays there."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and path.lstat().st_nlink == 1)
+
+
+def _files(folder: Path) -> dict[tuple[int, int], int]:
+    """The sizes of a draft's files, by what they are on the disk: drafts made from one another share some."""
+    statuses = (path.lstat() for path in folder.rglob("*") if path.is_file())
+    return {(status.st_dev, status.st_ino): status.st_size for status in statuses}

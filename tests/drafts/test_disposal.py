@@ -1,0 +1,185 @@
+"""Drafts go whole and free their room; what is being made, unfinished or a favourite stays."""
+
+import json
+import multiprocessing
+from multiprocessing.synchronize import Event as Signal
+from pathlib import Path
+
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.commands.options import BAD_REQUEST, DONE
+from pipeline.drafts import disposal
+from pipeline.drafts.disposal import FAVOURITE, delete_draft, keep_within, size_bytes, sweep
+from pipeline.drafts.journal import Journal
+from pipeline.errors import InvalidRequest, WriteFailed
+from pipeline.events import Finished
+from pipeline.plan.draft import DraftPlan
+from tests.conftest import PlanMaker
+
+FILM_BYTES = 10_000
+PATIENCE_SECONDS = 60
+
+
+def name(number: int) -> str:
+    return f"202601{number:02d}-120000-{number:016x}"
+
+
+@pytest.fixture
+def plan(make_plan: PlanMaker) -> DraftPlan:
+    return make_plan()
+
+
+def make(drafts: Path, plan: DraftPlan, number: int, *, finished: bool = True) -> Path:
+    """A draft's folder of about `FILM_BYTES`, the higher its number the newer."""
+    journal = Journal(drafts, name(number))
+    journal.begin(plan)
+    journal.video_path().write_bytes(b"x" * FILM_BYTES)
+    if finished:
+        journal.note(Finished(file="draft.mp4", frames=25, seconds=1.0, peak_bytes=1))
+    return journal.folder
+
+
+def left(drafts: Path) -> list[str]:
+    return sorted(path.name for path in drafts.iterdir())
+
+
+# One --------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_deleted_draft_leaves_nothing_and_says_what_that_freed(
+    tmp_path: Path, plan: DraftPlan, finished: bool
+) -> None:
+    one, other = make(tmp_path, plan, 1, finished=finished), make(tmp_path, plan, 2)
+    (one / FAVOURITE).touch()  # a person may
+    held = size_bytes(one)
+    assert held > FILM_BYTES
+    assert delete_draft(tmp_path, one.name) == held
+    assert left(tmp_path) == [other.name]
+    with pytest.raises(InvalidRequest, match="There is no draft"):
+        delete_draft(tmp_path, one.name)
+
+
+@pytest.mark.parametrize("draft", ["", ".", "..", "../elsewhere", ".embeddings", "/etc", name(7), f"{name(1)}/.."])
+def test_what_is_no_draft_is_not_deleted(tmp_path: Path, plan: DraftPlan, draft: str) -> None:
+    drafts = tmp_path / "drafts"
+    make(drafts, plan, 1)
+    (drafts / ".embeddings").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(InvalidRequest, match="There is no draft"):
+        delete_draft(drafts, draft)
+    assert left(drafts) == [".embeddings", name(1)]
+    assert (tmp_path / "elsewhere").is_dir()
+
+
+def test_a_link_that_is_called_like_a_draft_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "dear").touch()
+    (tmp_path / "drafts").mkdir()
+    (tmp_path / "drafts" / name(1)).symlink_to(elsewhere)
+    with pytest.raises(InvalidRequest):
+        delete_draft(tmp_path / "drafts", name(1))
+    assert (elsewhere / "dear").exists()
+
+
+def work_on(drafts: Path, draft: str, begun: Signal, over: Signal) -> None:
+    """In another process."""
+    with Journal(drafts, draft).claim():
+        begun.set()
+        over.wait(PATIENCE_SECONDS)
+
+
+def test_a_draft_that_another_process_works_on_is_refused_until_that_ends(tmp_path: Path, plan: DraftPlan) -> None:
+    folder = make(tmp_path, plan, 1, finished=False)
+    context = multiprocessing.get_context("spawn")
+    begun, over = context.Event(), context.Event()
+    process = context.Process(target=work_on, args=(tmp_path, folder.name, begun, over))
+    process.start()
+    assert begun.wait(PATIENCE_SECONDS)
+    with pytest.raises(InvalidRequest, match=f"Draft {folder.name} is being made. Wait for it, or stop it."):
+        delete_draft(tmp_path, folder.name)
+    assert (folder / "draft.mp4").exists()
+    process.kill()  # without a chance to tidy up
+    process.join()
+    delete_draft(tmp_path, folder.name)
+    assert left(tmp_path) == []
+
+
+def test_whoever_works_on_a_draft_works_on_it_alone(tmp_path: Path) -> None:
+    one, other = Journal(tmp_path, name(1)), Journal(tmp_path, name(1))
+    with one.claim(), pytest.raises(InvalidRequest, match="is being made"), other.claim():
+        pass
+    with other.claim():
+        pass
+
+
+def test_the_command_line_deletes_a_draft(tmp_path: Path, plan: DraftPlan, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["delete", name(1), "--drafts", str(tmp_path)]
+    folder = make(tmp_path, plan, 1)
+    with Journal(tmp_path, name(1)).claim():
+        assert main(command) == BAD_REQUEST
+    assert f"Draft {name(1)} is being made." in capsys.readouterr().err
+    held = size_bytes(folder)
+    assert main([*command, "--json"]) == DONE
+    assert json.loads(capsys.readouterr().out) == {"deleted": name(1), "freed_bytes": held}
+    make(tmp_path, plan, 1)
+    assert main(command) == DONE
+    assert capsys.readouterr().out == "0 MiB freed\n"
+    assert main(command) == BAD_REQUEST
+
+
+def test_what_was_half_deleted_is_no_draft_any_more_and_is_swept_up(
+    tmp_path: Path, plan: DraftPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make(tmp_path, plan, 1)
+
+    def refuse(_: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disposal.shutil, "rmtree", refuse)
+        with pytest.raises(WriteFailed, match=r"cannot be deleted: Input/output error"):
+            delete_draft(tmp_path, folder.name)
+    assert not folder.exists()
+    assert len(left(tmp_path)) == 1
+    sweep(tmp_path)
+    assert left(tmp_path) == []
+
+
+# All together -------------------------------------------------------------------------------------------------------
+def test_the_oldest_finished_go_until_all_are_within_the_limit(tmp_path: Path, plan: DraftPlan) -> None:
+    folders = [make(tmp_path, plan, number) for number in (3, 1, 4, 2)]
+    size = size_bytes(folders[0])
+    assert keep_within(tmp_path, 4 * size) == []
+    assert keep_within(tmp_path, 2 * size) == [name(1), name(2)]
+    assert left(tmp_path) == [name(3), name(4)]
+
+
+def test_what_two_drafts_share_is_counted_once_and_freed_with_the_last(tmp_path: Path, plan: DraftPlan) -> None:
+    one, other = make(tmp_path, plan, 1), make(tmp_path, plan, 2)
+    (other / "draft.mp4").unlink()
+    (other / "draft.mp4").hardlink_to(one / "draft.mp4")
+    alone = size_bytes(one)
+    assert alone < FILM_BYTES
+    make(tmp_path, plan, 3)
+    assert keep_within(tmp_path, 2 * (alone + FILM_BYTES) + alone) == []
+    assert delete_draft(tmp_path, one.name) == alone
+    assert delete_draft(tmp_path, other.name) > FILM_BYTES
+
+
+def test_favourites_unfinished_ones_and_the_newest_stay(tmp_path: Path, plan: DraftPlan) -> None:
+    make(tmp_path, plan, 1, finished=False)
+    (make(tmp_path, plan, 2) / FAVOURITE).touch()
+    make(tmp_path, plan, 3)
+    make(tmp_path, plan, 4)
+    (tmp_path / "somebody's own").mkdir()
+    assert keep_within(tmp_path, 0) == [name(3)]
+    assert left(tmp_path) == [name(1), name(2), name(4), "somebody's own"]
+
+
+def test_one_that_is_being_made_again_stays_and_keeps_none_of_the_others(tmp_path: Path, plan: DraftPlan) -> None:
+    for number in (1, 2, 3):
+        make(tmp_path, plan, number)
+    with Journal(tmp_path, name(1)).claim():
+        assert keep_within(tmp_path, 0) == [name(2)]
+    assert left(tmp_path) == [name(1), name(3)]
