@@ -129,12 +129,8 @@ class Making:
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DENOISE] += seconds
         self._append(chunk, latents)
-        logger.info(
-            "denoise chunk %d: %.2f s, peak %.2f GiB",
-            chunk.index,
-            seconds,
-            peak_bytes(self.plan.memory.device) / 2**30,
-        )
+        peak_gib = peak_bytes(self.plan.memory.device) / 2**30
+        logger.info("denoise chunk %d: %.2f s, peak %.2f GiB", chunk.index, seconds, peak_gib)
         self.tell(ChunkDenoised(chunk=chunk.index, seconds=seconds))
         self.decode()
 
@@ -268,8 +264,7 @@ class Making:
             if self.pieces:
                 self._join()
                 file = "draft.mp4"
-        seconds = time.monotonic() - self.began
-        self.tell(Stopped(file=file, frames=self.frames, chunks=self.chunks, seconds=seconds))
+        self.tell(Stopped(file=file, frames=self.frames, chunks=self.chunks, seconds=time.monotonic() - self.began))
 
     def _join(self) -> None:
         seams = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]

@@ -1,6 +1,7 @@
 """What can be asked about the drafts of a folder, by whoever makes them and by whoever only looks."""
 
 import threading
+from itertools import chain, repeat
 from pathlib import Path
 
 from pipeline.drafts.queue import DraftQueue
@@ -38,7 +39,10 @@ class DraftsView:
         """How it is now."""
         with self._changed:
             busy, reason = self._running is not None, "" if self._ready else self._trouble
-            return tell_health(self._register.states(), draining=self._closing, busy=busy, reason=reason)
+            # Of those that wait not all are in memory after a restart
+            begun = (state for state in self._register.states() if state is not DraftState.QUEUED)
+            states = chain(begun, repeat(DraftState.QUEUED, len(self._queue)))
+            return tell_health(states, draining=self._closing, busy=busy, reason=reason)
 
     def status(self, draft: str) -> DraftStatus | None:
         """A draft now, also an old one from its folder; None when there is none of that name."""

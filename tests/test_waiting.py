@@ -124,6 +124,7 @@ def test_who_asks_twice_with_one_key_gets_one_draft_also_after_a_restart(idle: W
     again = Worker(idle.drafts)
     assert again.submit(short, "another") == other
     assert again.waiting() == [other]
+    assert again.health().drafts[DraftState.QUEUED] == 1  # also of those that nobody has looked at yet
     assert len([folder for folder in idle.drafts.iterdir() if folder.is_dir()]) == 2
     again.close()
 
