@@ -29,6 +29,7 @@ from pipeline.models.base import Sampling, VideoModel
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
+from pipeline.plan.spec import Tail
 from pipeline.plan.retreat import retreat
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
@@ -103,7 +104,8 @@ class Making:
     def make_chunk(self, chunk: Chunk) -> None:
         """Denoise a chunk, save it, decode what it completes. A chunk once denoised is decoded, stop or not."""
         start = time.monotonic()
-        latents = self._attempt(Stage.DENOISE, lambda: self._denoise(chunk))
+        tail = self._attempt(Stage.DECODE, lambda: self._tail(chunk))
+        latents = self._attempt(Stage.DENOISE, lambda: self._denoise(chunk, tail))
         with self.journal.writing(self.journal.latents_path(chunk.index)) as path:
             save_file({"latents": latents}, path)
         seconds = time.monotonic() - start
@@ -123,7 +125,16 @@ class Making:
         self.timeline = new if self.timeline is None else torch.cat([self.timeline, new], dim=2)
         self.chunks = chunk.index + 1
 
-    def _denoise(self, chunk: Chunk) -> Tensor:
+    def _tail(self, chunk: Chunk) -> Tensor | None:
+        """What a chunk is told of those before it, [1, C, overlap, h, w]."""
+        if self.timeline is None:
+            return None
+        if self.plan.request.continued_by is not Tail.FRAMES:
+            return self.timeline[:, :, chunk.start :]
+        window = self.plan.memory.choices[Stage.DECODE].window_latents
+        return self.model.reencode(self.timeline[:, :, -window:], chunk.overlap)
+
+    def _denoise(self, chunk: Chunk, tail: Tensor | None) -> Tensor:
         request = self.plan.request
         sampling = Sampling(
             shape=request.shape,
@@ -131,8 +142,8 @@ class Making:
             guidance=request.guidance,
             positive=self.embeds[request.shots[chunk.shot].prompt],
             negative=self.embeds[request.negative_prompt] if self.plan.guided else None,
+            tail=request.continued_by,
         )
-        tail = self.timeline[:, :, chunk.start :] if self.timeline is not None else None
         last = time.monotonic()
 
         def on_step(step: int, clean: Callable[[], Tensor]) -> None:

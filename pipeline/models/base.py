@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.memory import Stage
 from pipeline.plan.placement import Choice
-from pipeline.plan.spec import ModelSpec, VideoShape
+from pipeline.plan.spec import ModelSpec, Tail, VideoShape
 from pipeline.prompt.cache import PromptEmbeds
 
 Frames = NDArray[np.uint8]
@@ -25,13 +25,15 @@ device. May raise StopRequested."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a chunk is denoised. `negative` is None when guidance is 1."""
+    """How a chunk is denoised. `negative` is None when guidance is 1; `tail` tells how what is given is used, in the
+    model's usual way where it is None."""
 
     shape: VideoShape
     steps: int
     guidance: float
     positive: PromptEmbeds
     negative: PromptEmbeds | None
+    tail: Tail | None = None
 
 
 Decode = Callable[[Tensor], Frames]
@@ -76,8 +78,14 @@ class VideoModel(Protocol):
         """Latents of a chunk, [1, C, F, h, w] float32 on the CPU, normalised.
 
         Args:
-            tail: the timeline's latents [1, C, chunk.overlap, h, w] that the chunk begins with, kept exactly.
+            tail: the timeline's latents [1, C, chunk.overlap, h, w] that the chunk begins with, kept exactly; from
+                `reencode` where `sampling.tail` is FRAMES.
         """
+        ...
+
+    def reencode(self, latents: Tensor, count: int) -> Tensor:
+        """The end of a timeline [1, C, F, h, w], decoded, as the `count` latents of a clip that begins with its last
+        frames; float32 on the CPU, normalised."""
         ...
 
     def open_decoder(self) -> Decoder:

@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from pipeline.gpu.backend import torch_device
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import Residency
-from pipeline.models.base import Decode, Decoder, Frames, OnStep, Sampling
+from pipeline.models.base import Decode, Frames, OnStep, Sampling
+from pipeline.models.reencoding import encode_frames
+from pipeline.models.windows import in_windows
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
 from pipeline.plan.memory import TILE_OVERLAP_PIXELS, Stage
 from pipeline.plan.placement import Choice
-from pipeline.plan.spec import Component, ModelSpec, SigmaSchedule
+from pipeline.plan.spec import Component, ModelSpec, SigmaSchedule, Tail
 from pipeline.prompt.cache import PromptEmbeds
 from pipeline.video.pixels import to_pixels
 from pipeline.video.preview import LatentMap
@@ -38,14 +40,29 @@ DECODE_NOISE_SCALE = 0.025
 class ContinuedPipeline(LTXConditionPipeline):
     """`LTXConditionPipeline` that begins a window with given latents instead of given pictures.
 
-    The given latents sit at per-token timestep 0 from the first step on, so they come out bit for bit as they went in,
-    and the window's positions are those of the draft's timeline: position 0 is a first latent (one frame), later ones
+    The given latents sit at per-token timestep 0 from the first step on, or are repainted after each; either way they
+    come out bit for bit as they went in, and the window's positions are those of the draft's timeline: position 0 is a first latent (one frame), later ones
     stand for eight frames each.
     """
 
     _callback_tensor_inputs = ("latents", "noise_pred")
     tail: Tensor | None = None  # [1, C, f, h, w], normalised
+    repaints: bool = False
     first_latent: int = 0
+    _given: tuple[Tensor, Tensor] | None = None  # the tail as tokens [1, f h w, C], the noise in its place
+
+    @property
+    def holds(self) -> bool:
+        """Whether the tail is held at timestep 0."""
+        return self.tail is not None and not self.repaints
+
+    def repaint(self, latents: Tensor, sigma: Tensor) -> Tensor:
+        """Tokens after a step, the tail set among them to what it is at `sigma` if it is to be repainted."""
+        if self._given is None:
+            return latents
+        given, noise = self._given
+        sigma = sigma.to(given)
+        return torch.cat([(1 - sigma) * given + sigma * noise, latents[:, given.shape[1] :]], dim=1)
 
     @property
     def _execution_device(self) -> torch.device:
@@ -64,6 +81,9 @@ class ContinuedPipeline(LTXConditionPipeline):
         if self.tail is None:
             return latents, None, video_ids, extra
         given = self._pack_latents(self.tail.to(latents), 1, 1)
+        if self.repaints:
+            self._given = given, latents[:, : given.shape[1]]
+            return latents, None, video_ids, extra
         latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
         mask = torch.zeros(latents.shape[:2], device=latents.device)
         mask[:, : given.shape[1]] = 1.0
@@ -127,12 +147,14 @@ class LTXModel:
                 return latents
 
             on_step(index + 1, clean)
-            return {}
+            return {"latents": pipe.repaint(tensors["latents"], pipe.scheduler.sigmas[index + 1])}
 
+        mode = sampling.tail or spec.tail
         together = Stage.DENOISE not in self._choices or self._choices[Stage.DENOISE].together
         with (
             self.residency.on_device(Component.TRANSFORMER) as transformer,
             nullcontext() if together else one_after_the_other(transformer),
+            in_windows(transformer, chunk.windows),
         ):
             pipe = ContinuedPipeline(
                 scheduler=self.checkpoint.scheduler(),
@@ -142,11 +164,12 @@ class LTXModel:
                 transformer=transformer,
             )
             pipe.set_progress_bar_config(disable=True)
-            pipe.tail, pipe.first_latent = tail, chunk.start
+            pipe.tail, pipe.repaints = tail, mode is Tail.REPAINT
+            pipe.first_latent = 0 if mode is Tail.FRAMES else chunk.start  # encoded as a clip of their own
             positive, negative = sampling.positive, sampling.negative or sampling.positive
             where = torch_device(self.device)
             latents: Tensor = pipe(
-                image=None if tail is None else torch.zeros(1, 3, shape.height, shape.width),
+                image=torch.zeros(1, 3, shape.height, shape.width) if pipe.holds else None,
                 image_cond_noise_scale=0.0,
                 width=shape.width,
                 height=shape.height,
@@ -167,7 +190,14 @@ class LTXModel:
             )[0]
         return latents.float().cpu().contiguous()
 
-    def open_decoder(self) -> Decoder:
+    def reencode(self, latents: Tensor, count: int) -> Tensor:
+        """The end of a timeline as the `count` latents of a clip that begins with its last frames."""
+        decoder = self.open_decoder()
+        with decoder.visit() as decode:
+            frames = decode(latents)[-self.spec.frames_of(count) :]
+        return encode_frames(self.residency, frames, decoder.tile_pixels)
+
+    def open_decoder(self) -> "WindowDecoder":
         """One that remembers nothing, so that the same one could serve every draft."""
         choice = self._choices.get(Stage.DECODE)
         return WindowDecoder(self.residency, choice.tile_pixels if choice else None)
@@ -197,18 +227,18 @@ class WindowDecoder:
     """Decodes each slice by itself: LTX's decoder looks both ways in time, so there is nothing to remember."""
 
     def __init__(self, residency: Residency, tile_pixels: int | None) -> None:
-        self._residency, self._tile_pixels = residency, tile_pixels
+        self._residency, self.tile_pixels = residency, tile_pixels
 
     @contextmanager
     def visit(self) -> Iterator[Decode]:
         """Frames [8 (F - 1) + 1, H, W, 3] of one window a call, whole or in tiles."""
         with self._residency.on_device(Component.VAE) as module:
             vae: AutoencoderKLLTXVideo = module
-            if self._tile_pixels is None:
+            if self.tile_pixels is None:
                 vae.disable_tiling()
             else:
-                stride = self._tile_pixels - TILE_OVERLAP_PIXELS
-                vae.enable_tiling(self._tile_pixels, self._tile_pixels, None, stride, stride)
+                stride = self.tile_pixels - TILE_OVERLAP_PIXELS
+                vae.enable_tiling(self.tile_pixels, self.tile_pixels, None, stride, stride)
             yield lambda latents: self._decode(vae, latents)
 
     @torch.no_grad()

@@ -6,8 +6,8 @@ a slice is what one VAE window adds to the picture:
     latents      0 1 2 3 4 5 6 7 8 9 10 11 12
     chunk 0      [-----------]                    adds 0..6
     chunk 1            [=====--------)            given 4..6, adds 7..9   (= overlap)
-    slice 0      [-----------]                    decodes 0..6, holds the frames of 5..6 back
-    slice 1              [~==-----)               decodes 4..9: 4 is only warm-up (~), 5..6 are faded over
+    slice 0      [-----------]                    decodes 0..6, holds the frames of 6 back
+    slice 1              [~~==-----)              decodes 4..9: 4..5 are only warm-up (~), 6 is faded over
 
 A causal model goes on block by block, so its chunks are blocks, each given all that its window has room for:
 
@@ -21,11 +21,12 @@ from dataclasses import dataclass, replace
 from pipeline.errors import InvalidRequest
 
 SHARED_LATENTS = 3
-"""Latents two neighbouring decode windows share: the first is warm-up, the others are faded from one to the other.
+"""Latents two neighbouring decode windows share: warm-up, and at their end what is faded from one to the other.
 
-LTX's decoder looks both ways in time, so a window's own ends are its worst frames; two latents of fade leave each
-side at least one latent away from its end where its weight is above a half.
+LTX's decoder looks both ways in time, so a window's own ends are its worst frames.
 """
+FADED_LATENTS = 1
+"""Of these. Fading two of them was further from seamless, see tests/bench/README.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,7 @@ class Chunk:
     """A window [start, stop) of the latent timeline, denoised in one go; its first `overlap` latents are given.
 
     `blocks` are the latents that a causal model denoises one after another; empty where all are denoised together.
+    `windows`, [start, stop) each, are overlapping parts that take every step together; empty where it is one part.
     """
 
     index: int
@@ -42,6 +44,7 @@ class Chunk:
     seed: int
     shot: int
     blocks: tuple[int, ...] = ()
+    windows: tuple[tuple[int, int], ...] = ()
 
     @property
     def latents(self) -> int:
@@ -52,6 +55,11 @@ class Chunk:
     def new_latents(self) -> int:
         """Latent frames it adds."""
         return self.latents - self.overlap
+
+    @property
+    def passes(self) -> tuple[int, ...]:
+        """Latent frames that the transformer sees at once, for each of the times that a step takes."""
+        return tuple(stop - start for start, stop in self.windows) or (self.latents,)
 
     @property
     def rounds(self) -> int:
@@ -152,6 +160,14 @@ def plan_rollout(
     return tuple(chunks)
 
 
+def denoise_together(chunks: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
+    """All chunks of a draft as the windows of one; a single one stays what it is."""
+    if len(chunks) == 1:
+        return chunks
+    windows = tuple((chunk.start, chunk.stop) for chunk in chunks)
+    return (replace(chunks[0], stop=chunks[-1].stop, windows=windows),)
+
+
 def split_given(latents: int, block: int) -> tuple[int, ...]:
     """The blocks in which a causal model sees what it is given, the incomplete one first."""
     whole, first = divmod(latents, block)
@@ -179,7 +195,8 @@ def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: 
     """
     last = chunks[-1].stop
     shared = 0 if causal else SHARED_LATENTS
-    faded = max(0, shared - 1) * stride
+    faded = 0 if causal else FADED_LATENTS * stride
+    warm_up = 0 if causal else 1 + (SHARED_LATENTS - 1 - FADED_LATENTS) * stride  # a window's first latent is one frame
     assert window > shared or window >= last, "such a window never reaches the end"
     slices: list[Slice] = []
     start = done = 0  # next window's start; frames already final
@@ -197,7 +214,7 @@ def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: 
                     chunk=chunk.index,
                     start=start,
                     stop=stop,
-                    skip=1 if slices and shared else 0,
+                    skip=warm_up if slices else 0,
                     fade=fade,
                     hold=hold,
                     first_frame=done,
@@ -220,5 +237,6 @@ def plan_seams(chunks: tuple[Chunk, ...], slices: tuple[Slice, ...], *, stride: 
         stride: frames a latent stands for (the first one stands for a single frame).
     """
     fades = {piece.first_frame + piece.fade: piece.fade for piece in slices}
-    frames = ((chunk.start + chunk.overlap - 1) * stride + 1 for chunk in chunks[1:])
+    ends = [stop for chunk in chunks for _, stop in chunk.windows or ((chunk.start, chunk.stop),)]
+    frames = ((end - 1) * stride + 1 for end in ends[:-1])
     return tuple(Seam(frame=frame, faded_frames=fades.get(frame, 0)) for frame in frames)

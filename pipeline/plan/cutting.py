@@ -1,7 +1,8 @@
 """Where a request is cut into chunks: what was asked for and its model, as the integers of plan/chunks.py."""
 
-from pipeline.plan.chunks import Chunk, plan_chunks, plan_rollout
+from pipeline.plan.chunks import Chunk, denoise_together, plan_chunks, plan_rollout
 from pipeline.plan.request import GenerationRequest
+from pipeline.plan.spec import Tail
 
 
 def cut(request: GenerationRequest, longest: int) -> tuple[Chunk, ...]:
@@ -14,7 +15,8 @@ def cut(request: GenerationRequest, longest: int) -> tuple[Chunk, ...]:
             total, longest=longest, overlap=overlap, block=spec.block_latents, seed=request.seed, shot_stops=stops
         )
     assert overlap is not None
-    return plan_chunks(total, longest=longest, overlap=overlap, seed=request.seed, shot_stops=stops)
+    chunks = plan_chunks(total, longest=longest, overlap=overlap, seed=request.seed, shot_stops=stops)
+    return denoise_together(chunks) if request.continued_by is Tail.CO_DENOISE else chunks
 
 
 def least_latents(request: GenerationRequest) -> int:
