@@ -249,8 +249,8 @@ def encode_frames_of(
     network: Network, *, latents: int, height: int, width: int, dtype: torch.dtype = torch.bfloat16
 ) -> Callable[[], object]:
     """Frames to so many latents; what decodes is not there."""
-    module: Any = build(network, dtype)
     ratio, stride = pixels_per_latent(network), 8 if network.class_name == "AutoencoderKLLTXVideo" else 4
+    module: Any = build(network, dtype)
     size = stride * (latents - 1) + 1, height * ratio, width * ratio
     return lambda: module.encode(torch.empty(1, 3, *size, dtype=dtype)).latent_dist.mode()
 
