@@ -29,8 +29,8 @@ from pipeline.models.base import Sampling, VideoModel
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
-from pipeline.plan.spec import Tail
 from pipeline.plan.retreat import retreat
+from pipeline.plan.spec import Tail
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
 from pipeline.restoring import Restored

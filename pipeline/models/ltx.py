@@ -41,8 +41,8 @@ class ContinuedPipeline(LTXConditionPipeline):
     """`LTXConditionPipeline` that begins a window with given latents instead of given pictures.
 
     The given latents sit at per-token timestep 0 from the first step on, or are repainted after each; either way they
-    come out bit for bit as they went in, and the window's positions are those of the draft's timeline: position 0 is a first latent (one frame), later ones
-    stand for eight frames each.
+    come out bit for bit as they went in. The window's positions are those of the draft's timeline, `first_latent` on:
+    position 0 is a first latent (one frame), later ones stand for eight frames each.
     """
 
     _callback_tensor_inputs = ("latents", "noise_pred")

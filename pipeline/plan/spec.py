@@ -90,9 +90,9 @@ class ModelSpec:
     Frame counts of a chunk lie on `frame_stride * k + 1`; sizes on multiples of `pixel_multiple`. `repository` is a
     folder in diffusers' layout, empty for what ships with Rushes; `originals` hold the weights of some components in
     its place, named as their authors do, and `loras` changes to those of some. `revision` is the folder's commit, or
-    None where the first download decides and is recorded, as it is for files. `tails` are the ways in which a next chunk
-    can be told what came before, the usual one first. `expert_boundary` is the sigma at which
-    the second transformer takes over. `batched_guidance` tells whether the pass with the sentence and the one without
+    None where the first download decides and is recorded, as it is for files. `tails` are the ways in which a next
+    chunk can be told what came before, the usual one first. `expert_boundary` is the sigma at which the second
+    transformer takes over. `batched_guidance` tells whether the pass with the sentence and the one without
     run as one batch of two; `causal_decoder` that the VAE decodes latent by latent with a cache, so that neighbouring
     slices share nothing. `block_latents` is how many latents a causal transformer denoises at a time; what it is given
     before them is what its window, `native_frames`, has room for, and `overlap_frames` the most of that.

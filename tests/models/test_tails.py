@@ -27,9 +27,7 @@ WAYS = [(key, tail) for key in FAMILIES for tail in find_model(key).tails]
 
 
 @pytest.fixture
-def plan_of(
-    request: pytest.FixtureRequest, make_plan: PlanMaker
-) -> Any:
+def plan_of(request: pytest.FixtureRequest, make_plan: PlanMaker) -> Any:
     """A draft of three chunks of a model, in two steps, going on by `tail`."""
 
     def make(key: str, tail: Tail) -> DraftPlan:

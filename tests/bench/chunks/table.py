@@ -60,9 +60,7 @@ def seam_row(name: str, films: Sequence[Measured]) -> str:
 
 def drift_row(name: str, films: Sequence[Measured], others: Sequence[Measured]) -> str:
     """What some films drift more than the same in one window: median, and the two ends."""
-    added = [
-        compare_drift(film.verdict.drift, other.verdict.drift) for film, other in zip(films, others, strict=True)
-    ]
+    added = [compare_drift(film.verdict.drift, other.verdict.drift) for film, other in zip(films, others, strict=True)]
     beyond = [set(beyond_limits(drift)) - {"luma_slope"} for drift in added]
     names = sorted(set().union(*beyond))
     told = ", ".join(f"{name} {sum(name in found for found in beyond)}" for name in names) or "none"
