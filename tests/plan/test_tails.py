@@ -27,9 +27,7 @@ def plan_of(make_request: RequestMaker, make_device: DeviceMaker, make_profile: 
 
 
 @pytest.mark.parametrize("spec", CATALOG.values(), ids=CATALOG)
-def test_every_model_names_its_ways_and_each_is_planned_and_kept_in_the_plan(
-    spec: ModelSpec, plan_of: PlanMaker
-) -> None:
+def test_every_way_of_a_model_is_planned_and_kept_in_the_plan(spec: ModelSpec, plan_of: PlanMaker) -> None:
     assert len(set(spec.tails)) == len(spec.tails) > 0
     assert (Tail.CAUSAL in spec.tails) == (spec.tails == (Tail.CAUSAL,)) == (spec.block_latents is not None)
     for tail in spec.tails:
@@ -70,9 +68,7 @@ def test_a_card_too_small_for_the_encoder_s_whole_picture_gets_tiles(
 
 
 @pytest.mark.parametrize("spec", [MINIATURE, LTX_2B, WAN_5B], ids=lambda spec: spec.key)
-def test_windows_denoised_together_take_a_window_s_memory_and_nothing_is_early(
-    spec: ModelSpec, plan_of: PlanMaker
-) -> None:
+def test_windows_together_take_one_s_memory_and_nothing_is_early(spec: ModelSpec, plan_of: PlanMaker) -> None:
     usual, together = plan_of(spec, spec.tail), plan_of(spec, Tail.CO_DENOISE)
     assert [len(plan.chunks) for plan in (usual, together)] == [4, 1]
     assert together.memory.stage_bytes[Stage.DENOISE] <= usual.memory.stage_bytes[Stage.DENOISE]

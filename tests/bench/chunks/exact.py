@@ -1,6 +1,7 @@
 """What has to be exact: one chunk is the bare pipeline's clip, every frame is made once, what a shot does not touch
 stays bit for bit."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -15,10 +16,10 @@ from pipeline.engine import Engine
 from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.chunks import SHARED_LATENTS, Chunk, plan_chunks, plan_slices
 from pipeline.plan.draft import DraftPlan
-from pipeline.plan.request import Shot
-from pipeline.training.scenes import COLOURS
+from pipeline.plan.request import GenerationRequest, Shot
+from pipeline.training.scenes import COLOURS, Words
 from pipeline.training.sentences import canonical
-from tests.bench.chunks.films import make, measure, wishes
+from tests.bench.chunks.films import make, measure
 from tests.bench.chunks.table import share
 from tests.bench.first_light import call_bare, open_miniature
 
@@ -54,10 +55,10 @@ def count_frames() -> list[str]:
     return [f"frame count exact, by (length, chunk, overlap) | {right} of {cases} | all"]
 
 
-def measure_second_shot(engine: Engine, prompts: int) -> list[str]:
+def measure_second_shot(engine: Engine, wishes: Sequence[tuple[Words, GenerationRequest]]) -> list[str]:
     """Drafts of four chunks whose last two ask for another colour, against the same with one sentence throughout."""
     same, follows = list[bool](), list[bool]()
-    for words, request in wishes(prompts, 4, tuning=False):
+    for words, request in wishes:
         colours = [colour for colour in COLOURS if colour != words.colour]
         other = replace(words, colour=colours[request.seed % len(colours)])
         half = request.seconds / 2

@@ -13,6 +13,7 @@ from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.chunks import Chunk, plan_slices
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.request import GenerationRequest
+from pipeline.plan.spec import VideoShape
 from pipeline.seams.check import Verdict, judge, trace_film
 from pipeline.seams.film import Film
 from pipeline.seams.trace import Trace
@@ -40,10 +41,10 @@ def frames_of(chunks: int) -> int:
     return MINIATURE.frames_of(NATIVE + (chunks - 1) * ADDED)
 
 
-def wishes(prompts: int, chunks: int, *, tuning: bool) -> Iterator[tuple[Words, GenerationRequest]]:
+def wishes(prompts: int, chunks: int, *, shape: VideoShape, tuning: bool) -> Iterator[tuple[Words, GenerationRequest]]:
     """Held-out words, and a draft of so many chunks that asks for them."""
     for words, sentence, seed in pairs(prompts, tuning=tuning):
-        yield words, replace(pipeline.request(sentence, seed=seed), frames=frames_of(chunks))
+        yield words, replace(pipeline.request(sentence, seed=seed), shape=shape, frames=frames_of(chunks))
 
 
 def make(engine: Engine, plan: DraftPlan) -> Path:
@@ -61,11 +62,11 @@ def in_one_window(plan: DraftPlan) -> DraftPlan:
     return replace(plan, chunks=(chunk,), slices=slices)
 
 
-def draw(words: Words, frames: int, path: Path, seed: int) -> Path:
+def draw(words: Words, request: GenerationRequest, path: Path) -> Path:
     """A film of a scene as it is drawn for training, without a model, encoded as drafts are."""
-    shape = MINIATURE.shapes[0]
-    scene = draw_scene(words, width=shape.width, height=shape.height, rng=np.random.default_rng(seed))
-    clip = (render(scene, frames=frames).permute(1, 2, 3, 0).numpy() + 1) * 127.5
+    shape = request.shape
+    scene = draw_scene(words, width=shape.width, height=shape.height, rng=np.random.default_rng(request.seed))
+    clip = (render(scene, frames=request.frames).permute(1, 2, 3, 0).numpy() + 1) * 127.5
     write_slice(np.rint(clip).astype(np.uint8), path, fps=MINIATURE.fps)
     return path
 
