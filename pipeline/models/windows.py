@@ -67,8 +67,8 @@ def _split(transformer: nn.Module, windows: Windows) -> Iterator[None]:
         )
         return (average(windows, (part.movedim(-1, 1) for part in parts)).movedim(1, -1).flatten(1, 2),)
 
-    transformer.forward = forward  # type: ignore[method-assign]
+    transformer.forward = forward
     try:
         yield
     finally:
-        transformer.forward = whole  # type: ignore[method-assign]
+        transformer.forward = whole

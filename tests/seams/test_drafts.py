@@ -49,7 +49,7 @@ def test_a_draft_of_three_chunks_passes(tmp_path: Path) -> None:
 
 
 def test_a_draft_whose_chunks_begin_with_frames_neither_jumps_nor_changes_its_colour(tmp_path: Path) -> None:
-    """HD is not asked for: the same sentence's object leaves the picture, and detail with it, which flags it (0.944)."""
+    """HD is not asked for: this sentence's object leaves the picture and takes detail with it, a flag (0.944)."""
     (film,) = draft(tmp_path, 1, 3, Tail.FRAMES)
     assert len(film.verdict.findings) == 2
     beyond = {metric for finding in film.verdict.findings for metric in finding.beyond}
