@@ -56,7 +56,7 @@ class Engine:
         journal = Journal(self.drafts, draft)
         sentences = _sentences(plan)
         restored = restore(journal, plan, sentences)
-        plan = _as_things_are_now(plan, begun=bool(restored.latents))
+        plan = _as_things_are_now(plan, chunks_done=len(restored.latents), slices_done=len(restored.slices))
         journal.begin(plan)
 
         def tell(event: Event) -> None:
@@ -71,9 +71,10 @@ class Engine:
             making.take_up(restored)
             making.encode(sentences, self.cache)
             making.decode()
-            for chunk in plan.chunks[making.chunks :]:
-                making.make_chunk(chunk)
+            while making.chunks < len(making.plan.chunks):
+                making.make_chunk()
             making.finish()
+            Measurements(self.drafts).record_ran_out(making.plan, making.too_much_bytes)
             if making.plan is plan and not restored.latents:  # else it took another time than what was planned does
                 Measurements(self.drafts).record_draft(plan, making.stage_seconds, encoded=making.encoded)
         except StopRequested:
@@ -86,7 +87,7 @@ def _sentences(plan: DraftPlan) -> list[str]:
     return list(dict.fromkeys([*(shot.prompt for shot in plan.request.shots), *negative]))
 
 
-def _as_things_are_now(plan: DraftPlan, *, begun: bool) -> DraftPlan:
+def _as_things_are_now(plan: DraftPlan, *, chunks_done: int, slices_done: int) -> DraftPlan:
     """The plan, or another where it no longer fits; one with the same chunks where some are made.
 
     Raises DraftError for what cannot be carried out here.
@@ -97,8 +98,10 @@ def _as_things_are_now(plan: DraftPlan, *, begun: bool) -> DraftPlan:
         )
     device = probe_device(use_card=plan.memory.device.kind is not DeviceKind.CPU)
     if device.kind is plan.memory.device.kind:
-        return fit_again(plan, device) if begun else decide_again(plan, device)
-    if begun:
+        if chunks_done:
+            return fit_again(plan, device, chunks_done=chunks_done, slices_done=slices_done)
+        return decide_again(plan, device)
+    if chunks_done:
         raise InvalidRequest(
             "device",
             f"This draft was begun on {plan.memory.device.name}, which is not here.",

@@ -5,7 +5,7 @@
     + PresetError          file                           a TOML file in presets/ that cannot be read
   x DoesNotFit             stage, need_bytes, budget_bytes, where, changes
   x ModelUnavailable       model                          missing, partial or unreadable weights
-  x OutOfMemory            stage, plan                    found in gpu/residency.py only
+  x OutOfMemory            stage, plan                    found in gpu/residency.py and making.py only
   x WriteFailed            path                           drafts folder, mp4, ffmpeg
   x DraftsInUse            path                           another Rushes works on this drafts folder
 * StopRequested            control flow, not an error
@@ -85,11 +85,20 @@ class ModelUnavailable(DraftError):
 
 
 class OutOfMemory(DraftError):
-    """The device ran out of memory in `stage`, against the forecast; `plan` is the one that was carried out."""
+    """The device ran out of memory in `stage`, against the forecast. Where no way is left that needs less `plan` is
+    the one that was carried out, and needed `need_bytes` by the forecast."""
 
-    def __init__(self, stage: str, hint: str = "", plan: typing.Any = None) -> None:
-        super().__init__(f"The device ran out of memory while it was busy with {stage}.", hint)
-        self.stage, self.plan = stage, plan
+    def __init__(
+        self, stage: str, hint: str = "", plan: typing.Any = None, *, need_bytes: int = 0, budget_bytes: int = 0
+    ) -> None:
+        message = f"The device ran out of memory while it was busy with {stage}"
+        if plan is not None:
+            message += (
+                f" in the way that needs least: about {say_bytes(need_bytes)} by the forecast, and "
+                f"{say_bytes(budget_bytes)} are allowed"
+            )
+        super().__init__(f"{message}.", hint)
+        self.stage, self.plan, self.need_bytes, self.budget_bytes = stage, plan, need_bytes, budget_bytes
 
 
 class WriteFailed(DraftError):

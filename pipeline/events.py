@@ -29,13 +29,14 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retreated:
-    """Memory ran out in `stage`, against the forecast; what was begun there is begun again in a way that takes less.
+    """Memory ran out in `stage`, against the forecast; it goes on in a way that takes less.
 
-    `reason` is for people.
+    `reason` is for people. `plan` is how it goes on, as the draft's folder has it now.
     """
 
     stage: str
     reason: str
+    plan: DraftPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

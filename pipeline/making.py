@@ -1,18 +1,21 @@
 """THE MAIN LINE of one draft: from the plan to embeddings, latents, frames and a film, each part on disk at once.
 
     1 encode every sentence
-    2 for each chunk:  2.1 denoise   2.2 save its latents   2.3 decode, fade, write what can be played
+    2 for each chunk:  2.1 denoise, and keep where it stands   2.2 save its latents
+                       2.3 decode, fade, write what can be played
     3 finish one mp4
 
 Events are handed to a callback, because a library's denoise loop calls back and cannot yield. Knows no page, no process
 and no model family.
 """
 
+import gc
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from traceback import clear_frames
 from typing import TypeVar
 
 import numpy as np
@@ -24,16 +27,17 @@ from torch import Tensor
 from pipeline.drafts.journal import Journal
 from pipeline.errors import OutOfMemory, StopRequested
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Retreated, SliceReady, StepDone, Stopped
-from pipeline.gpu.backend import peak_bytes
+from pipeline.gpu.backend import is_out_of_memory, peak_bytes
 from pipeline.models.base import Sampling, VideoModel
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
-from pipeline.plan.retreat import retreat
+from pipeline.plan.retreat import exhausted, retreat
 from pipeline.plan.spec import Tail
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
 from pipeline.restoring import Restored
+from pipeline.running import RunningChunk, identify
 from pipeline.video.blending import Crossfader
 from pipeline.video.mp4 import join_slices, write_slice
 from pipeline.video.preview import PacedPreviews
@@ -60,6 +64,8 @@ class Making:
         self.decoded = self.faded = 0  # slices that the decoder, the fader were given
         self.frames = self.chunks = 0
         self.previews = PacedPreviews()
+        self.running = RunningChunk(journal)
+        self.too_much_bytes: dict[Stage, int] = {}  # what stages that ran out of memory were forecast to need
 
     # 0 -----------------------------------------------------------------------------------------------------------
     def take_up(self, restored: Restored) -> None:
@@ -101,13 +107,14 @@ class Making:
         self.tell(Encoded(sentences=len(encoded.embeds), cached=encoded.cached, seconds=seconds))
 
     # 2 -----------------------------------------------------------------------------------------------------------
-    def make_chunk(self, chunk: Chunk) -> None:
-        """Denoise a chunk, save it, decode what it completes. A chunk once denoised is decoded, stop or not."""
+    def make_chunk(self) -> None:
+        """Denoise the next chunk, save it, decode what it completes. Once denoised it is decoded, stop or not."""
         start = time.monotonic()
-        tail = self._attempt(Stage.DECODE, lambda: self._tail(chunk))
-        latents = self._attempt(Stage.DENOISE, lambda: self._denoise(chunk, tail))
+        latents = self._attempt(Stage.DENOISE, lambda: self._denoise(self.plan.chunks[self.chunks]))
+        chunk = self.plan.chunks[self.chunks]  # of the plan as it is now
         with self.journal.writing(self.journal.latents_path(chunk.index)) as path:
             save_file({"latents": latents}, path)
+        self.running.remove()
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DENOISE] += seconds
         self._append(chunk, latents)
@@ -134,7 +141,7 @@ class Making:
         window = self.plan.memory.choices[Stage.DECODE].window_latents
         return self.model.reencode(self.timeline[:, :, -window:], chunk.overlap)
 
-    def _denoise(self, chunk: Chunk, tail: Tensor | None) -> Tensor:
+    def _denoise(self, chunk: Chunk) -> Tensor:
         request = self.plan.request
         sampling = Sampling(
             shape=request.shape,
@@ -144,19 +151,22 @@ class Making:
             negative=self.embeds[request.negative_prompt] if self.plan.guided else None,
             tail=request.continued_by,
         )
-        last = time.monotonic()
+        tail = self._attempt(Stage.DECODE, lambda: self._tail(chunk))
+        last, steps = time.monotonic(), request.steps * chunk.rounds
+        resume_from = self.running.begin(identify(request.model, chunk, sampling, tail), steps=steps)
 
         def on_step(step: int, clean: Callable[[], Tensor]) -> None:
             nonlocal last
             seconds = time.monotonic() - last
             preview = self.previews.draw(lambda: self.model.preview(clean()), step_seconds=seconds)
-            steps = request.steps * chunk.rounds
             self.tell(StepDone(chunk=chunk.index, step=step, steps=steps, seconds=seconds, preview=preview))
             self._check_stop()
             last = time.monotonic()
 
         self._check_stop()
-        return self.model.denoise(chunk, sampling, tail=tail, on_step=on_step)
+        return self.model.denoise(
+            chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=self.running.keep
+        )
 
     def decode(self) -> None:
         """Every slice that is denoised and not yet written."""
@@ -184,21 +194,28 @@ class Making:
     def _attempt(self, stage: Stage, work: Callable[[], Result]) -> Result:
         """Do it; where memory runs out, do it again the next way that takes less, until there is none.
 
+        Denoising goes on from the last step that is done, unless the chunk itself becomes another.
+
         Raises:
-            OutOfMemory: with the plan of the last attempt.
+            OutOfMemory: with the plan of the last attempt, what it needs, and what would fit.
         """
         while True:
             try:
                 return work()
-            except OutOfMemory as error:
-                hint = error.hint
+            except (OutOfMemory, MemoryError, RuntimeError, OSError) as error:
+                if not isinstance(error, OutOfMemory) and not is_out_of_memory(error):
+                    raise
+                clear_frames(error.__traceback__)
             # Not in the `except` block: the error holds on to what was computed.
-            plan = retreat(self.plan, stage)
+            gc.collect()
+            self.too_much_bytes[stage] = self.plan.memory.choices[stage].card_bytes
+            plan = retreat(self.plan, stage, chunks_done=self.chunks, slices_done=len(self.pieces))
             if plan is None:
-                raise OutOfMemory(stage, hint, self.plan)
+                raise exhausted(self.plan, stage)
             self.plan = plan
+            self.journal.write_json("plan.json", plan.to_json())
             self.model.follow(plan.memory.choices)
-            self.tell(Retreated(stage=stage, reason=plan.reasons[0]))
+            self.tell(Retreated(stage=stage, reason=plan.reasons[0], plan=plan))
             if stage is Stage.DECODE:
                 self.decoder = self.model.open_decoder()
                 self.decoded = 0 if plan.spec.causal_decoder else len(self.pieces)
@@ -225,12 +242,14 @@ class Making:
 
     def _check_stop(self) -> None:
         if self.journal.stop_requested():
+            self.running.save()
             raise StopRequested
 
     # 3 -----------------------------------------------------------------------------------------------------------
     def finish(self) -> None:
         """All slices to one mp4."""
         self._join()
+        self.running.remove()
         seconds = time.monotonic() - self.began
         peak = peak_bytes(self.plan.memory.device)
         logger.info("draft: %d frames in %.1f s, peak %.2f GiB", self.frames, seconds, peak / 2**30)

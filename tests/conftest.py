@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="no NVIDIA card that torch can use"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_request() -> RequestMaker:
     """A legal four-second request for the miniature; name what should differ, `prompt` included."""
 
@@ -62,7 +62,7 @@ def make_request() -> RequestMaker:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_device() -> DeviceMaker:
     """A machine with `gib` free on its card, or in main memory where there is none, which is the standard."""
 
@@ -84,7 +84,7 @@ def make_device() -> DeviceMaker:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_profile() -> ProfileMaker:
     """A profile that allows everything; name what should differ."""
 
@@ -103,7 +103,7 @@ def make_profile() -> ProfileMaker:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_plan(make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker) -> PlanMaker:
     """A plan for one small chunk in two steps on a processor; name what should differ."""
 

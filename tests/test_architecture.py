@@ -25,7 +25,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.plan.draft",),
     ("pipeline.plan.reasons",),
     ("pipeline.plan.planner",),
-    ("pipeline.plan.alternatives", "pipeline.plan.retreat"),
+    ("pipeline.plan.alternatives", "pipeline.plan.recutting"),
+    ("pipeline.plan.retreat",),
     ("pipeline.plan.say",),
     ("pipeline.events",),
     (
@@ -47,7 +48,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.models.base",),
     ("pipeline.models.*",),
     ("pipeline.models",),
-    ("pipeline.restoring",),
+    ("pipeline.restoring", "pipeline.running"),
     ("pipeline.making",),
     ("pipeline.engine",),
     ("pipeline.serving",),

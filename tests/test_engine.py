@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from pipeline.events import (
     StepDone,
 )
 from pipeline.gpu.loading import find_checkpoint
-from pipeline.models.base import OnStep, Sampling
+from pipeline.models.base import Sampling
 from pipeline.models.ltx import LTXModel, timesteps
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
@@ -53,9 +54,9 @@ class WatchedModel(LTXModel):
         self.encoded.append(sentences)
         return super().encode(sentences)
 
-    def denoise(self, chunk: Chunk, sampling: Sampling, *, tail: Tensor | None, on_step: OnStep) -> Tensor:
+    def denoise(self, chunk: Chunk, sampling: Sampling, **more: Any) -> Tensor:
         self.samplings.append(sampling)
-        return super().denoise(chunk, sampling, tail=tail, on_step=on_step)
+        return super().denoise(chunk, sampling, **more)
 
 
 @pytest.fixture

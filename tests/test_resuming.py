@@ -18,12 +18,14 @@ from pipeline.drafts.journal import Journal, read_events, unfinished_drafts
 from pipeline.engine import Engine
 from pipeline.errors import DoesNotFit, InvalidRequest
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, SliceReady, Started, StepDone, Stopped
+from pipeline.gpu import loading
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
 from pipeline.video.mp4 import read_frames
 from tests.conftest import DeviceMaker, PlanMaker
 from tests.tiny import count_frames, make_draft, of
 
+pytestmark = pytest.mark.usefixtures("tiny")
 DRAFT = "20260101-120000-0123456789abcdef"
 WHOLE = "20260101-130000-0123456789abcdef"
 
@@ -57,18 +59,27 @@ def film(drafts: Path, draft: str) -> NDArray[np.uint8]:
     return np.stack(list(read_frames(Journal(drafts, draft).video_path())))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def plan(make_plan: PlanMaker) -> DraftPlan:
     made = make_plan(frames=97)
     assert len(made.chunks) == 3
     return made
 
 
-def alike(drafts: Path, plan: DraftPlan) -> None:
-    run(drafts, plan, draft=WHOLE)
-    pairs = zip(latents(drafts, plan, DRAFT), latents(drafts, plan, WHOLE), strict=True)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, tiny_assets: Path, plan: DraftPlan) -> Path:
+    """A folder with the draft that never stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "ASSETS", tiny_assets)
+        run(folder, plan, draft=WHOLE)
+    return folder
+
+
+def alike(drafts: Path, whole: Path, plan: DraftPlan) -> None:
+    pairs = zip(latents(drafts, plan, DRAFT), latents(whole, plan, WHOLE), strict=True)
     assert all(bool((one == other).all()) for one, other in pairs)
-    assert (film(drafts, DRAFT) == film(drafts, WHOLE)).all()
+    assert (film(drafts, DRAFT) == film(whole, WHOLE)).all()
 
 
 CUTS = {
@@ -83,17 +94,21 @@ CUTS = {
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
-def test_wherever_it_was_cut_off_it_ends_as_if_nothing_had_been(tmp_path: Path, plan: DraftPlan, cut: Any) -> None:
+def test_wherever_it_was_cut_off_it_ends_as_if_nothing_had_been(
+    tmp_path: Path, whole: Path, plan: DraftPlan, cut: Any
+) -> None:
     first = run(tmp_path, plan, until=cut)
     assert not isinstance(first[-1], Finished)
     again = run(tmp_path, plan)
     assert isinstance(again[-1], Finished)
-    alike(tmp_path, plan)
+    alike(tmp_path, whole, plan)
     finished = {event.chunk for event in of(ChunkDenoised, first)}
     assert {event.chunk for event in of(StepDone, again)} == {0, 1, 2} - finished
 
 
-def test_a_draft_that_was_stopped_goes_on_and_what_was_cut_short_is_made_anew(tmp_path: Path, plan: DraftPlan) -> None:
+def test_a_draft_that_was_stopped_goes_on_and_what_was_cut_short_is_made_anew(
+    tmp_path: Path, whole: Path, plan: DraftPlan
+) -> None:
     """A stop also writes what was held back for the next slice, which then is another."""
     journal = Journal(tmp_path, DRAFT)
 
@@ -107,13 +122,15 @@ def test_a_draft_that_was_stopped_goes_on_and_what_was_cut_short_is_made_anew(tm
     assert count_frames(journal.video_path()) == stopped["frames"] > plan.slices[0].frames
     assert journal.take_up() == plan
     run(tmp_path, plan)
-    alike(tmp_path, plan)
+    alike(tmp_path, whole, plan)
     assert count_frames(journal.video_path()) == 97
 
 
 @pytest.mark.parametrize("name", ["chunk-001.latents.safetensors", "embeddings.safetensors", "slice-001.mp4"])
 @pytest.mark.parametrize("damage", ["torn", "gone", "empty"])
-def test_what_is_torn_or_gone_is_made_anew(tmp_path: Path, plan: DraftPlan, name: str, damage: str) -> None:
+def test_what_is_torn_or_gone_is_made_anew(
+    tmp_path: Path, whole: Path, plan: DraftPlan, name: str, damage: str
+) -> None:
     run(tmp_path, plan, until=CUTS["within the last chunk"])
     path = Journal(tmp_path, DRAFT).path(name)
     match damage:
@@ -124,7 +141,7 @@ def test_what_is_torn_or_gone_is_made_anew(tmp_path: Path, plan: DraftPlan, name
         case _:
             path.write_bytes(b"")
     run(tmp_path, plan)
-    alike(tmp_path, plan)
+    alike(tmp_path, whole, plan)
 
 
 def test_a_finished_draft_that_is_asked_to_go_on_makes_nothing_again(tmp_path: Path, plan: DraftPlan) -> None:
@@ -148,7 +165,7 @@ def test_what_is_known_is_not_asked_of_the_model_again(
 
 
 def test_where_memory_has_shrunk_its_chunks_stay(
-    tmp_path: Path, plan: DraftPlan, make_device: DeviceMaker, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, whole: Path, plan: DraftPlan, make_device: DeviceMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(tmp_path, plan, until=CUTS["after a slice"])
     need = plan.memory.stage_bytes[Stage.DENOISE]
@@ -156,7 +173,7 @@ def test_where_memory_has_shrunk_its_chunks_stay(
     monkeypatch.setattr(engine_module, "probe_device", lambda **_: tight)
     again = run(tmp_path, plan)
     assert of(Started, again)[0].plan.chunks == plan.chunks
-    alike(tmp_path, plan)
+    alike(tmp_path, whole, plan)
     monkeypatch.setattr(engine_module, "probe_device", lambda **_: make_device(gib=0.01))
     with pytest.raises(DoesNotFit, match="what is finished is kept"):
         run(tmp_path, plan)
@@ -174,14 +191,13 @@ def test_the_newest_unfinished_draft_goes_on(tmp_path: Path, plan: DraftPlan) ->
     assert unfinished_drafts(tmp_path) == ["20250101-120000-0123456789abcdef"]
 
 
-def test_a_resumed_draft_can_be_stopped_and_resumed_again(tmp_path: Path, plan: DraftPlan) -> None:
+def test_a_resumed_draft_can_be_stopped_and_resumed_again(tmp_path: Path, whole: Path, plan: DraftPlan) -> None:
     events = pipeline.draft(plan, tmp_path)
     draft = until_chunk(events, 0)
     second = pipeline.resume(draft, tmp_path)
     assert until_chunk(second, 1) == draft
     assert isinstance(list(pipeline.resume(draft, tmp_path))[-1], Finished)
-    run(tmp_path, plan, draft=WHOLE)
-    assert (film(tmp_path, draft) == film(tmp_path, WHOLE)).all()
+    assert (film(tmp_path, draft) == film(whole, WHOLE)).all()
 
 
 def until_chunk(events: Any, chunk: int) -> str:

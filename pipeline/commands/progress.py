@@ -25,6 +25,8 @@ def show_draft(events: Iterator[Event], *, as_json: bool) -> Iterator[Event]:
             match event:
                 case Retreated():
                     print(event.reason, file=sys.stderr)
+                    plan = event.plan or plan
+                    bar.total = plan.steps_before(len(plan.chunks)) if plan else None
                 case Encoded():
                     bar.set_description("sentence known" if event.cached == event.sentences else "sentence read")
                 case StepDone() if plan:
@@ -47,6 +49,7 @@ def _plain(event: Event) -> dict[str, object]:
         return {"event": "Started", "draft": event.draft}
     values = asdict(event)
     values.pop("preview", None)
+    values.pop("plan", None)
     return {"event": type(event).__name__} | values
 
 

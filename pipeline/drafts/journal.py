@@ -1,7 +1,7 @@
 """One draft's folder: the truth about it. Everything is written under a temporary name, synced, then renamed.
 
     drafts/<id>/  request.json  plan.json  embeddings.safetensors  chunk-000.latents.safetensors
-                  slice-000.mp4  draft.mp4  events.jsonl  STOP
+                  running.safetensors  slice-000.mp4  draft.mp4  events.jsonl  STOP
 
 Knows file names and how to write them; knows nothing about models, tensors' meaning or video.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InvalidRequest, WriteFailed
-from pipeline.events import Event, Started, StepDone
+from pipeline.events import Event, Retreated, Started, StepDone
 from pipeline.plan.draft import DraftPlan
 
 ID_PATTERN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{16}")
@@ -66,6 +66,10 @@ class Journal:
         """Where a chunk's latents are."""
         return self.path(f"chunk-{chunk:03d}.latents.safetensors")
 
+    def running_path(self) -> Path:
+        """Where the chunk stands that is being denoised."""
+        return self.path("running.safetensors")
+
     def slice_path(self, index: int) -> Path:
         """Where a slice's mp4 is."""
         return self.path(f"slice-{index:03d}.mp4")
@@ -81,7 +85,9 @@ class Journal:
 
     @contextmanager
     def writing(self, path: Path) -> Iterator[Path]:
-        """A temporary path; on leaving it is synced and renamed to `path`, on an error it is removed."""
+        """A temporary path; on leaving it is synced and renamed to `path`, and the folder is synced, so that the name
+        outlasts a power cut, too. On an error it is removed.
+        """
         temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
         with _refusals(path):
             try:
@@ -89,13 +95,16 @@ class Journal:
                 with temporary.open("rb") as file:
                     os.fsync(file.fileno())
                 temporary.replace(path)
+                _sync_folder(path.parent)
             finally:
                 temporary.unlink(missing_ok=True)
 
     def note(self, event: Event) -> None:
-        """Append an event as one line; pictures stay out. A torn line before it is closed first."""
+        """Append an event as one line; pictures and plans stay out. A torn line before it is closed first."""
         if isinstance(event, StepDone):
             event = replace(event, preview=None)
+        if isinstance(event, Retreated):
+            event = replace(event, plan=None)
         row: dict[str, Any] = {"event": type(event).__name__, "at": round(time.time(), 3)}
         row |= {"draft": event.draft} if isinstance(event, Started) else asdict(event)
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
@@ -168,6 +177,17 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Names to disk; Windows cannot open a folder, and its renames are in the file system's own journal."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

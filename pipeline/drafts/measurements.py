@@ -6,20 +6,20 @@ cannot be read or written is left out, and said once in the log.
 
 import json
 import logging
-import math
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from pipeline.drafts.measured import READERS, Machine, MeasuredDraft, MeasuredRates, Measurement, RanOut, Shape
 from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.duration import Closeness, Experience, no_experience
-from pipeline.plan.memory import Placement, Stage
+from pipeline.plan.memory import Stage
 from pipeline.plan.rates import Rates, guess_rates
 from pipeline.plan.request import GenerationRequest
 
@@ -29,52 +29,7 @@ FORMAT = 1  # grows when the formula changes so much that old lines would mislea
 MOST_LINES = 2000  # a few years of drafts; older ones teach nothing about this driver and these libraries
 MOST_BYTES = 2**20  # of the file's end that is read
 LATEST = 5  # records a median is taken over: one disturbed draft moves nothing, a new driver shows after three
-LEAST_FACTOR, MOST_FACTOR = 0.02, 50.0  # beyond these it was not the formula's work that was measured
-SAME_RATE = 1.25  # disk and bus rates within this factor count as unchanged; repeated measurements differ by a tenth
-
-Machine = tuple[str, str]  # kind and name of a device
-Shape = tuple[int, int, int, int, bool]  # width, height, frames, steps, guided
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _RatesRecord:
-    machine: Machine
-    rates: Rates
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _DraftRecord:
-    """`factors` are measured over formula seconds with `rates`; `streamed` that denoising hung on the bus."""
-
-    machine: Machine
-    model: str
-    shape: Shape
-    streamed: bool
-    rates: Rates
-    factors: Mapping[Stage, float]
-
-    def factor(self, stage: Stage, rates: Rates) -> float | None:
-        """What the factor would have been had the formula been given `rates`; None where that cannot be told.
-
-        Seconds of computing go as one over the rate of operations. ENCODE is mostly reading and streamed denoising
-        mostly moving: they teach only while those rates stand.
-        """
-        factor = self.factors.get(stage)
-        if factor is None:
-            return None
-        if stage is Stage.ENCODE and not _alike(self.rates.disk_bytes_per_second, rates.disk_bytes_per_second):
-            return None
-        if stage is Stage.DENOISE and self.streamed:
-            standing = _alike(self.rates.bus_bytes_per_second, rates.bus_bytes_per_second) and _alike(
-                self.rates.operations_per_second, rates.operations_per_second
-            )
-            return factor if standing else None
-        if stage is not Stage.ENCODE:
-            factor *= rates.operations_per_second / self.rates.operations_per_second
-        return factor if LEAST_FACTOR <= factor <= MOST_FACTOR else None  # NaN is neither
-
-
-_Record = _RatesRecord | _DraftRecord
+SAME_ROOM = 1.1  # more free memory than this factor is worth another try of what ran out of memory; assumed
 
 
 class Measurements:
@@ -87,7 +42,7 @@ class Measurements:
     def __init__(self, folder: Path) -> None:
         self.path = folder / ".measurements.jsonl"
         self._read_at: tuple[int, int] | None = None  # modification time in ns and size of what was read
-        self._records: tuple[_Record, ...] = ()
+        self._records: tuple[Measurement, ...] = ()
         self._said: set[str] = set()
 
     def record_rates(self, device: Device, rates: Rates) -> None:
@@ -120,6 +75,26 @@ class Measurements:
             }
         )
 
+    def record_ran_out(self, plan: DraftPlan, need_bytes: Mapping[Stage, int]) -> None:
+        """Keep what stages were forecast to need when they ran out of memory, where the draft was finished with less.
+
+        Args:
+            plan: the one that was finished.
+        """
+        for stage, need in need_bytes.items():
+            if not plan.memory.device.supposed:
+                self._append(
+                    {
+                        "kind": "ran out",
+                        "device": _machine(plan.memory.device),
+                        "model": plan.request.model,
+                        "size": [plan.request.shape.width, plan.request.shape.height],
+                        "stage": stage,
+                        "need_bytes": need,
+                        "free_bytes": plan.memory.device.free_bytes,
+                    }
+                )
+
     def experience(self, request: GenerationRequest, device: Device) -> Experience:
         """What to forecast a request on a device with: its rates, and how far each stage was off the formula.
 
@@ -138,23 +113,36 @@ class Measurements:
                     factors[stage] = median(known[-LATEST:])
                     closeness = close if stage is Stage.DENOISE else closeness
                     break
-        return replace(experience, factors=factors, closeness=closeness)
+        too_much = self._too_much_bytes(request, device)
+        return replace(experience, factors=factors, closeness=closeness, too_much_bytes=too_much)
+
+    def _too_much_bytes(self, request: GenerationRequest, device: Device) -> dict[Stage, int]:
+        """What ran out of memory last, in pictures of this size, while no more was free than now."""
+        size = request.shape.width, request.shape.height
+        return {
+            record.stage: int(record.need_bytes)
+            for record in self._read()
+            if isinstance(record, RanOut)
+            and not device.supposed
+            and (record.machine, record.model, record.size) == (_machine(device), request.model, size)
+            and device.free_bytes <= SAME_ROOM * record.free_bytes
+        }
 
     def _rates(self, device: Device) -> Rates:
         """The last that were measured on this device, else its guess."""
         if not device.supposed:
             for record in reversed(self._read()):
-                if isinstance(record, _RatesRecord) and record.machine == _machine(device):
+                if isinstance(record, MeasuredRates) and record.machine == _machine(device):
                     return record.rates
         return guess_rates(device)
 
-    def _drafts(self, model: str, device: Device) -> list[_DraftRecord]:
+    def _drafts(self, model: str, device: Device) -> list[MeasuredDraft]:
         if device.supposed:
             return []
-        records = (record for record in self._read() if isinstance(record, _DraftRecord))
+        records = (record for record in self._read() if isinstance(record, MeasuredDraft))
         return [draft for draft in records if draft.model == model and draft.machine == _machine(device)]
 
-    def _read(self) -> tuple[_Record, ...]:
+    def _read(self) -> tuple[Measurement, ...]:
         """Every readable record, oldest first."""
         try:
             state = self.path.stat()
@@ -169,13 +157,13 @@ class Measurements:
             self._say_once("%s cannot be read: %s. Forecasts do without it.", error)
         return self._records
 
-    def _parse(self, lines: Iterable[bytes]) -> Iterable[_Record]:
+    def _parse(self, lines: Iterable[bytes]) -> Iterable[Measurement]:
         for line in lines:
             if not line.strip():
                 continue
             try:
                 row = json.loads(line, parse_constant=_refuse)
-                if row["format"] == FORMAT and (read := _READERS.get(row["kind"])):
+                if row["format"] == FORMAT and (read := READERS.get(row["kind"])):
                     yield read(row)
             except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
                 self._say_once("%s has lines that cannot be read: %r. They are left out.", error)
@@ -209,10 +197,6 @@ def _shape(request: GenerationRequest) -> Shape:
     return request.shape.width, request.shape.height, request.frames, request.steps, request.guidance > 1
 
 
-def _alike(one: float, other: float) -> bool:
-    return 1 / SAME_RATE <= one / other <= SAME_RATE
-
-
 def _last_lines(path: Path) -> list[bytes]:
     """Whole lines at a file's end, within both bounds."""
     with path.open("rb") as file:
@@ -225,44 +209,3 @@ def _last_lines(path: Path) -> list[bytes]:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no measurement")
-
-
-def _number(value: Any) -> float:
-    """A finite number, not negative; a ValueError otherwise, as True is one to Python and 1e999 is infinite."""
-    if type(value) not in (int, float) or not math.isfinite(value) or value < 0:
-        raise ValueError(f"{str(value)[:40]!r} is no number")
-    return float(value)
-
-
-def _read_machine(row: Mapping[str, Any]) -> Machine:
-    kind, name = row["device"]
-    return str(kind), str(name)
-
-
-def _read_sane_rates(row: Mapping[str, Any]) -> Rates:
-    values = dict(row["rates"])
-    measured = values.pop("measured") is True
-    rates = Rates(**{name: _number(value) for name, value in values.items()}, measured=measured)
-    if not rates.sane:
-        raise ValueError("rates that no machine has")
-    return rates
-
-
-def _read_rates(row: Mapping[str, Any]) -> _RatesRecord:
-    return _RatesRecord(machine=_read_machine(row), rates=_read_sane_rates(row))
-
-
-def _read_draft(row: Mapping[str, Any]) -> _DraftRecord:
-    width, height, frames, steps, guided = row["shape"]
-    formula, measured = dict(row["formula_seconds"]), dict(row["measured_seconds"])
-    return _DraftRecord(
-        machine=_read_machine(row),
-        model=str(row["model"]),
-        shape=(width, height, frames, steps, guided),
-        streamed=row["choices"][Stage.DENOISE][1] == Placement.STREAMED,
-        rates=_read_sane_rates(row),
-        factors={Stage(stage): _number(taken) / _number(formula[stage]) for stage, taken in measured.items()},
-    )
-
-
-_READERS: Mapping[str, Callable[[Mapping[str, Any]], _Record]] = {"rates": _read_rates, "draft": _read_draft}

@@ -136,6 +136,7 @@ class DraftRecord:
                 self._took = None if self._began is None else time.monotonic() - self._began
             case Retreated():
                 self.retreated_in, self.step = event.stage, 0
+                self.plan = event.plan.to_json() if event.plan else self.plan
             case Encoded():
                 pass
 

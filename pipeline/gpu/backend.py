@@ -1,9 +1,24 @@
 """What torch calls a device: where it is, what it computes in, how much it holds, and how it says that it is full."""
 
+import errno
+
 import psutil
 import torch
 
 from pipeline.plan.device import Device, DeviceKind
+
+SPELLINGS = (
+    "out of memory",  # CUDA, HIP, XPU and MPS ("MPS backend out of memory"), with or without "error:"
+    "cuda_error_out_of_memory",  # the driver's name, from compiled kernels
+    "_alloc_failed",  # CUBLAS_STATUS_ALLOC_FAILED, CUDNN_STATUS_ALLOC_FAILED, CUFFT and CUSPARSE alike
+    "when calling `cublascreate",  # CUBLAS_STATUS_NOT_INITIALIZED: no room for cuBLAS' own workspace
+    "can't allocate memory",  # DefaultCPUAllocator on Linux and macOS
+    "not enough memory",  # DefaultCPUAllocator on Windows
+    "cannot allocate memory",  # mmap of a file of weights
+    "failed to allocate",  # oneDNN and Metal buffers
+    "hiperroroutofmemory",
+)
+"""How the libraries below torch say that memory ran out, in lower case."""
 
 
 def torch_device(device: Device) -> torch.device:
@@ -24,8 +39,10 @@ def peak_bytes(device: Device) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error is one of the many spellings."""
+    """Whether an error is one of the many spellings; not whether its words happen to sound like it."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text or "alloc_failed" in text
+    return isinstance(error, RuntimeError) and any(spelling in text for spelling in SPELLINGS)

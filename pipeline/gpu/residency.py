@@ -73,6 +73,11 @@ class Residency:
                 del self._parked[component]
         self._collect()
 
+    def place(self, component: Component) -> torch.device:
+        """Where a component computes: the device, unless the processor was chosen for its stage."""
+        _, placement = self._form(component)
+        return torch.device("cpu") if placement is Placement.HOST else torch_device(self.device)
+
     def warm_up(self) -> None:
         """Read into main memory what waits there between chunks."""
         for component in self.spec.networks:
@@ -90,7 +95,7 @@ class Residency:
         guests: list[tuple[nn.Module, str, nn.Parameter]] = []
         try:
             yield self._enter(component, guests)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        except (MemoryError, RuntimeError, OSError) as error:
             if not is_out_of_memory(error):
                 raise
             traceback.clear_frames(error.__traceback__)  # they hold what was computed last
@@ -120,7 +125,7 @@ class Residency:
         form = precision, placement = self._form(component)
         if component in self._parked:
             return self._parked[component][1]
-        there = torch_device(self.device)
+        there = self.place(component)
         dtype = getattr(torch, precision) if precision in NATIVE else torch_dtype(self.device)
         waits = (self._parks(component) and placement is not Placement.KEPT) or placement is Placement.STREAMED
         place = torch.device("cpu") if waits else there

@@ -23,7 +23,8 @@ from torch import Tensor
 
 from pipeline.gpu.attention import set_attention
 from pipeline.gpu.backend import torch_device
-from pipeline.models.base import OnStep, Sampling
+from pipeline.models.base import Keep, OnStep, Sampling, SamplingState
+from pipeline.models.sampler import capture
 from pipeline.models.wan import TRAINING_TIMESTEPS, WanModel
 from pipeline.plan.chunks import Chunk, split_given
 from pipeline.plan.spec import Component
@@ -152,7 +153,16 @@ class AnyFlowModel(WanModel):
     """One AnyFlow-FAR checkpoint: a Wan2.1 in all but how it denoises."""
 
     @torch.no_grad()
-    def denoise(self, chunk: Chunk, sampling: Sampling, *, tail: Tensor | None, on_step: OnStep) -> Tensor:
+    def denoise(
+        self,
+        chunk: Chunk,
+        sampling: Sampling,
+        *,
+        tail: Tensor | None,
+        on_step: OnStep,
+        resume_from: SamplingState | None = None,
+        keep: Keep | None = None,
+    ) -> Tensor:
         """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, bit for bit.
 
         Steps are counted through all blocks of the chunk; a prediction shows what is there, up to the present block.
@@ -165,21 +175,32 @@ class AnyFlowModel(WanModel):
         scheduler.set_timesteps(sampling.steps, device=where)
         done = noise[:, :0] if tail is None else tail.to(where, torch.float32).transpose(1, 2)
         blocks = split_given(chunk.overlap, self.spec.block_latents or chunk.overlap)
+        counts, begun = chunk.blocks or (chunk.new_latents,), noise[:, :0]
+        made = skipped = 0
+        if resume_from is not None:
+            made, skipped = divmod(resume_from.step, sampling.steps)  # whole blocks, and steps of the next
+            whole = chunk.overlap + sum(counts[:made])
+            done, begun = resume_from.tensors["latents"].to(where).tensor_split((whole,), dim=1)
+            blocks, counts = (*blocks, *counts[:made]), counts[made:]
         texts = [self._on_device(text) for text in (sampling.positive, sampling.negative) if text]
         with self.residency.on_device(Component.TRANSFORMER) as module:
             transformer = set_attention(attend_in_blocks(module), self.device)
             rollouts = [Rollout(transformer, text) for text in texts]
-            for number, count in enumerate(chunk.blocks or (chunk.new_latents,)):
+            for number, count in enumerate(counts, start=made):
                 if blocks:
                     for rollout in rollouts:
                         rollout.read(done, blocks)
                 start = done.shape[1]
-                latents = noise[:, start : start + count]
-                for index, time in enumerate(scheduler.timesteps):
+                latents = begun if skipped else noise[:, start : start + count]
+                for index, time in enumerate(scheduler.timesteps[skipped:], start=skipped):
                     flow = _flow(rollouts, latents, time, scheduler.sigmas[index + 1], sampling.guidance)
                     predicted = latents - scheduler.sigmas[index].to(latents) * flow
                     latents = scheduler.step(flow, time, latents, return_dict=False)[0]
-                    on_step(number * sampling.steps + index + 1, partial(_join, done, predicted))
+                    step = number * sampling.steps + index + 1
+                    if keep is not None:
+                        keep(capture(scheduler, step, latents=torch.cat([done, latents], dim=1)))
+                    on_step(step, partial(_join, done, predicted))
+                skipped = 0
                 done, blocks = torch.cat([done, latents], dim=1), (*blocks, count)
         return done.transpose(1, 2).cpu().contiguous()
 

@@ -36,6 +36,20 @@ class Sampling:
     tail: Tail | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingState:
+    """Where the denoising of a chunk stands after `step` steps: all that the next one needs, on the CPU.
+
+    The tensors' names are their family's; models/sampler.py says what a sampler remembers.
+    """
+
+    step: int
+    tensors: Mapping[str, Tensor]
+
+
+Keep = Callable[[SamplingState], None]
+"""Given where a chunk stands after each step, just before `OnStep` is called."""
+
 Decode = Callable[[Tensor], Frames]
 """From normalised latents [1, C, F, h, w] of the next slice to its frames, on the CPU."""
 
@@ -74,12 +88,23 @@ class VideoModel(Protocol):
         """Embeddings on the CPU, in order; the encoder is loaded for this call only."""
         ...
 
-    def denoise(self, chunk: Chunk, sampling: Sampling, *, tail: Tensor | None, on_step: OnStep) -> Tensor:
+    def denoise(
+        self,
+        chunk: Chunk,
+        sampling: Sampling,
+        *,
+        tail: Tensor | None,
+        on_step: OnStep,
+        resume_from: SamplingState | None = None,
+        keep: Keep | None = None,
+    ) -> Tensor:
         """Latents of a chunk, [1, C, F, h, w] float32 on the CPU, normalised.
 
         Args:
             tail: the timeline's latents [1, C, chunk.overlap, h, w] that the chunk begins with, kept exactly; from
                 `reencode` where `sampling.tail` is FRAMES.
+            resume_from: what `keep` was given of the same chunk, sampling and tail; only the steps after it are made,
+                and on the same device in the same precision the latents are those of never having stopped.
         """
         ...
 

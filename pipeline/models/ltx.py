@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from pipeline.gpu.backend import torch_device
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import Residency
-from pipeline.models.base import Decode, Frames, OnStep, Sampling
+from pipeline.models.base import Decode, Frames, Keep, OnStep, Sampling, SamplingState
 from pipeline.models.reencoding import encode_frames
-from pipeline.models.windows import in_windows
+from pipeline.models.sampler import GENERATOR, capture
+from pipeline.models.windows import in_windows, one_after_the_other
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
 from pipeline.plan.memory import TILE_OVERLAP_PIXELS, Stage
@@ -42,13 +43,15 @@ class ContinuedPipeline(LTXConditionPipeline):
 
     The given latents sit at per-token timestep 0 from the first step on, or are repainted after each; either way they
     come out bit for bit as they went in. The window's positions are those of the draft's timeline, `first_latent` on:
-    position 0 is a first latent (one frame), later ones stand for eight frames each.
+    position 0 is a first latent (one frame), later ones stand for eight frames each. It can also begin in mid-chunk:
+    with `begun`, and the timesteps that are left.
     """
 
     _callback_tensor_inputs = ("latents", "noise_pred")
     tail: Tensor | None = None  # [1, C, f, h, w], normalised
     repaints: bool = False
     first_latent: int = 0
+    begun: SamplingState | None = None
     _given: tuple[Tensor, Tensor] | None = None  # the tail as tokens [1, f h w, C], the noise in its place
 
     @property
@@ -78,11 +81,16 @@ class ContinuedPipeline(LTXConditionPipeline):
             count = (arguments["num_frames"] - 1) // frames + 1
             index = torch.arange(count, device=video_ids.device).repeat_interleave(video_ids.shape[2] // count)
             video_ids[:, 0] = (index + self.first_latent) * frames + 1 - frames
+        noise = latents
+        if self.begun is not None:
+            latents = self.begun.tensors["latents"].to(latents)
+            if GENERATOR in self.begun.tensors:
+                arguments["generator"].set_state(self.begun.tensors[GENERATOR])
         if self.tail is None:
             return latents, None, video_ids, extra
         given = self._pack_latents(self.tail.to(latents), 1, 1)
         if self.repaints:
-            self._given = given, latents[:, : given.shape[1]]
+            self._given = given, noise[:, : given.shape[1]]
             return latents, None, video_ids, extra
         latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
         mask = torch.zeros(latents.shape[:2], device=latents.device)
@@ -127,14 +135,28 @@ class LTXModel:
             sentence,
             do_classifier_free_guidance=False,
             max_sequence_length=self.spec.text_tokens,
-            device=torch_device(self.device),
+            device=self.residency.place(Component.TEXT_ENCODER),
         )
         padding = ~mask.bool()[..., None]
         return PromptEmbeds(embeds.masked_fill(padding, 0).cpu(), mask.cpu().long())  # as the cache gives it back
 
-    def denoise(self, chunk: Chunk, sampling: Sampling, *, tail: Tensor | None, on_step: OnStep) -> Tensor:
+    def denoise(
+        self,
+        chunk: Chunk,
+        sampling: Sampling,
+        *,
+        tail: Tensor | None,
+        on_step: OnStep,
+        resume_from: SamplingState | None = None,
+        keep: Keep | None = None,
+    ) -> Tensor:
         """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, bit for bit."""
         shape, spec = sampling.shape, self.spec
+        scheduler, generator = self.checkpoint.scheduler(), torch.Generator("cpu").manual_seed(chunk.seed)
+        draws = bool(scheduler.config.stochastic_sampling)
+        if draws:  # the pipeline would have it draw from whatever torch drew from last
+            scheduler.step = partial(scheduler.step, generator=generator)
+        done = 0 if resume_from is None else resume_from.step
 
         def after_step(pipe: ContinuedPipeline, index: int, _: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             def clean() -> Tensor:
@@ -146,8 +168,11 @@ class LTXModel:
                     latents[:, :, : chunk.overlap] = tail.to(latents)
                 return latents
 
-            on_step(index + 1, clean)
-            return {"latents": pipe.repaint(tensors["latents"], pipe.scheduler.sigmas[index + 1])}
+            step, latents = done + index + 1, pipe.repaint(tensors["latents"], pipe.scheduler.sigmas[index + 1])
+            if keep is not None:
+                keep(capture(scheduler, step, generator=generator if draws else None, latents=latents))
+            on_step(step, clean)
+            return {"latents": latents}
 
         mode = sampling.tail or spec.tail
         together = Stage.DENOISE not in self._choices or self._choices[Stage.DENOISE].together
@@ -157,14 +182,14 @@ class LTXModel:
             in_windows(transformer, chunk.windows),
         ):
             pipe = ContinuedPipeline(
-                scheduler=self.checkpoint.scheduler(),
+                scheduler=scheduler,
                 vae=self._vae_description,
                 text_encoder=None,
                 tokenizer=None,
                 transformer=transformer,
             )
             pipe.set_progress_bar_config(disable=True)
-            pipe.tail, pipe.repaints = tail, mode is Tail.REPAINT
+            pipe.tail, pipe.repaints, pipe.begun = tail, mode is Tail.REPAINT, resume_from
             pipe.first_latent = 0 if mode is Tail.FRAMES else chunk.start  # encoded as a clip of their own
             positive, negative = sampling.positive, sampling.negative or sampling.positive
             where = torch_device(self.device)
@@ -175,10 +200,11 @@ class LTXModel:
                 height=shape.height,
                 num_frames=spec.frames_of(chunk.latents),
                 frame_rate=spec.fps,
-                num_inference_steps=sampling.steps,
-                timesteps=timesteps(spec, sampling.steps),
+                # Euler's sampler knows no past: with the steps that are left it does what it would have done
+                num_inference_steps=sampling.steps - done,
+                timesteps=timesteps(spec, sampling.steps)[done:],
                 guidance_scale=sampling.guidance if sampling.negative else 1.0,
-                generator=torch.Generator("cpu").manual_seed(chunk.seed),
+                generator=generator,
                 prompt_embeds=positive.embeds.to(where),
                 prompt_attention_mask=positive.mask.to(where),
                 negative_prompt_embeds=negative.embeds.to(where),
@@ -244,7 +270,7 @@ class WindowDecoder:
     @torch.no_grad()
     def _decode(self, vae: AutoencoderKLLTXVideo, latents: Tensor) -> Frames:
         dtype = next(vae.decoder.parameters()).dtype
-        normalised = latents.to(torch_device(self._residency.device), torch.float32)
+        normalised = latents.to(self._residency.place(Component.VAE), torch.float32)
         mean, std = (buffer.view(1, -1, 1, 1, 1).to(normalised) for buffer in (vae.latents_mean, vae.latents_std))
         values = normalised * std / vae.config.scaling_factor + mean
         timestep = None
@@ -253,37 +279,6 @@ class WindowDecoder:
             values = (1 - DECODE_NOISE_SCALE) * values + DECODE_NOISE_SCALE * noise
             timestep = torch.tensor([DECODE_TIMESTEP], device=values.device, dtype=dtype)
         return to_pixels(vae.decode(values.to(dtype), timestep, return_dict=False)[0][0])
-
-
-@contextmanager
-def one_after_the_other(transformer: nn.Module) -> Iterator[None]:
-    """Have each call with a batch of two, guidance's, run as two calls with one: half as much is live at once.
-
-    Batched inputs are those whose first dimension is that of `hidden_states`; the rest is shared.
-    """
-    whole = transformer.forward
-
-    def forward(hidden_states: Tensor, **shared: Any) -> tuple[Tensor]:
-        count = hidden_states.shape[0]
-        batched = {name: value for name, value in shared.items() if _counts(value) == count}
-        parts = [
-            whole(
-                hidden_states=hidden_states[index : index + 1],
-                **shared | {name: value[index : index + 1] for name, value in batched.items()},
-            )[0]
-            for index in range(count)
-        ]
-        return (torch.cat(parts),)
-
-    transformer.forward = forward
-    try:
-        yield
-    finally:
-        transformer.forward = whole
-
-
-def _counts(value: object) -> int | None:
-    return value.shape[0] if isinstance(value, Tensor) and value.dim() > 0 else None
 
 
 def timesteps(spec: ModelSpec, steps: int) -> list[float]:

@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.gpu.backend import torch_device
 from pipeline.gpu.residency import Residency
 from pipeline.models.base import Frames
 from pipeline.plan.memory import TILE_OVERLAP_PIXELS
@@ -31,7 +30,7 @@ def encode_frames(residency: Residency, frames: Frames, tile_pixels: int | None)
                 tile_sample_stride_height=stride,
                 tile_sample_stride_width=stride,
             )
-        where = torch_device(residency.device)
+        where = residency.place(Component.VAE_ENCODER)
         pixels = torch.from_numpy(frames).to(where).permute(3, 0, 1, 2)[None]
         dtype = next(vae.encoder.parameters()).dtype
         latents = vae.encode((pixels.float() / 127.5 - 1).to(dtype)).latent_dist.mode().float()

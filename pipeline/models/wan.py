@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from pipeline.gpu.backend import torch_device, torch_dtype
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import Residency
-from pipeline.models.base import Decoder, Frames, OnStep, Sampling
+from pipeline.models.base import Decoder, Frames, Keep, OnStep, Sampling, SamplingState
 from pipeline.models.reencoding import encode_frames
+from pipeline.models.sampler import capture, put_back
 from pipeline.models.wan_decoder import WanDecoder
 from pipeline.models.windows import average
 from pipeline.plan.chunks import Chunk
@@ -70,7 +71,7 @@ class WanModel:
             sentence,
             do_classifier_free_guidance=False,
             max_sequence_length=self.spec.text_tokens,
-            device=torch_device(self.device),
+            device=self.residency.place(Component.TEXT_ENCODER),
         )
         embeds = embeds.cpu()
         used = (embeds != 0).any(dim=-1)
@@ -78,7 +79,16 @@ class WanModel:
 
     # Latents ---------------------------------------------------------------------------------------------------------
     @torch.no_grad()
-    def denoise(self, chunk: Chunk, sampling: Sampling, *, tail: Tensor | None, on_step: OnStep) -> Tensor:
+    def denoise(
+        self,
+        chunk: Chunk,
+        sampling: Sampling,
+        *,
+        tail: Tensor | None,
+        on_step: OnStep,
+        resume_from: SamplingState | None = None,
+        keep: Keep | None = None,
+    ) -> Tensor:
         """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, bit for bit."""
         where, ratio = torch_device(self.device), self.spec.latent_pixels
         mode = sampling.tail or self.spec.tail
@@ -89,9 +99,12 @@ class WanModel:
         given = None if tail is None else tail.to(where, torch.float32)
         held = given if mode in HELD else None
         texts = [self._on_device(text) for text in (sampling.positive, sampling.negative) if text]
-        latents, present = noise, None
+        latents, present, done = noise, None, 0
+        if resume_from is not None:
+            put_back(scheduler, resume_from, where)
+            latents, done = resume_from.tensors["latents"].to(where), resume_from.step
         with ExitStack() as visit:
-            for index, time in enumerate(scheduler.timesteps):
+            for index, time in enumerate(scheduler.timesteps[done:], start=done):
                 wanted, guidance = self._expert(float(time), sampling.guidance)
                 if wanted is not present:
                     visit.close()  # the expert before leaves first
@@ -105,6 +118,8 @@ class WanModel:
                 if given is not None and mode is Tail.REPAINT:
                     sigma = scheduler.sigmas[index + 1].to(where)
                     latents[:, :, : chunk.overlap] = (1 - sigma) * given + sigma * noise[:, :, : chunk.overlap]
+                if keep is not None:
+                    keep(capture(scheduler, index + 1, latents=latents))
                 on_step(index + 1, partial(_begin_with, predicted, given))
         return _begin_with(latents, given).cpu().contiguous()
 

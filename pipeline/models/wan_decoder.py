@@ -14,7 +14,6 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
 from torch import Tensor
 
-from pipeline.gpu.backend import torch_device
 from pipeline.gpu.residency import Residency
 from pipeline.models.base import Decode, Frames
 from pipeline.plan.memory import TILE_OVERLAP_PIXELS
@@ -101,7 +100,7 @@ class WanDecoder:
 
     @torch.no_grad()
     def _next(self, vae: AutoencoderKLWan, latents: Tensor) -> Frames:
-        where, dtype = torch_device(self._residency.device), next(vae.decoder.parameters()).dtype
+        where, dtype = self._residency.place(Component.VAE), next(vae.decoder.parameters()).dtype
         statistics = torch.tensor([vae.config.latents_mean, vae.config.latents_std], device=where)
         mean, std = statistics.view(2, 1, -1, 1, 1, 1)
         values = (latents.to(where, torch.float32) * std + mean).to(dtype)

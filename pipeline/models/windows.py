@@ -1,6 +1,7 @@
 """Windows that take every step together: what they say of a latent in which they overlap is averaged.
 
-The weights are a window's sigmoid ramps at its ends, made to sum to one over all windows.
+The weights are a window's sigmoid ramps at its ends, made to sum to one over all windows. Here is also what has a batch
+of two run as two calls: either way a transformer is called more often, with less at once.
 """
 
 from collections.abc import Iterable, Iterator
@@ -72,3 +73,34 @@ def _split(transformer: nn.Module, windows: Windows) -> Iterator[None]:
         yield
     finally:
         transformer.forward = whole
+
+
+@contextmanager
+def one_after_the_other(transformer: nn.Module) -> Iterator[None]:
+    """Have each call with a batch of two, guidance's, run as two calls with one: half as much is live at once.
+
+    Batched inputs are those whose first dimension is that of `hidden_states`; the rest is shared.
+    """
+    whole = transformer.forward
+
+    def forward(hidden_states: Tensor, **shared: Any) -> tuple[Tensor]:
+        count = hidden_states.shape[0]
+        batched = {name: value for name, value in shared.items() if _counts(value) == count}
+        parts = [
+            whole(
+                hidden_states=hidden_states[index : index + 1],
+                **shared | {name: value[index : index + 1] for name, value in batched.items()},
+            )[0]
+            for index in range(count)
+        ]
+        return (torch.cat(parts),)
+
+    transformer.forward = forward
+    try:
+        yield
+    finally:
+        transformer.forward = whole
+
+
+def _counts(value: object) -> int | None:
+    return value.shape[0] if isinstance(value, Tensor) and value.dim() > 0 else None

@@ -196,6 +196,7 @@ WAN_5B = ModelSpec(
     sigma_schedule=SigmaSchedule.SHIFTED,
     sigma_shift=5.0,
     batched_guidance=False,  # WanPipeline: two passes of one
+    sampler_tensors=4,  # UniPC of second order: its last sample, and two predictions
     text_tokens=512,  # [wan] text_len
 )
 

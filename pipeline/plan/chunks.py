@@ -181,7 +181,9 @@ def _chunk(index: int, start: int, stop: int, given: int, *, seed: int, shot_sto
     return Chunk(index=index, start=start, stop=stop, overlap=given, seed=(seed + index) % 2**32, shot=shot)
 
 
-def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: bool = False) -> tuple[Slice, ...]:
+def plan_slices(
+    chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: bool = False, written: tuple[Slice, ...] = ()
+) -> tuple[Slice, ...]:
     """The decode windows of a draft, each as early as the chunks allow and at most `window` latents long.
 
     Args:
@@ -189,6 +191,7 @@ def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: 
         window: most latents decoded at once; more than `SHARED_LATENTS` unless it holds the whole draft.
         stride: frames a latent stands for (the first one stands for a single frame).
         causal: whether the decoder remembers the window before, so that windows share nothing.
+        written: the first of them, which are there already, perhaps in other windows.
 
     Returns:
         Slices in order; their frames cover the draft exactly once.
@@ -198,8 +201,11 @@ def plan_slices(chunks: tuple[Chunk, ...], *, window: int, stride: int, causal: 
     faded = 0 if causal else FADED_LATENTS * stride
     warm_up = 0 if causal else 1 + (SHARED_LATENTS - 1 - FADED_LATENTS) * stride  # a window's first latent is one frame
     assert window > shared or window >= last, "such a window never reaches the end"
-    slices: list[Slice] = []
-    start = done = 0  # next window's start; frames already final
+    slices = list(written)
+    start = max(0, written[-1].stop - shared) if written else 0  # of the next window
+    done = sum(piece.frames for piece in written)  # frames already final
+    if written and written[-1].stop == last:
+        return written
     for chunk in chunks:
         while start == 0 or start + shared < chunk.stop:
             stop = min(start + window, chunk.stop)

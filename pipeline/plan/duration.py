@@ -4,7 +4,7 @@ Formula x experience. A wide band until this machine was measured.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import accumulate
 
@@ -53,11 +53,13 @@ BANDS: Mapping[Closeness, float] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experience:
-    """What finished drafts on this device taught: how many times longer than the formula each stage took."""
+    """What drafts on this device taught: how many times longer than the formula each stage took, and, for stages that
+    ran out of memory, what they were forecast to need then: too much."""
 
     rates: Rates
     factors: Mapping[Stage, float]
     closeness: Closeness
+    too_much_bytes: Mapping[Stage, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +170,7 @@ def visit_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, 
 
 
 def _moves(choice: Choice, device: Device) -> bool:
-    return device.kind is DeviceKind.CUDA and choice.placement is not Placement.STREAMED
+    return device.kind is DeviceKind.CUDA and choice.placement not in (Placement.STREAMED, Placement.HOST)
 
 
 def forecast_duration(

@@ -46,11 +46,13 @@ class Placement(StrEnum):
     - ``KEPT``: on the device from then on, for the next sentence; a text encoder only.
     - ``VISITING``: on the device while their stage lasts.
     - ``STREAMED``: two blocks on the device, the others arriving from main memory; of a text encoder, from disk.
+    - ``HOST``: in main memory, and the processor computes; only where memory ran out on the card.
     """
 
     KEPT = "kept"
     VISITING = "visiting"
     STREAMED = "streamed"
+    HOST = "host"
 
 
 def weight_bytes(network: Network, precision: Precision) -> int:

@@ -23,6 +23,7 @@ from pipeline.plan.memory import (
     weight_bytes,
 )
 from pipeline.plan.networks import Network
+from pipeline.plan.rates import guess_rates
 from pipeline.plan.spec import ModelSpec
 
 # How much longer a pass takes than with 16-bit weights that stay on the card.
@@ -77,13 +78,16 @@ class Choice:
         match self.stage:
             case Stage.DECODE:
                 part = "whole pictures" if self.tile_pixels is None else f"tiles of {self.tile_pixels} pixels"
-                return f"decoding {part}, {self.window_latents} latents at a time"
+                host = ", on the processor" if self.placement is Placement.HOST else ""
+                return f"decoding {part}, {self.window_latents} latents at a time{host}"
             case Stage.ENCODE:
                 what = "the text encoder"
             case Stage.DENOISE:
                 what = "the transformer"
         source = "disk" if self.stage is Stage.ENCODE else "main memory"
         where = f"streamed from {source}" if self.placement is Placement.STREAMED else "on the device"
+        if self.placement is Placement.HOST:
+            where = "on the processor"
         if self.placement is Placement.KEPT:
             where += " for good"
         again = ", loaded anew for each chunk" if self.stage is Stage.DENOISE and not self.parked else ""
@@ -165,6 +169,34 @@ def _decoder_choices(load: Workload, device: Device) -> Iterator[Choice]:
         for tile in (None, *sides):
             part = replace(load, window_latents=window, tile_pixels=tile)
             yield _choice(Stage.DECODE, part, device, spec.vae, precision, Placement.VISITING)
+
+
+def host_choices(stage: Stage, load: Workload, device: Device, *, beside_bytes: int) -> Iterator[Choice]:
+    """Ways to have the processor run a stage of a machine with a card, while `beside_bytes` of other weights wait in
+    main memory. None for DENOISE, which would take days.
+    """
+    if device.kind is not DeviceKind.CUDA or stage is Stage.DENOISE:
+        return
+    processor, spec = replace(device, kind=DeviceKind.CPU), load.spec
+    native = Precision(device.dtype)
+    wide = stage is Stage.DECODE or native is Precision.FLOAT16  # which processors compute in slowly, if at all
+    network: Network = spec.vae if stage is Stage.DECODE else spec.text_encoder
+    precision = Precision.FLOAT32 if wide else native
+    weights = host_bytes(device) + beside_bytes + weight_bytes(network, precision)
+    card, host = (guess_rates(place).operations_per_second for place in (device, processor))
+    for usual in choices(stage, load, device, lowest=native):
+        if usual.placement is Placement.VISITING:
+            window = usual.window_latents or load.window_latents
+            part = replace(load, window_latents=window, tile_pixels=usual.tile_pixels)
+            yield replace(
+                usual,
+                precision=precision,
+                placement=Placement.HOST,
+                parked=False,
+                card_bytes=on_card(device, 0),
+                ram_bytes=weights + part.live_bytes(stage, processor),
+                slowdown=card / host,
+            )
 
 
 def _choice(

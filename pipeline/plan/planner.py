@@ -14,7 +14,17 @@ from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.draft import DraftPlan, MemoryPlan
 from pipeline.plan.duration import Experience, forecast_duration, no_experience, stage_seconds, visit_seconds
 from pipeline.plan.memory import Placement, Precision, Stage, Workload
-from pipeline.plan.placement import FINEST_FIRST, Budget, Choice, choices, fits, keep_beside, parked_bytes, say_misfit
+from pipeline.plan.placement import (
+    FINEST_FIRST,
+    Budget,
+    Choice,
+    choices,
+    fits,
+    host_choices,
+    keep_beside,
+    parked_bytes,
+    say_misfit,
+)
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.rates import Rates, guess_rates
 from pipeline.plan.reasons import explain
@@ -47,13 +57,13 @@ def decide(
     window = min(chosen[Stage.DECODE].window_latents, total)
     slices = plan_slices(chunks, window=window, stride=spec.frame_stride, causal=spec.causal_decoder)
     load = workload(request, chunks)
-    chosen = _keep_encoder(_share_memory(chosen, load, budget, device), spec, budget, device)
+    chosen = _keep_encoder(_share_memory(chosen, load, budget, device), spec, budget, device, taught)
     memory = MemoryPlan(
         device=device,
         profile=profile,
         dtype=device.dtype,
         choices=chosen,
-        disk_bytes=_disk_bytes(request, chunks),
+        disk_bytes=disk_bytes(request, chunks),
         budget=budget,
     )
     _check_disk(memory.disk_bytes, budget)
@@ -140,7 +150,7 @@ def _longest_that_fits(
         load = workload(request, chunks)
         try:
             if spec.block_latents:
-                _check_disk(_disk_bytes(request, chunks), budget)
+                _check_disk(disk_bytes(request, chunks), budget)
             chosen, reasons = _place(load, chunks, request, device, budget, taught)
         except DoesNotFit as error:
             if longest == shortest or error.stage == Stage.ENCODE:  # shorter chunks change nothing there
@@ -166,6 +176,7 @@ def _place(
     chosen: dict[Stage, Choice] = {}
     reasons: dict[tuple[object, ...], str] = {}
     for stage in Stage:
+        allowed = _allowed(stage, budget, taught)
         options = sorted(
             choices(stage, load, device, lowest=Precision(request.lowest_precision)),
             key=lambda choice: (
@@ -176,12 +187,16 @@ def _place(
                 choice.card_bytes,
             ),
         )
-        best = next((choice for choice in options if fits(choice, budget)), None)
+        if allowed != budget:  # memory ran out here before: the last way, which is else none, counts, too
+            waits = stage is Stage.DECODE and chosen[Stage.DENOISE].parked
+            beside = parked_bytes(load, device, chosen[Stage.DENOISE].precision) if waits else 0
+            options += host_choices(stage, load, device, beside_bytes=beside)
+        best = next((choice for choice in options if fits(choice, allowed)), None)
         if best is None:
-            raise _refusal(stage, options, budget, device)
+            raise _refusal(stage, options, allowed, device)
         chosen[stage] = best
         for choice in options[: options.index(best)]:  # one reason a way, whether parked or read again
-            reason = say_misfit(choice, budget, device)
+            reason = say_misfit(choice, allowed, device)
             way = stage, choice.precision, choice.placement, choice.tile_pixels, choice.together
             reasons.setdefault(way, reason)
     return chosen, tuple(reasons.values())
@@ -206,6 +221,12 @@ def seconds_of(
             )
             first, again = (visit_seconds(choice, load, rates, device, first=first) for first in (True, False))
             return first + (len(chunks) - 1) * again + passes
+
+
+def _allowed(stage: Stage, budget: Budget, taught: Experience) -> Budget:
+    """The budget, less where the stage ran out of memory although less was forecast."""
+    too_much = taught.too_much_bytes.get(stage)
+    return budget if too_much is None else replace(budget, card_bytes=min(budget.card_bytes, too_much - 1))
 
 
 def _refusal(stage: Stage, options: list[Choice], budget: Budget, device: Device) -> DoesNotFit:
@@ -233,7 +254,7 @@ def _share_memory(
 
 
 def _keep_encoder(
-    chosen: Mapping[Stage, Choice], spec: ModelSpec, budget: Budget, device: Device
+    chosen: Mapping[Stage, Choice], spec: ModelSpec, budget: Budget, device: Device, taught: Experience
 ) -> Mapping[Stage, Choice]:
     """Leave the text encoder on the card where there is room beside all else: the next sentence starts at once."""
     encoder = chosen[Stage.ENCODE]
@@ -245,13 +266,17 @@ def _keep_encoder(
         else keep_beside(choice, encoder, spec.text_encoder)
         for stage, choice in chosen.items()
     }
-    return beside if all(fits(choice, budget) for choice in beside.values()) else chosen
+    room = all(fits(choice, _allowed(stage, budget, taught)) for stage, choice in beside.items())
+    return beside if room else chosen
 
 
-def _disk_bytes(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> int:
+def disk_bytes(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> int:
+    """What the folder of a draft in these chunks will hold."""
     spec, shape = request.spec, request.shape
     cells = (shape.width // spec.latent_pixels) * (shape.height // spec.latent_pixels)
-    latents = sum(chunk.latents for chunk in chunks) * cells * spec.latent_channels * LATENT_BYTES
+    longest = max(chunk.latents for chunk in chunks)
+    running = 2 * spec.sampler_tensors * longest  # where a chunk stands, and the next such file before it replaces it
+    latents = (sum(chunk.latents for chunk in chunks) + running) * cells * spec.latent_channels * LATENT_BYTES
     return latents + int(2 * VIDEO_BYTES_PER_PIXEL * shape.pixels * request.frames)
 
 

@@ -1,58 +1,69 @@
-"""The same chunks with less memory: for a draft that goes on where less is free, and when memory ran out after all.
+"""The same draft with less memory: for a draft that goes on where less is free, and when memory ran out after all.
 
-What is finished stays finished; only where weights are, and how much of a picture is decoded at once, changes.
+What is finished stays finished. Of what is left the next way down is taken, the one that costs the draft least first:
+
+    any       the text encoder leaves the card · another way in the same precision: streamed, in tiles, in windows
+    denoise   shorter chunks of what is left · then coarser weights, as far as was allowed
+    encode    coarser weights · then the processor
+    decode    the processor
+
+Each needs less on the device than the one before by the forecast, so there is a last one.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from pipeline.errors import DoesNotFit
+from pipeline.errors import DoesNotFit, OutOfMemory
+from pipeline.plan.alternatives import offer_changes
+from pipeline.plan.chunks import Chunk, plan_slices
+from pipeline.plan.cutting import least_latents, overlap_latents
 from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
-from pipeline.plan.memory import Placement, Precision, Stage
-from pipeline.plan.placement import choices, fits, keep_beside
-from pipeline.plan.planner import budget_for, seconds_of, workload
+from pipeline.plan.duration import no_experience
+from pipeline.plan.memory import Placement, Precision, Stage, Workload
+from pipeline.plan.placement import Choice, choices, fits, host_choices, keep_beside, parked_bytes
+from pipeline.plan.planner import budget_for, disk_bytes, seconds_of, workload
 from pipeline.plan.rates import guess_rates
+from pipeline.plan.recutting import recut
+
+SHORTER = 0.75  # of the longest chunk: activations shrink about as much; fewer rungs would lose longer chunks that fit
 
 
-def retreat(plan: DraftPlan, stage: Stage) -> DraftPlan | None:
-    """The same draft with `stage` run the fastest way that holds less on the device at once; None where none is left.
+def retreat(plan: DraftPlan, stage: Stage, *, chunks_done: int = 0, slices_done: int = 0) -> DraftPlan | None:
+    """The next way down for `stage`; None where none is left.
 
-    A text encoder that was to stay on the card leaves first, as it costs the draft nothing. Precision goes no lower
-    than what was asked for allows, main memory no higher than what may be used.
+    Precision goes no lower than what was asked for allows, main memory no higher than what may be used.
+
+    Args:
+        chunks_done: chunks that are denoised; these stay as they are.
+        slices_done: slices that are written; these do, too.
     """
-    present, memory, request = plan.memory.choices[stage], plan.memory, plan.request
-    encoder = memory.choices[Stage.ENCODE]
-    if encoder.placement is Placement.KEPT and stage is not Stage.ENCODE:
-        alone = {
-            other: replace(choice, placement=Placement.VISITING)
-            if choice is encoder
-            else keep_beside(choice, encoder, request.spec.text_encoder, leaves=True)
-            for other, choice in memory.choices.items()
-        }
-        why = f"Memory ran out in the {stage} stage, so the text encoder leaves the device."
-        return replace(plan, memory=replace(memory, choices=alone), reasons=(why, *plan.reasons))
-    load = workload(request, plan.chunks)
-    smaller = [
-        choice
-        for choice in choices(stage, load, memory.device, lowest=Precision(request.lowest_precision))
-        if choice.card_bytes < present.card_bytes
-        and choice.ram_bytes <= memory.budget.ram_bytes
-        and (stage is not Stage.DECODE or choice.window_latents == present.window_latents)  # else slices would shift
-        and (stage is not Stage.DENOISE or choice.parked == present.parked)
-    ]
-    if not smaller:
-        return None
-    rates = guess_rates(memory.device)
-    best = min(
-        smaller,
-        key=lambda c: (seconds_of(c, load, plan.chunks, rates, memory.device, steps=request.steps), c.card_bytes),
-    )
-    chosen = dict(memory.choices) | {stage: replace(best, parked=present.parked)}
-    why = f"Memory ran out in the {stage} stage, so it goes on with {best.name}."
-    return replace(plan, memory=replace(memory, choices=chosen), reasons=(why, *plan.reasons))
+    if plan.memory.choices[Stage.ENCODE].placement is Placement.KEPT:
+        alone = _without_encoder(plan, stage)
+        if stage is not Stage.ENCODE:
+            return alone
+        plan = alone  # which changes nothing yet where it computes itself
+    rest = plan.chunks[chunks_done:] or plan.chunks
+    options = [choice for choice in _options(plan, stage, rest) if _is_less(choice, plan)]
+    same = [choice for choice in options if choice.precision == plan.memory.choices[stage].precision]
+    if same:
+        return _with(plan, _fastest(same, plan, rest), slices_done=slices_done)
+    if stage is Stage.DENOISE and (shorter := _in_shorter_chunks(plan, chunks_done, slices_done)):
+        return shorter
+    last = options or [choice for choice in _host_options(plan, stage, rest) if _is_less(choice, plan)]
+    return _with(plan, _fastest(last, plan, rest), slices_done=slices_done) if last else None
 
 
-def fit_again(plan: DraftPlan, device: Device) -> DraftPlan:
+def exhausted(plan: DraftPlan, stage: Stage) -> OutOfMemory:
+    """What to say where no way down is left: the need, what is allowed, and the nearest request that needs less."""
+    need, budget = plan.memory.choices[stage].card_bytes, plan.memory.budget_bytes
+    taught = replace(no_experience(guess_rates(plan.memory.device)), too_much_bytes={stage: need})
+    changes = offer_changes(plan.request, plan.memory.device, plan.memory.profile, taught)
+    hint = f"What should fit: {changes[0].name}." if changes else "Close other programs."
+    return OutOfMemory(stage, hint, plan, need_bytes=need, budget_bytes=budget)
+
+
+def fit_again(plan: DraftPlan, device: Device, *, chunks_done: int = 0, slices_done: int = 0) -> DraftPlan:
     """A plan whose draft is begun already, as `device` is now: each stage that no longer fits is run the next way.
 
     Raises:
@@ -62,7 +73,7 @@ def fit_again(plan: DraftPlan, device: Device) -> DraftPlan:
     plan = replace(plan, memory=replace(plan.memory, device=device, budget=budget))
     for stage in Stage:
         while not fits(choice := plan.memory.choices[stage], budget):
-            lower = retreat(plan, stage)
+            lower = retreat(plan, stage, chunks_done=chunks_done, slices_done=slices_done)
             if lower is None:
                 where, need, allowed = "the card", choice.card_bytes, budget.card_bytes
                 if need <= allowed:
@@ -70,3 +81,92 @@ def fit_again(plan: DraftPlan, device: Device) -> DraftPlan:
                 raise DoesNotFit(stage, need, allowed, "Close other programs; what is finished is kept.", where=where)
             plan = lower
     return plan
+
+
+def _without_encoder(plan: DraftPlan, stage: Stage) -> DraftPlan:
+    """A text encoder that was to stay on the card leaves: it costs the draft nothing."""
+    encoder = plan.memory.choices[Stage.ENCODE]
+    alone = {
+        other: replace(choice, placement=Placement.VISITING)
+        if choice is encoder
+        else keep_beside(choice, encoder, plan.spec.text_encoder, leaves=True)
+        for other, choice in plan.memory.choices.items()
+    }
+    why = f"Memory ran out in the {stage} stage, so the text encoder leaves the device."
+    return replace(plan, memory=replace(plan.memory, choices=alone), reasons=(why, *plan.reasons))
+
+
+def _in_shorter_chunks(plan: DraftPlan, chunks_done: int, slices_done: int) -> DraftPlan | None:
+    """What is left in the longest chunks, of some steps downwards, that need less in the same precision."""
+    request, present = plan.request, plan.memory.choices[Stage.DENOISE]
+    least = least_latents(request)
+    longest = max((chunk.latents for chunk in plan.chunks[chunks_done:]), default=least)
+    while longest > least:
+        longest = max(least, int(longest * SHORTER))
+        chunks = recut(plan.chunks, chunks_done, longest=longest, overlap=overlap_latents(request), seed=request.seed)
+        rest = chunks[chunks_done:]
+        options = [
+            choice
+            for choice in _options(replace(plan, chunks=chunks), Stage.DENOISE, rest)
+            if _is_less(choice, plan) and choice.precision == present.precision
+        ]
+        if options:
+            best = _fastest(options, plan, rest)
+            frames = request.spec.frames_of(max(chunk.latents for chunk in rest))
+            lower = _with(replace(plan, chunks=chunks), best, slices_done=slices_done)
+            why = f"Memory ran out in the denoise stage, so it goes on in chunks of {frames} frames, with {best.name}."
+            memory = replace(lower.memory, disk_bytes=disk_bytes(request, chunks))
+            return replace(lower, memory=memory, reasons=(why, *plan.reasons))
+    return None
+
+
+def _options(plan: DraftPlan, stage: Stage, rest: tuple[Chunk, ...]) -> Iterable[Choice]:
+    return choices(stage, _load(plan, rest), plan.memory.device, lowest=Precision(plan.request.lowest_precision))
+
+
+def _host_options(plan: DraftPlan, stage: Stage, rest: tuple[Chunk, ...]) -> Iterable[Choice]:
+    """While decoding, the transformers wait in main memory if they do so between chunks."""
+    load, device, denoise = _load(plan, rest), plan.memory.device, plan.memory.choices[Stage.DENOISE]
+    waits = stage is Stage.DECODE and denoise.parked
+    beside = parked_bytes(load, device, denoise.precision) if waits else 0
+    return host_choices(stage, load, device, beside_bytes=beside)
+
+
+def _load(plan: DraftPlan, rest: tuple[Chunk, ...]) -> Workload:
+    """Of the chunks that are left; decode windows are no longer than the plan's."""
+    window = plan.memory.choices[Stage.DECODE].window_latents
+    return replace(workload(plan.request, rest), continued=len(plan.chunks) > 1, window_latents=window)
+
+
+def _is_less(choice: Choice, plan: DraftPlan) -> bool:
+    """Whether it holds less on the device than what is done now, and no more in main memory than may be used.
+
+    A transformer waits where it waited before, between chunks.
+    """
+    present, ram = plan.memory.choices[choice.stage], plan.memory.budget.ram_bytes
+    moved = choice.stage is Stage.DENOISE and choice.parked != present.parked
+    return choice.card_bytes < present.card_bytes and choice.ram_bytes <= ram and not moved
+
+
+def _fastest(options: list[Choice], plan: DraftPlan, rest: tuple[Chunk, ...]) -> Choice:
+    load, device, steps = _load(plan, rest), plan.memory.device, plan.request.steps
+    rates = guess_rates(device)
+    return min(options, key=lambda c: (seconds_of(c, load, rest, rates, device, steps=steps), c.card_bytes))
+
+
+def _with(plan: DraftPlan, choice: Choice, *, slices_done: int) -> DraftPlan:
+    """The plan with one stage run another way; slices that are not written follow chunks and window."""
+    stage, spec = choice.stage, plan.spec
+    if choice.placement is not Placement.HOST:
+        choice = replace(choice, parked=plan.memory.choices[stage].parked)
+    chosen = dict(plan.memory.choices) | {stage: choice}
+    slices = plan_slices(
+        plan.chunks,
+        window=min(chosen[Stage.DECODE].window_latents, plan.latents),
+        stride=spec.frame_stride,
+        causal=spec.causal_decoder,
+        written=plan.slices[:slices_done],
+    )
+    why = f"Memory ran out in the {stage} stage, so it goes on with {choice.name}."
+    memory = replace(plan.memory, choices=chosen)
+    return replace(plan, memory=memory, slices=slices, reasons=(why, *plan.reasons))

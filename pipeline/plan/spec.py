@@ -96,6 +96,7 @@ class ModelSpec:
     run as one batch of two; `causal_decoder` that the VAE decodes latent by latent with a cache, so that neighbouring
     slices share nothing. `block_latents` is how many latents a causal transformer denoises at a time; what it is given
     before them is what its window, `native_frames`, has room for, and `overlap_frames` the most of that.
+    `sampler_tensors` is how many tensors as large as its latents a sampler goes on from, these included.
     `folder` is one of the person's own that holds all of it; the catalog names none.
     """
 
@@ -133,6 +134,7 @@ class ModelSpec:
     timesteps: tuple[float, ...] = ()
     expert_boundary: float | None = None
     batched_guidance: bool
+    sampler_tensors: int = 1
     text_tokens: int
 
     @property

@@ -176,8 +176,12 @@ class Desk:
 
 
 def _buttons(*, over: bool, unfinished: bool) -> tuple[Any, Any, Any]:
-    """Make, stop, and go on, which is there only for a draft that is not finished."""
-    return gr.update(interactive=over), gr.update(interactive=not over), gr.update(visible=unfinished)
+    """Make, stop, and go on, which takes the place of stop for a draft that is not finished."""
+    return (
+        gr.update(interactive=over),
+        gr.update(interactive=not over, visible=not unfinished),
+        gr.update(visible=unfinished),
+    )
 
 
 def fill(form: Form) -> list[Any]:

@@ -214,7 +214,7 @@ def measure_ratio() -> list[str]:
         theirs = call_bare(bare, plan, positive, negative)
         for _ in range(7):
             began = time.monotonic()
-            ours = run._denoise(plan.chunks[0], None)
+            ours = run._denoise(plan.chunks[0])
             ours_seconds.append(time.monotonic() - began)
             began = time.monotonic()
             theirs = call_bare(bare, plan, positive, negative)

@@ -7,9 +7,6 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from tests.browser.test_page import address
-
-__all__ = ["address"]
 PATIENCE_SECONDS = 60
 
 

@@ -6,9 +6,7 @@ import pipeline
 from pipeline.plan.device import probe_device
 from pipeline.plan.memory import Precision, Stage, Workload
 from pipeline.plan.placement import choices
-from tests.browser.test_page import CHROMIUM, Visit, address, browser, pytestmark, sync_api, visit
-
-__all__ = ["CHROMIUM", "address", "browser", "pytestmark", "visit"]
+from tests.browser.studio import Visit, sync_api
 
 
 def too_little_gib() -> float:

