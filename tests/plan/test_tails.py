@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.plan.catalog import CATALOG, LTX_2B, LTX_13B, MINIATURE, WAN_5B
+from pipeline.plan.catalog import CATALOG, LTX_2B, LTX_13B, MINIATURE, WAN_5B, WAN_A14B
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Precision, Stage, on_card
 from pipeline.plan.planner import decide, workload
+from pipeline.plan.retreat import retreat
 from pipeline.plan.spec import ModelSpec, Tail
 from tests.conftest import DeviceMaker, PlanMaker, ProfileMaker, RequestMaker
 
@@ -90,3 +91,23 @@ def test_another_model_that_is_offered_goes_on_in_its_own_way(
     changes = offer_changes(lowest, make_device(6, DeviceKind.CUDA, ram_gib=16), make_profile())
     (model,) = (change for change in changes if change.request.model != request.model)
     assert model.request.continued_by in model.request.spec.tails
+
+
+@pytest.mark.parametrize("frames", [81, 193], ids=["one", "several"])
+def test_windows_denoised_together_are_never_cut_into_chunks_where_memory_runs_out(
+    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker, frames: int
+) -> None:
+    """They could not go on from one another; what else takes less is tried."""
+    card, asked = make_device(48, DeviceKind.CUDA), {"model": WAN_A14B.key, "shape": WAN_A14B.shapes[0]}
+
+    def lowest(tail: Tail) -> tuple[DraftPlan, DraftPlan]:
+        plan = first = decide(make_request(frames=frames, tail=tail, **asked), card, make_profile())
+        while lower := retreat(plan, Stage.DENOISE):
+            plan = lower
+        return first, plan
+
+    first, last = lowest(Tail.CO_DENOISE)
+    assert last.chunks == first.chunks
+    assert last.memory.stage_bytes[Stage.DENOISE] < first.memory.stage_bytes[Stage.DENOISE]
+    first, last = lowest(Tail.REPAINT)
+    assert len(last.chunks) > len(first.chunks)
