@@ -51,3 +51,11 @@ def test_where_the_object_is_cut_by_the_edge_nothing_is_said_of_its_direction() 
     assert np.isnan(centres(film)[0]).all()
     assert look(film, [6], motion=RED.motion).went_on == ()
     assert look(film, [SEAM], motion="bounces").went_on == ()
+
+
+def test_an_object_that_is_lost_is_not_kept() -> None:
+    there = drawn(RED)
+    empty = np.broadcast_to(np.median(there, axis=(0, 2), keepdims=True).astype(np.uint8), there.shape)
+    found = seen(np.concatenate([there[:SEAM], empty[SEAM:]]))
+    assert (found.seen, found.colour_kept, found.shape_kept) == (False, False, False)
+    assert not seen(empty).colour_kept

@@ -16,7 +16,7 @@ from pipeline.plan import components
 from pipeline.plan.networks import Network
 from pipeline.plan.spec import Component, Family, ModelSpec, SigmaSchedule, Tail, VideoShape, WeightFile
 
-LTX_TAILS = (Tail.LATENTS, Tail.FRAMES, Tail.REPAINT, Tail.CO_DENOISE)  # measured by tests/bench/chunks
+LTX_TAILS = (Tail.LATENTS, Tail.FRAMES, Tail.REPAINT, Tail.CO_DENOISE)  # compared by tests/bench/chunks
 LTX_DISTILLED_TIMESTEPS = (1000, 993, 987, 981, 975, 909, 725, 0.03)  # [docs], from [ltx] ltxv-13b-0.9.8-distilled.yaml
 
 

@@ -26,7 +26,7 @@ SHARED_LATENTS = 3
 LTX's decoder looks both ways in time, so a window's own ends are its worst frames.
 """
 FADED_LATENTS = 1
-"""Of these. Fading two of them was further from seamless, see tests/bench/README.md."""
+"""Of these. Two did worse, see tests/bench/README.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ DIRECTED = ("moves left", "moves right", "rises", "falls")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looks:
-    """`seen` is whether an object was found at both ends; `went_on` tells of each seam where both velocities are known
+    """`seen` is whether an object was found at both ends; what is lost is not kept. `went_on` tells of each seam where both velocities are known
     whether they point the same way."""
 
     seen: bool
@@ -33,10 +33,11 @@ class Looks:
 def look(frames: NDArray[np.uint8], seams: Sequence[int], *, motion: str) -> Looks:
     """Look at a film [F, H, W, 3] whose object moves as `motion` says, with seams before these frames."""
     first, last = judge(frames[:END_FRAMES]), judge(frames[-END_FRAMES:])
+    seen = first.seen and last.seen
     return Looks(
-        seen=first.seen and last.seen,
-        colour_kept=first.words.colour == last.words.colour,
-        shape_kept=first.words.shape == last.words.shape,
+        seen=seen,
+        colour_kept=seen and first.words.colour == last.words.colour,
+        shape_kept=seen and first.words.shape == last.words.shape,
         last_colour=last.words.colour,
         went_on=_directions(centres(frames), seams) if motion in DIRECTED else (),
     )

@@ -51,9 +51,8 @@ def seam_row(name: str, films: Sequence[Measured]) -> str:
         values = [finding.values[metric] for finding in findings]
         worst = max(values, key=LIMITS[metric].strain)
         cells.append(f"{np.median(values):.2f}, {worst:.2f}")
-    seen = [film.looks for film in films if film.looks.seen]
-    cells.append(share([looks.colour_kept for looks in seen]))
-    cells.append(share([looks.shape_kept for looks in seen]))
+    cells.append(share([film.looks.colour_kept for film in films]))
+    cells.append(share([film.looks.shape_kept for film in films]))
     cells.append(share([went for film in films for went in film.looks.went_on]))
     return row(cells)
 
