@@ -20,8 +20,10 @@ DIRECTED = ("moves left", "moves right", "rises", "falls")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Looks:
-    """`seen` is whether an object was found at both ends; what is lost is not kept. `went_on` tells of each seam where both velocities are known
-    whether they point the same way."""
+    """`seen` is whether an object was found at both ends; what is lost is not kept.
+
+    `went_on` tells of each seam where both velocities are known whether they point the same way.
+    """
 
     seen: bool
     colour_kept: bool
