@@ -31,6 +31,7 @@ def sampling_of(
         positive=mix_embeds([(embeds[request.shots[shot].prompt], weight) for shot, weight in shots]),
         negative=embeds[request.negative_prompt] if plan.guided else None,
         ahead=_ahead(plan, chunk, behind.get(chunk.index + 1)),
+        tail=request.continued_by,
     )
 
 

@@ -38,6 +38,7 @@ from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
 from pipeline.plan.retreat import exhausted, retreat
+from pipeline.plan.spec import Tail
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
 from pipeline.restoring import Restored
@@ -139,9 +140,18 @@ class Making:
         self.timeline = new if self.timeline is None else torch.cat([self.timeline, new], dim=2)
         self.chunks = chunk.index + 1
 
+    def _tail(self, chunk: Chunk) -> Tensor | None:
+        """What a chunk is told of those before it, [1, C, overlap, h, w]."""
+        if self.timeline is None or not chunk.overlap:
+            return None
+        if self.plan.request.continued_by is not Tail.FRAMES:
+            return self.timeline[:, :, chunk.start :]
+        window = self.plan.memory.choices[Stage.DECODE].window_latents
+        return self.model.reencode(self.timeline[:, :, chunk.scene_start :][:, :, -window:], chunk.overlap)
+
     def _denoise(self, chunk: Chunk) -> Tensor:
         sampling = sampling_of(self.plan, chunk, self.embeds, self.behind)
-        tail = self.timeline[:, :, chunk.start :] if self.timeline is not None and chunk.overlap else None
+        tail = self._attempt(Stage.DECODE, lambda: self._tail(chunk))
         last, steps = time.monotonic(), sampling.steps * chunk.rounds
         resume_from = self.running.begin(identify(self.plan.request.model, chunk, sampling, tail), steps=steps)
         self.resumed = self.resumed or resume_from is not None

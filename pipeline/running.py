@@ -28,7 +28,7 @@ SHARE = 0.02  # of the time that denoising takes; dearer states are written less
 def identify(model: str, chunk: Chunk, sampling: Sampling, tail: Tensor | None) -> str:
     """Names all that a state depends on besides weights, and the library whose samplers it is of: a state with another
     name is another chunk's. Device and precision are none of it: what was begun may go on in another."""
-    settings = asdict(chunk), asdict(sampling.shape), sampling.steps, sampling.guidance
+    settings = asdict(chunk), asdict(sampling.shape), sampling.steps, sampling.guidance, sampling.tail
     digest = hashlib.sha256(json.dumps([model, settings, version("diffusers")]).encode())
     texts = (text for text in (sampling.positive, sampling.negative) if text is not None)
     for tensor in (*(part for text in texts for part in (text.embeds, text.mask)), tail, sampling.ahead):

@@ -138,7 +138,7 @@ def test_the_film_carries_its_request(tmp_path: Path, make_plan: PlanMaker) -> N
 def test_the_film_says_where_its_chunks_meet(tmp_path: Path, make_plan: PlanMaker) -> None:
     _, journal = make_draft(tmp_path, make_plan(frames=97))
     settings = read_settings(journal.video_path()) or {}
-    assert settings["seams"] == [{"frame": 49, "faded_frames": 16}, {"frame": 73, "faded_frames": 16}]
+    assert settings["seams"] == [{"frame": 49, "faded_frames": 8}, {"frame": 73, "faded_frames": 8}]
 
 
 def test_nothing_but_the_draft_s_own_files_is_left(tmp_path: Path, make_plan: PlanMaker) -> None:

@@ -19,7 +19,7 @@ from pipeline.events import ChunkDenoised, Event, Finished, StepDone, Stopped
 from pipeline.models.base import Sampling, SamplingState
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
-from pipeline.plan.spec import VideoShape
+from pipeline.plan.spec import Tail, VideoShape
 from pipeline.prompt.cache import PromptEmbeds
 from pipeline.running import RunningChunk, identify
 from tests.conftest import PlanMaker
@@ -180,11 +180,15 @@ def test_whatever_a_state_depends_on_is_in_its_name() -> None:
             {"positive": half},
             {"negative": other},
             {"negative": None},
+            {"tail": Tail.FRAMES},
         )
     ]
     chunks = [replace(CHUNK, **{name: 9}) for name in ("start", "stop", "overlap", "seed", "shot")]
     names = [identify("m", CHUNK, sampling, TAIL) for sampling in samplings]
-    names += [identify("m", chunk, SAMPLING, TAIL) for chunk in (*chunks, replace(CHUNK, blocks=(1, 3)))]
+    names += [
+        identify("m", chunk, SAMPLING, TAIL)
+        for chunk in (*chunks, replace(CHUNK, blocks=(1, 3)), replace(CHUNK, windows=((0, 2), (1, 3))))
+    ]
     names += [identify("m", CHUNK, SAMPLING, tail) for tail in (None, -TAIL)] + [identify("n", CHUNK, SAMPLING, TAIL)]
     assert len(set(names)) == len(names)
     assert identify("m", replace(CHUNK), replace(SAMPLING), TAIL.clone()) == names[0]

@@ -245,6 +245,16 @@ def decode_of(
     return wan
 
 
+def encode_frames_of(
+    network: Network, *, latents: int, height: int, width: int, dtype: torch.dtype = torch.bfloat16
+) -> Callable[[], object]:
+    """Frames to so many latents; what decodes is not there."""
+    ratio, stride = pixels_per_latent(network), 8 if network.class_name == "AutoencoderKLLTXVideo" else 4
+    module: Any = build(network, dtype)
+    size = stride * (latents - 1) + 1, height * ratio, width * ratio
+    return lambda: module.encode(torch.empty(1, 3, *size, dtype=dtype)).latent_dist.mode()
+
+
 def cache_bytes(network: Network, *, height: int, width: int, dtype: torch.dtype = torch.bfloat16) -> int:
     """What a causal decoder remembers between two windows."""
     with torch.no_grad(), torch.device("meta"):

@@ -19,7 +19,7 @@ from pipeline.events import Event, Failed, Finished, Started, Stopped
 from pipeline.plan.catalog import CATALOG, find_model
 from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot
 from pipeline.plan.say import plan_as_json, plan_as_text
-from pipeline.plan.spec import ModelSpec, VideoShape
+from pipeline.plan.spec import ModelSpec, Tail, VideoShape
 from pipeline.plan.storyboard import is_storyboard, lay_out
 from pipeline.settings import read_settings
 from pipeline.signals import heeding_signals
@@ -69,6 +69,7 @@ def _add_request(command: argparse.ArgumentParser) -> None:
     command.add_argument("--profile", default="auto", help="a file in presets/vram without .toml")
     command.add_argument("--chunk-frames", type=int, help="longest chunk")
     command.add_argument("--overlap-frames", type=int, help="frames a chunk takes over from the one before")
+    command.add_argument("--tail", help=f"how a chunk goes on from the one before: {', '.join(Tail)}")
     command.add_argument("--vram-limit", type=float, metavar="GIB", help="use at most so much of the card")
     command.add_argument("--ram-limit", type=float, metavar="GIB", help="use at most so much main memory")
     command.add_argument(
@@ -101,6 +102,7 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
         negative_prompt=options.negative_prompt,
         chunk_frames=options.chunk_frames,
         overlap_frames=options.overlap_frames,
+        tail=options.tail,
         vram_limit_gib=options.vram_limit,
         ram_limit_gib=options.ram_limit,
         decode_float32=options.decode_float32,

@@ -67,17 +67,19 @@ class Checkpoint:
     def load(self, component: Component, dtype: torch.dtype, place: str = "cpu") -> nn.Module:
         """Open one component in `dtype` at `place`, shard by shard; modules that must stay in float32 do.
 
-        Of the VAE only what decodes is kept: Rushes never turns pictures into latents.
+        A VAE is opened by halves: what decodes, or, as `VAE_ENCODER`, what encodes.
         """
+        unwanted = {Component.VAE: "encoder", Component.VAE_ENCODER: "decoder"}.get(component)
+        component = Component.VAE if component is Component.VAE_ENCODER else component
         if component in self.assembled:
-            return self._assemble(component, dtype, place)
+            return self._assemble(component, dtype, place, unwanted)
         kind, folder = self._kind(component), self.folder / component
         there = {} if place == "cpu" else {"device_map": {"": place}}
         with refusals(self.model, folder):
             module: nn.Module = kind.from_pretrained(folder, dtype=dtype, use_safetensors=True, **there)
         check_finite(self.model, folder, module.named_parameters())
-        if component is Component.VAE:
-            module.register_module("encoder", None)
+        if unwanted:
+            module.register_module(unwanted, None)
         return module
 
     @property
@@ -85,10 +87,10 @@ class Checkpoint:
         """The components that are more or something else than what lies in their folder."""
         return tuple(component for component, _ in self.originals + self.loras)
 
-    def _assemble(self, component: Component, dtype: torch.dtype, place: str) -> nn.Module:
+    def _assemble(self, component: Component, dtype: torch.dtype, place: str, unwanted: str | None) -> nn.Module:
         module = self.describe(component)
-        if component is Component.VAE:
-            module.register_module("encoder", None)
+        if unwanted:
+            module.register_module(unwanted, None)
         with refusals(self.model, self.folder / component):
             for name, tensor in self.tensors(component, module.state_dict(), place):
                 stored = self.stored_dtype(component, name, dtype)

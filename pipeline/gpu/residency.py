@@ -31,6 +31,7 @@ STAGES = MappingProxyType(
         Component.TRANSFORMER: Stage.DENOISE,
         Component.TRANSFORMER_2: Stage.DENOISE,
         Component.VAE: Stage.DECODE,
+        Component.VAE_ENCODER: Stage.DECODE,
     }
 )
 """When a component is on the device."""
@@ -128,12 +129,12 @@ class Residency:
         dtype = getattr(torch, precision) if precision in NATIVE else torch_dtype(self.device)
         waits = (self._parks(component) and placement is not Placement.KEPT) or placement is Placement.STREAMED
         place = torch.device("cpu") if waits else there
-        network = self.spec.networks[component]
         if component is Component.TEXT_ENCODER and placement is Placement.STREAMED:
-            module = open_streamed_encoder(self.checkpoint, component, network, dtype, there)
+            module = open_streamed_encoder(self.checkpoint, component, self.spec.networks[component], dtype, there)
         elif precision in NATIVE:
             module = self.checkpoint.load(component, dtype, str(place))
         else:
+            network = self.spec.networks[component]
             module = open_quantized(self.checkpoint, component, network, precision, dtype, place)
         if STAGES[component] is Stage.DENOISE:
             module = set_attention(module, self.device)
@@ -150,6 +151,8 @@ class Residency:
         choice = self._choices.get(STAGES[component])
         if component is Component.TEXT_ENCODER:
             return choice is not None and choice.placement is Placement.KEPT
+        if component is Component.VAE_ENCODER:
+            return False
         return choice is None or choice.parked
 
     def _parks_beside_encoder(self) -> bool:

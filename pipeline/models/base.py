@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.memory import Stage
 from pipeline.plan.placement import Choice
-from pipeline.plan.spec import ModelSpec, VideoShape
+from pipeline.plan.spec import ModelSpec, Tail, VideoShape
 from pipeline.prompt.cache import PromptEmbeds
 
 Frames = NDArray[np.uint8]
@@ -26,7 +26,8 @@ device. May raise StopRequested."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How a chunk is denoised. `negative` is None when guidance is 1; `ahead` [1, C, chunk.ahead, h, w] are the latents
-    that it ends with, where there are such, kept exactly."""
+    that it ends with, where there are such, kept exactly; `tail` tells how what is given is used, in the model's usual
+    way where it is None."""
 
     shape: VideoShape
     steps: int
@@ -34,6 +35,7 @@ class Sampling:
     positive: PromptEmbeds
     negative: PromptEmbeds | None
     ahead: Tensor | None = None
+    tail: Tail | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,10 +107,16 @@ class VideoModel(Protocol):
         """Latents of a chunk, [1, C, F, h, w] float32 on the CPU, normalised.
 
         Args:
-            tail: the timeline's latents [1, C, chunk.overlap, h, w] that the chunk begins with, kept exactly.
+            tail: the timeline's latents [1, C, chunk.overlap, h, w] that the chunk begins with, kept exactly; from
+                `reencode` where `sampling.tail` is FRAMES.
             resume_from: what `keep` was given of the same chunk, sampling and tail; only the steps after it are made,
                 and on the same device in the same precision the latents are those of never having stopped.
         """
+        ...
+
+    def reencode(self, latents: Tensor, count: int) -> Tensor:
+        """The end of a timeline [1, C, F, h, w], decoded, as the `count` latents of a clip that begins with its last
+        frames; float32 on the CPU, normalised."""
         ...
 
     def open_decoder(self) -> Decoder:

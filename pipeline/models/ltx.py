@@ -1,8 +1,8 @@
 """LTX-Video and everything built like it, the miniature included, through diffusers' `LTXConditionPipeline`."""
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import cached_property, partial
 from typing import Any
 
@@ -16,40 +16,54 @@ from torch import Tensor, nn
 from pipeline.gpu.backend import torch_device
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import Residency
-from pipeline.models.base import Decode, Decoder, Frames, Keep, OnStep, Sampling, SamplingState
+from pipeline.models.base import Frames, Keep, OnStep, Sampling, SamplingState
 from pipeline.models.guidance import one_after_the_other
+from pipeline.models.ltx_decoder import WindowDecoder
+from pipeline.models.reencoding import encode_frames
 from pipeline.models.sampler import GENERATOR, capture
+from pipeline.models.windows import in_windows
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
-from pipeline.plan.memory import TILE_OVERLAP_PIXELS, Stage
+from pipeline.plan.memory import Stage
 from pipeline.plan.placement import Choice
-from pipeline.plan.spec import Component, ModelSpec, SigmaSchedule
+from pipeline.plan.spec import Component, ModelSpec, SigmaSchedule, Tail
 from pipeline.prompt.cache import PromptEmbeds
-from pipeline.video.pixels import to_pixels
 from pipeline.video.preview import LatentMap
 
 # The pipeline hands its timesteps to the scheduler, which then warns at every chunk that it may shift the sigmas; LTX's
 # and the miniature's schedulers have a shift of 1, which changes nothing.
 logging.getLogger("diffusers.schedulers.scheduling_flow_match_euler_discrete").setLevel(logging.ERROR)
 
-# LTX-Video 0.9.1 and later decode at a small timestep with a little noise; values of the 0.9.5 model card's example.
-DECODE_TIMESTEP = 0.05
-DECODE_NOISE_SCALE = 0.025
-
 
 class ContinuedPipeline(LTXConditionPipeline):
     """`LTXConditionPipeline` that begins a window with given latents instead of given pictures.
 
-    The given latents sit at per-token timestep 0 from the first step on, so they come out bit for bit as they went in,
-    and the window's positions are those of the draft's timeline: position 0 is a first latent (one frame), later ones
-    stand for eight frames each. It can also begin in mid-chunk: with `begun`, and the timesteps that are left.
+    The given latents sit at per-token timestep 0 from the first step on, or are repainted after each; either way they
+    come out bit for bit as they went in. The window's positions are those of the draft's timeline, `first_latent` on:
+    position 0 is a first latent (one frame), later ones stand for eight frames each. It can also begin in mid-chunk:
+    with `begun`, and the timesteps that are left.
     """
 
     _callback_tensor_inputs = ("latents", "noise_pred")
     tail: Tensor | None = None  # [1, C, f, h, w], normalised
     ahead: Tensor | None = None  # likewise, at the end
+    repaints: bool = False
     first_latent: int = 0
     begun: SamplingState | None = None
+    _given: tuple[Tensor, Tensor] | None = None  # the tail as tokens [1, f h w, C], the noise in its place
+
+    @property
+    def holds(self) -> bool:
+        """Whether the tail is held at timestep 0."""
+        return self.tail is not None and not self.repaints
+
+    def repaint(self, latents: Tensor, sigma: Tensor) -> Tensor:
+        """Tokens after a step, the tail set among them to what it is at `sigma` if it is to be repainted."""
+        if self._given is None:
+            return latents
+        given, noise = self._given
+        sigma = sigma.to(given)
+        return torch.cat([(1 - sigma) * given + sigma * noise, latents[:, given.shape[1] :]], dim=1)
 
     @property
     def _execution_device(self) -> torch.device:
@@ -65,6 +79,7 @@ class ContinuedPipeline(LTXConditionPipeline):
             count = (arguments["num_frames"] - 1) // frames + 1
             index = torch.arange(count, device=video_ids.device).repeat_interleave(video_ids.shape[2] // count)
             video_ids[:, 0] = (index + self.first_latent) * frames + 1 - frames
+        noise = latents
         if self.begun is not None:
             latents = self.begun.tensors["latents"].to(latents)
             if GENERATOR in self.begun.tensors:
@@ -72,6 +87,9 @@ class ContinuedPipeline(LTXConditionPipeline):
         if self.tail is None:
             return latents, None, video_ids, extra
         given = self._pack_latents(self.tail.to(latents), 1, 1)
+        if self.repaints:
+            self._given = given, noise[:, : given.shape[1]]
+            return latents, None, video_ids, extra
         latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
         mask = torch.zeros(latents.shape[:2], device=latents.device)
         mask[:, : given.shape[1]] = 1.0
@@ -154,16 +172,18 @@ class LTXModel:
                     latents[:, :, -chunk.ahead :] = sampling.ahead.to(latents)
                 return latents
 
-            step = done + index + 1
+            step, latents = done + index + 1, pipe.repaint(tensors["latents"], pipe.scheduler.sigmas[index + 1])
             if keep is not None:
-                keep(capture(scheduler, step, generator=generator if draws else None, latents=tensors["latents"]))
+                keep(capture(scheduler, step, generator=generator if draws else None, latents=latents))
             on_step(step, clean)
-            return {}
+            return {"latents": latents}
 
+        mode = sampling.tail or spec.tail
         together = Stage.DENOISE not in self._choices or self._choices[Stage.DENOISE].together
         with (
             self.residency.on_device(Component.TRANSFORMER) as transformer,
             nullcontext() if together else one_after_the_other(transformer),
+            in_windows(transformer, chunk.windows),
         ):
             pipe = ContinuedPipeline(
                 scheduler=scheduler,
@@ -173,12 +193,14 @@ class LTXModel:
                 transformer=transformer,
             )
             pipe.set_progress_bar_config(disable=True)
-            pipe.tail, pipe.ahead, pipe.begun = tail, sampling.ahead, resume_from
-            pipe.first_latent = chunk.start - chunk.scene_start
+            pipe.tail, pipe.ahead, pipe.repaints = tail, sampling.ahead, mode is Tail.REPAINT
+            pipe.begun = resume_from
+            # Frames are encoded as a clip of their own
+            pipe.first_latent = 0 if mode is Tail.FRAMES else chunk.start - chunk.scene_start
             positive, negative = sampling.positive, sampling.negative or sampling.positive
             where = torch_device(self.device)
             latents: Tensor = pipe(
-                image=None if tail is None else torch.zeros(1, 3, shape.height, shape.width),
+                image=torch.zeros(1, 3, shape.height, shape.width) if pipe.holds else None,
                 image_cond_noise_scale=0.0,
                 width=shape.width,
                 height=shape.height,
@@ -200,7 +222,14 @@ class LTXModel:
             )[0]
         return latents.float().cpu().contiguous()
 
-    def open_decoder(self) -> Decoder:
+    def reencode(self, latents: Tensor, count: int) -> Tensor:
+        """The end of a timeline as the `count` latents of a clip that begins with its last frames."""
+        decoder = self.open_decoder()
+        with decoder.visit() as decode:
+            frames = decode(latents)[-self.spec.frames_of(count) :]
+        return encode_frames(self.residency, frames, decoder.tile_pixels)
+
+    def open_decoder(self) -> "WindowDecoder":
         """One that remembers nothing, so that the same one could serve every draft."""
         choice = self._choices.get(Stage.DECODE)
         return WindowDecoder(self.residency, choice.tile_pixels if choice else None)
@@ -224,41 +253,6 @@ class LTXModel:
     @cached_property
     def _latent_map(self) -> LatentMap | None:
         return LatentMap.load(self.checkpoint.folder / "preview" / "latent_rgb.safetensors")
-
-
-class WindowDecoder:
-    """Decodes each slice by itself: LTX's decoder looks both ways in time, so there is nothing to remember."""
-
-    def __init__(self, residency: Residency, tile_pixels: int | None) -> None:
-        self._residency, self._tile_pixels = residency, tile_pixels
-
-    def restart(self) -> None:
-        """Nothing is remembered."""
-
-    @contextmanager
-    def visit(self) -> Iterator[Decode]:
-        """Frames [8 (F - 1) + 1, H, W, 3] of one window a call, whole or in tiles."""
-        with self._residency.on_device(Component.VAE) as module:
-            vae: AutoencoderKLLTXVideo = module
-            if self._tile_pixels is None:
-                vae.disable_tiling()
-            else:
-                stride = self._tile_pixels - TILE_OVERLAP_PIXELS
-                vae.enable_tiling(self._tile_pixels, self._tile_pixels, None, stride, stride)
-            yield lambda latents: self._decode(vae, latents)
-
-    @torch.no_grad()
-    def _decode(self, vae: AutoencoderKLLTXVideo, latents: Tensor) -> Frames:
-        dtype = next(vae.decoder.parameters()).dtype
-        normalised = latents.to(self._residency.place(Component.VAE), torch.float32)
-        mean, std = (buffer.view(1, -1, 1, 1, 1).to(normalised) for buffer in (vae.latents_mean, vae.latents_std))
-        values = normalised * std / vae.config.scaling_factor + mean
-        timestep = None
-        if vae.config.timestep_conditioning:
-            noise = torch.randn(values.shape, generator=torch.Generator("cpu").manual_seed(0)).to(values)
-            values = (1 - DECODE_NOISE_SCALE) * values + DECODE_NOISE_SCALE * noise
-            timestep = torch.tensor([DECODE_TIMESTEP], device=values.device, dtype=dtype)
-        return to_pixels(vae.decode(values.to(dtype), timestep, return_dict=False)[0][0])
 
 
 def timesteps(spec: ModelSpec, steps: int) -> list[float]:

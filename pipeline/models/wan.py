@@ -19,8 +19,10 @@ from pipeline.gpu.backend import torch_device, torch_dtype
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import Residency
 from pipeline.models.base import Decoder, Frames, Keep, OnStep, Sampling, SamplingState
+from pipeline.models.reencoding import encode_frames
 from pipeline.models.sampler import capture, put_back
 from pipeline.models.wan_decoder import WanDecoder
+from pipeline.models.windows import average
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
 from pipeline.plan.memory import Stage
@@ -30,6 +32,7 @@ from pipeline.prompt.cache import PromptEmbeds
 from pipeline.video.preview import LatentMap
 
 TRAINING_TIMESTEPS = 1000  # noise levels are told to the transformer as 0 to 1000
+HELD = (Tail.LATENTS, Tail.FRAMES)  # what is given stays at timestep 0
 
 
 class WanModel:
@@ -88,11 +91,13 @@ class WanModel:
     ) -> Tensor:
         """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, bit for bit."""
         where, ratio = torch_device(self.device), self.spec.latent_pixels
-        scheduler = self._scheduler(sampling.steps)
+        mode = sampling.tail or self.spec.tail
+        scheduler = self._scheduler(sampling.steps, mode)
         size = chunk.latents, sampling.shape.height // ratio, sampling.shape.width // ratio
         generator = torch.Generator("cpu").manual_seed(chunk.seed)
         noise = torch.randn(1, self.spec.latent_channels, *size, generator=generator).to(where)
         given, ahead = (None if part is None else part.to(where, torch.float32) for part in (tail, sampling.ahead))
+        held = given if mode in HELD else None
         texts = [self._on_device(text) for text in (sampling.positive, sampling.negative) if text]
         latents, present, done = noise, None, 0
         if resume_from is not None:
@@ -105,10 +110,14 @@ class WanModel:
                     visit.close()  # the expert before leaves first
                     transformer = visit.enter_context(self.residency.on_device(wanted))
                     present = wanted
-                flow = self._flow(transformer, latents, time, texts, guidance, given, ahead)
+                predict = partial(
+                    self._flow, transformer, time=time, texts=texts, guidance=guidance, given=held, ahead=ahead
+                )
+                parts = (predict(latents[:, :, start:stop]) for start, stop in chunk.windows)
+                flow = average(chunk.windows, parts) if chunk.windows else predict(latents)
                 predicted = latents - scheduler.sigmas[index].to(where) * flow
                 latents = scheduler.step(flow, time, latents, return_dict=False)[0]
-                if given is not None and self.spec.tail is Tail.REPAINT:
+                if given is not None and mode is Tail.REPAINT:
                     sigma = scheduler.sigmas[index + 1].to(where)
                     latents[:, :, : chunk.overlap] = (1 - sigma) * given + sigma * noise[:, :, : chunk.overlap]
                 if keep is not None:
@@ -116,7 +125,7 @@ class WanModel:
                 on_step(index + 1, partial(_enclose, predicted, given, ahead))
         return _enclose(latents, given, ahead).cpu().contiguous()
 
-    def _scheduler(self, steps: int) -> Any:
+    def _scheduler(self, steps: int, mode: Tail) -> Any:
         """The sampler, set to its steps.
 
         Where the overlap is repainted it is Euler's, which knows no past: UniPC, the checkpoints' own, corrects each
@@ -124,7 +133,7 @@ class WanModel:
         the model card's settings were chosen with.
         """
         spec, where = self.spec, torch_device(self.device)
-        if spec.tail is Tail.REPAINT:
+        if mode is Tail.REPAINT:
             scheduler = FlowMatchEulerDiscreteScheduler(shift=spec.sigma_shift)
             scheduler.set_timesteps(sigmas=[1 - step / steps for step in range(steps)], device=where)
         else:
@@ -158,7 +167,7 @@ class WanModel:
         """What to follow from noise to picture, [1, C, F, h, w] float32; `texts` is the sentence, and the negative one
         where there is guidance, which takes a pass more."""
         times = time.expand(1)
-        if given is not None and self.spec.tail is Tail.LATENTS:
+        if given is not None:
             latents = _enclose(latents, given, ahead)
             count = latents.shape[2]
             area = latents[0, 0, 0].numel() * self.spec.latent_pixels**2 // self.spec.pixel_multiple**2
@@ -177,11 +186,20 @@ class WanModel:
         return without + guidance * (flow - without)
 
     # Frames ----------------------------------------------------------------------------------------------------------
+    def reencode(self, latents: Tensor, count: int) -> Tensor:
+        """The end of a timeline as the `count` latents of a clip that begins with its last frames."""
+        with self.open_decoder().visit() as decode:
+            frames = decode(latents)[-self.spec.frames_of(count) :]
+        return encode_frames(self.residency, frames, self._tile_pixels)
+
     def open_decoder(self) -> Decoder:
         """One that remembers the draft's slices."""
+        return WanDecoder(self.residency, latent_pixels=self.spec.latent_pixels, tile_pixels=self._tile_pixels)
+
+    @property
+    def _tile_pixels(self) -> int | None:
         choice = self._choices.get(Stage.DECODE)
-        tile_pixels = choice.tile_pixels if choice else None
-        return WanDecoder(self.residency, latent_pixels=self.spec.latent_pixels, tile_pixels=tile_pixels)
+        return choice.tile_pixels if choice else None
 
     def preview(self, latents: Tensor) -> Frames | None:
         """Rough frames by the linear map fitted for this VAE, where the checkpoint has one."""

@@ -62,8 +62,9 @@ class Change:
         request = self.request
         match self.kind:
             case ChangeKind.CHUNKS:
-                frames = request.spec.frames_of(max(chunk.latents for chunk in self.plan.chunks))
-                return f"{len(self.plan.chunks)} shorter chunks, of up to {frames} frames"
+                lengths = [latents for chunk in self.plan.chunks for latents in chunk.passes]
+                frames = request.spec.frames_of(max(lengths))
+                return f"{len(lengths)} shorter chunks, of up to {frames} frames"
             case ChangeKind.LENGTH:
                 return f"{request.seconds:.1f} seconds"
             case ChangeKind.RESOLUTION:
@@ -173,9 +174,9 @@ def _in_shorter_chunks(plan: DraftPlan) -> Iterator[GenerationRequest]:
     request, spec = plan.request, plan.spec
     if spec.block_latents:  # its chunks are blocks already
         return
-    for longest in range(max(chunk.latents for chunk in plan.chunks) - 1, least_latents(request) - 1, -1):
+    for longest in range(max(max(chunk.passes) for chunk in plan.chunks) - 1, least_latents(request) - 1, -1):
         chunks = cut(request, longest)
-        if any(chunk.latents == longest for chunk in chunks):  # else these are the chunks of a `longest` to come
+        if any(longest in chunk.passes for chunk in chunks):  # else these are the chunks of a `longest` to come
             yield replace(request, chunk_frames=spec.frames_of(longest))
 
 
@@ -223,4 +224,5 @@ def _with_model(request: GenerationRequest, spec: ModelSpec) -> GenerationReques
         guidance=spec.default_guidance,
         chunk_frames=None,
         overlap_frames=None,
+        tail=None,
     )

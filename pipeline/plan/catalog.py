@@ -16,6 +16,7 @@ from pipeline.plan import components
 from pipeline.plan.networks import Network
 from pipeline.plan.spec import Component, Family, ModelSpec, SigmaSchedule, Tail, VideoShape, WeightFile
 
+LTX_TAILS = (Tail.LATENTS, Tail.FRAMES, Tail.REPAINT, Tail.CO_DENOISE)  # compared by tests/bench/chunks
 LTX_DISTILLED_TIMESTEPS = (1000, 993, 987, 981, 975, 909, 725, 0.03)  # [docs], from [ltx] ltxv-13b-0.9.8-distilled.yaml
 
 
@@ -48,7 +49,7 @@ MINIATURE = ModelSpec(
     latent_pixels=32,
     fps=24,
     native_frames=49,  # trained on windows of 4 to 7 latents: pipeline/training/teacher.py
-    tail=Tail.LATENTS,
+    tails=LTX_TAILS,
     overlap_frames=17,
     longest_overlap_frames=17,  # trained on 1 to 3 leading latents
     decode_window_latents=8,
@@ -81,7 +82,7 @@ ANYFLOW_1_3B = ModelSpec(
     latent_pixels=8,
     fps=16,  # [anyflow] target_fps
     native_frames=81,  # [anyflow]: trained on 21 latents in blocks of 1, six times 3, and 2
-    tail=Tail.CAUSAL,
+    tails=(Tail.CAUSAL,),
     block_latents=3,
     overlap_frames=69,
     longest_overlap_frames=69,
@@ -113,7 +114,7 @@ LTX_2B = ModelSpec(
     latent_pixels=32,
     fps=24,
     native_frames=121,  # what LTX-Video's own pipelines default to; the card allows up to 257
-    tail=Tail.LATENTS,
+    tails=LTX_TAILS,
     overlap_frames=17,
     longest_overlap_frames=57,
     decode_window_latents=8,
@@ -180,7 +181,8 @@ WAN_5B = ModelSpec(
     latent_pixels=16,
     fps=24,  # [wan] wan_ti2v_5B.py
     native_frames=121,
-    tail=Tail.LATENTS,  # trained on a first latent at per-token timestep 0
+    # Trained on a first latent at per-token timestep 0. Repainted, it would need the other sampler for nothing.
+    tails=(Tail.LATENTS, Tail.FRAMES, Tail.CO_DENOISE),
     overlap_frames=9,
     longest_overlap_frames=33,
     decode_window_latents=6,  # a second of video
@@ -214,7 +216,7 @@ WAN_A14B = ModelSpec(
     latent_pixels=8,
     fps=16,  # [wan] wan_t2v_A14B.py
     native_frames=81,
-    tail=Tail.REPAINT,  # a text-to-video model has no place for given latents
+    tails=(Tail.REPAINT, Tail.CO_DENOISE),  # a text-to-video model has no place for given latents
     overlap_frames=9,
     longest_overlap_frames=33,
     decode_window_latents=4,  # a second of video

@@ -6,8 +6,8 @@ a slice is what one VAE window adds to the picture:
     latents      0 1 2 3 4 5 6 7 8 9 10 11 12
     chunk 0      [-----------]                    adds 0..6
     chunk 1            [=====--------)            given 4..6, adds 7..9   (= overlap)
-    slice 0      [-----------]                    decodes 0..6, holds the frames of 5..6 back
-    slice 1              [~==-----)               decodes 4..9: 4 is only warm-up (~), 5..6 are faded over
+    slice 0      [-----------]                    decodes 0..6, holds the frames of 6 back
+    slice 1              [~~==-----)              decodes 4..9: 4..5 are only warm-up (~), 6 is faded over
 
 A causal model goes on block by block, so its chunks are blocks, each given all that its window has room for:
 
@@ -21,11 +21,12 @@ from dataclasses import dataclass, replace
 from pipeline.errors import InvalidRequest
 
 SHARED_LATENTS = 3
-"""Latents two neighbouring decode windows share: the first is warm-up, the others are faded from one to the other.
+"""Latents two neighbouring decode windows share: warm-up, and at their end what is faded from one to the other.
 
-LTX's decoder looks both ways in time, so a window's own ends are its worst frames; two latents of fade leave each
-side at least one latent away from its end where its weight is above a half.
+LTX's decoder looks both ways in time, so a window's own ends are its worst frames.
 """
+FADED_LATENTS = 1
+"""Of these. Two did worse, see tests/bench/README.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Chunk:
     `scene_start` is the latent at which its scene begins, the shots that follow one another without a cut.
     `mix` names the shots whose sentences it is made of with their weights, which sum to one; empty for `shot` alone.
     `ahead` is how many latents behind `stop` are given, too, where what follows is there already.
+    `windows`, [start, stop) each, are overlapping parts that take every step together; empty where it is one part.
     """
 
     index: int
@@ -48,6 +50,7 @@ class Chunk:
     ahead: int = 0
     scene_start: int = 0
     mix: tuple[tuple[int, float], ...] = ()
+    windows: tuple[tuple[int, int], ...] = ()
 
     @property
     def opens_scene(self) -> bool:
@@ -63,6 +66,11 @@ class Chunk:
     def new_latents(self) -> int:
         """Latent frames it adds."""
         return self.stop - self.start - self.overlap
+
+    @property
+    def passes(self) -> tuple[int, ...]:
+        """Latent frames that the transformer sees at once, for each of the times that a step takes."""
+        return tuple(stop - start for start, stop in self.windows) or (self.latents,)
 
     @property
     def rounds(self) -> int:
@@ -169,6 +177,14 @@ def plan_rollout(
     return tuple(chunks)
 
 
+def denoise_together(chunks: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
+    """All chunks of a draft as the windows of one; a single one stays what it is."""
+    if len(chunks) == 1:
+        return chunks
+    windows = tuple((chunk.start, chunk.stop) for chunk in chunks)
+    return (replace(chunks[0], stop=chunks[-1].stop, windows=windows),)
+
+
 def split_given(latents: int, block: int) -> tuple[int, ...]:
     """The blocks in which a causal model sees what it is given, the incomplete one first."""
     whole, first = divmod(latents, block)
@@ -184,7 +200,7 @@ def _chunk(index: int, start: int, stop: int, given: int, *, seed: int, shot_sto
 
 def held_frames(stride: int, *, causal: bool) -> int:
     """Frames that a slice holds back for the next one, which is faded over them."""
-    return 0 if causal else (SHARED_LATENTS - 1) * stride
+    return 0 if causal else FADED_LATENTS * stride
 
 
 def plan_slices(
@@ -205,6 +221,7 @@ def plan_slices(
     last = chunks[-1].stop
     shared = 0 if causal else SHARED_LATENTS
     faded = held_frames(stride, causal=causal)
+    warm_up = 0 if causal else 1 + (SHARED_LATENTS - 1 - FADED_LATENTS) * stride  # a window's first latent is one frame
     assert window > shared or window >= last, "such a window never reaches the end"
     slices = list(written)
     start = max(0, written[-1].stop - shared) if written else 0  # of the next window
@@ -225,7 +242,7 @@ def plan_slices(
                     chunk=chunk.index,
                     start=start,
                     stop=stop,
-                    skip=1 if slices and shared else 0,
+                    skip=warm_up if slices else 0,
                     fade=fade,
                     hold=hold,
                     first_frame=done,
@@ -248,5 +265,6 @@ def plan_seams(chunks: tuple[Chunk, ...], slices: tuple[Slice, ...], *, stride: 
         stride: frames a latent stands for (the first one stands for a single frame).
     """
     fades = {piece.first_frame + piece.fade: piece.fade for piece in slices}
-    frames = ((chunk.start + chunk.overlap - 1) * stride + 1 for chunk in chunks[1:])
+    ends = [stop for chunk in chunks for _, stop in chunk.windows or ((chunk.start, chunk.stop),)]
+    frames = ((end - 1) * stride + 1 for end in ends[:-1])
     return tuple(Seam(frame=frame, faded_frames=fades.get(frame, 0)) for frame in frames)

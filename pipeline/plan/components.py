@@ -136,6 +136,8 @@ LTX_VAE = Autoencoder(  # of LTX-Video 0.9.5 and later
     decoder_parameters=552_814_641,
     decode_operations=(-7112386.0, 10015488.0, 0.0),
     decode_bytes=(-695.997, 800.25),
+    encode_operations=(-17369856.0, 23293548.0, 0.0),
+    encode_bytes=(-826.0, 944.0),
 )
 WAN_A14B_TRANSFORMER = Transformer(  # each of the two experts
     class_name="WanTransformer3DModel",
@@ -179,6 +181,8 @@ WAN_21_VAE = Autoencoder(
     decoder_parameters=73_295_603,
     decode_operations=(-23031360.0, 33779528.0, 0.375),
     decode_bytes=(10145.0, 0.5),
+    encode_operations=(-13354560.0, 20011424.0, 0.375),
+    encode_bytes=(4999.0, 830.0),
     cache_bytes=4729.0,
 )  # the class's defaults are Wan2.1's; the two that are not Wan2.2's are said
 WAN_22_VAE = Autoencoder(
@@ -201,6 +205,8 @@ WAN_22_VAE = Autoencoder(
     decoder_parameters=555_051_580,
     decode_operations=(-50800128.0, 73576594.0, 0.0625),
     decode_bytes=(10788.875, 0.375),
+    encode_operations=(-9319360.0, 13963112.0, 0.039062),
+    encode_bytes=(2697.75, 384.5),
     cache_bytes=3568.75,
 )
 MINIATURE_TEXT_ENCODER = TextEncoder(
@@ -270,4 +276,6 @@ MINIATURE_VAE = Autoencoder(
     decoder_parameters=5_130_928,
     decode_operations=(-171072.0, 214704.0, 0.0),
     decode_bytes=(-171.0, 196.125),
+    encode_operations=(-119232.0, 151638.75, 0.0),
+    encode_bytes=(-210.0, 240.0),
 )

@@ -9,8 +9,9 @@ such a place knows what follows.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pipeline.plan.chunks import Chunk, plan_chunks, plan_rollout
+from pipeline.plan.chunks import Chunk, denoise_together, plan_chunks, plan_rollout
 from pipeline.plan.request import GenerationRequest
+from pipeline.plan.spec import Tail
 
 
 def cut(request: GenerationRequest, longest: int) -> tuple[Chunk, ...]:
@@ -30,7 +31,7 @@ def cut(request: GenerationRequest, longest: int) -> tuple[Chunk, ...]:
                 mix=_mix(chunk, ends, passage=request.spec.block_latents or overlap_latents(request) or 0),
             )
             chunks.append(moved)
-    return tuple(chunks)
+    return denoise_together(tuple(chunks)) if request.continued_by is Tail.CO_DENOISE else tuple(chunks)
 
 
 def least_latents(request: GenerationRequest) -> int:

@@ -93,12 +93,15 @@ class Forecast:
         return self.closeness in (Closeness.MODEL, Closeness.SHAPE)
 
 
+def efficiency(device: Device) -> float:
+    """Share of a large matrix product's rate that a whole pass reaches there."""
+    return CARD_EFFICIENCY if device.kind is not DeviceKind.CPU else HOST_EFFICIENCY
+
+
 def stage_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, *, steps: int) -> float:
     """One chunk through a stage with one choice, loading included; for DECODE one window."""
     spec = load.spec
-    computing = rates.operations_per_second * (
-        CARD_EFFICIENCY if device.kind is not DeviceKind.CPU else HOST_EFFICIENCY
-    )
+    computing = rates.operations_per_second * efficiency(device)
     stored = Precision(device.dtype)  # quantized weights are made from these, unless made before
     match choice.stage:
         case Stage.ENCODE:
@@ -138,6 +141,22 @@ def _passes(load: Workload, steps: int) -> list[tuple[int, int]]:
     return found
 
 
+def reencoding_seconds(choice: Choice, load: Workload, rates: Rates, device: Device) -> float:
+    """Turning the last frames before a chunk into latents again: a window decoded, the VAE's encoder read, then used.
+
+    0 where a chunk is told what came before in another way.
+    """
+    vae, latents = load.spec.vae, load.reencoded_latents
+    if not latents:
+        return 0.0
+    computing = rates.operations_per_second * DECODE_EFFICIENCY * efficiency(device)
+    operations = vae.operations(load.shape.pixels, load.window_latents)
+    operations += vae.encode_operations_of(load.shape.pixels, latents)
+    stored = vae.parameters - vae.decoder_parameters
+    reading = stored * (4 if choice.precision is Precision.FLOAT32 else 2) / rates.disk_bytes_per_second
+    return OPEN_SECONDS + reading + choice.slowdown * operations / computing
+
+
 def visit_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, *, first: bool) -> float:
     """Bringing a stage's weights to where they compute: from the disk the first time, from main memory where parked."""
     spec = load.spec
@@ -171,8 +190,12 @@ def forecast_duration(
     formula[Stage.ENCODE] = stage_seconds(encode, load, rates, device, steps=steps)
     for chunk in chunks:
         visits = visit_seconds(denoise, load, rates, device, first=chunk.index == 0)
-        part = replace(load, chunk_latents=chunk.latents, blocks=chunk.blocks)
-        formula[Stage.DENOISE] += visits + stage_seconds(denoise, part, rates, device, steps=steps)
+        formula[Stage.DENOISE] += visits
+        for latents in chunk.passes:
+            part = replace(load, chunk_latents=latents, blocks=chunk.blocks)
+            formula[Stage.DENOISE] += stage_seconds(denoise, part, rates, device, steps=steps)
+        if chunk.index:
+            formula[Stage.DECODE] += reencoding_seconds(decode, load, rates, device)
         pieces = [piece for piece in slices if piece.chunk == chunk.index]
         if pieces:
             formula[Stage.DECODE] += visit_seconds(decode, load, rates, device, first=chunk.index == 0)

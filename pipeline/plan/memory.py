@@ -9,7 +9,7 @@ from enum import StrEnum
 from pipeline.plan.chunks import split_given
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.networks import Autoencoder, CausalTransformer, Network
-from pipeline.plan.spec import ModelSpec, VideoShape
+from pipeline.plan.spec import ModelSpec, Tail, VideoShape
 
 CARD_CONTEXT_BYTES = 2**29  # kernels and driver state of one CUDA process: about 0.5 GiB, assumed until measured
 CARD_HOST_BYTES = 3 * 2**29  # main memory of a process with CUDA: about 1.5 GiB, assumed until measured
@@ -100,7 +100,8 @@ class Workload:
     `sentences` is how many are encoded, the negative one not counted.
     `together` tells that the pass with the sentence and the one without run as one batch, where the family can;
     `decode_float32` that the VAE computes in float32 whatever the device does; `blocks` what a causal transformer
-    denoises of a chunk one after the other, a usual block if not given.
+    denoises of a chunk one after the other, a usual block if not given; `tail` how a chunk is told what came before,
+    the model's usual way if not given; `reencoded_latents` what the last frames before it are encoded to for that.
     """
 
     spec: ModelSpec
@@ -114,6 +115,8 @@ class Workload:
     decode_float32: bool = False
     blocks: tuple[int, ...] = ()
     sentences: int = 1
+    tail: Tail | None = None
+    reencoded_latents: int = 0
 
     def live_bytes(self, stage: Stage, device: Device) -> int:
         """Most that is live at once in `stage` besides weights, in the device's precision."""
@@ -179,7 +182,17 @@ class Workload:
     @property
     def given(self) -> bool:
         """Whether some chunk begins with latents at their own timestep."""
-        return self.continued and self.spec.tail == "latents"
+        return self.continued and (self.tail or self.spec.tail) in (Tail.LATENTS, Tail.FRAMES)
+
+    def reencoding_bytes(self, device: Device) -> int:
+        """Most there is while frames are encoded again: the VAE's encoder, and what is live; 0 where none are."""
+        vae, precision = self.spec.vae, self.precision(Stage.DECODE, device)
+        if not self.reencoded_latents:
+            return 0
+        live = vae.encode_live_bytes(self.decode_pixels, self.reencoded_latents)
+        wide = vae.float32_scale if precision is Precision.FLOAT32 else 1
+        each = 4 if precision is Precision.FLOAT32 else 2
+        return each * (vae.parameters - vae.decoder_parameters) + round(live * wide)
 
     @property
     def decode_pixels(self) -> int:

@@ -76,19 +76,35 @@ class CausalTransformer(Transformer):
 class Autoencoder(Network):
     """Decodes; `decoder_parameters` of its weights are all that takes. A window of p pixels and l latents costs
     `p (c[0] + c[1] l) + c[2] p^2 l` operations and, in bf16, `p (b[0] + b[1] l)` bytes besides the weights, of which
-    `p cache_bytes` stay from one window to the next."""
+    `p cache_bytes` stay from one window to the next. Encoding frames to as many latents costs `encode_operations` and
+    `encode_bytes`, counted alike."""
 
     decoder_parameters: int
     decode_operations: tuple[float, float, float]
     decode_bytes: tuple[float, float]
+    encode_operations: tuple[float, float, float]
+    encode_bytes: tuple[float, float]
     cache_bytes: float = 0.0
 
     def operations(self, pixels: int, latents: int) -> int:
         """Of decoding one window."""
-        constant, linear, square = self.decode_operations
-        return round(pixels * (constant + linear * latents) + square * pixels**2 * latents)
+        return _window_operations(self.decode_operations, pixels, latents)
+
+    def encode_operations_of(self, pixels: int, latents: int) -> int:
+        """Of encoding one window."""
+        return _window_operations(self.encode_operations, pixels, latents)
+
+    def encode_live_bytes(self, pixels: int, latents: int) -> int:
+        """Most live at once in bf16 while a window is encoded, besides the weights."""
+        constant, linear = self.encode_bytes
+        return round(pixels * (constant + linear * latents))
 
     def live_bytes(self, pixels: int, latents: int) -> int:
         """Most live at once in bf16 besides the weights."""
         constant, linear = self.decode_bytes
         return round(pixels * (constant + linear * latents))
+
+
+def _window_operations(costs: tuple[float, float, float], pixels: int, latents: int) -> int:
+    constant, linear, square = costs
+    return round(pixels * (constant + linear * latents) + square * pixels**2 * latents)

@@ -213,7 +213,10 @@ def _choice(
     placed = placed_bytes(network, precision, placement)
     if stage is Stage.ENCODE and streamed:
         placed -= _outside_blocks(network, precision)  # words are looked up in main memory
-    card = on_card(device, placed + load.live_bytes(stage, device))
+    need = placed + load.live_bytes(stage, device)
+    if stage is Stage.DECODE:  # on a card, what decodes leaves before what encodes comes
+        need = max(need, load.reencoding_bytes(device) + (0 if device.kind is DeviceKind.CUDA else placed))
+    card = on_card(device, need)
     if device.kind is DeviceKind.CUDA:
         ram = host_bytes(device) + _waiting_bytes(
             load, device, stage, network, precision, streamed=streamed, parked=parked

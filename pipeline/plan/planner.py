@@ -30,7 +30,7 @@ from pipeline.plan.rates import Rates, guess_rates
 from pipeline.plan.reasons import explain
 from pipeline.plan.request import GenerationRequest
 from pipeline.plan.scenes import longest_scene, plan_all_slices
-from pipeline.plan.spec import ModelSpec
+from pipeline.plan.spec import ModelSpec, Tail
 
 LATENT_BYTES = 4  # float32 on disk
 VIDEO_BYTES_PER_PIXEL = 0.1  # of every frame, slices and joined; H.264 at crf 20 stays far below for most pictures
@@ -116,16 +116,19 @@ def _least(free_bytes: int, limit_gib: float | None) -> int:
 def workload(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> Workload:
     """What the longest chunk of a request has to hold, the one that is given most if there are several."""
     spec, longest = request.spec, max(chunks, key=lambda chunk: (chunk.latents, chunk.overlap))
+    together = max(longest.passes)
     return Workload(
         spec=spec,
         shape=request.shape,
-        chunk_latents=longest.latents,
+        chunk_latents=together,
         blocks=longest.blocks,
+        tail=request.continued_by,
+        reencoded_latents=max(chunk.overlap for chunk in chunks) if request.continued_by is Tail.FRAMES else 0,
         guided=request.guidance > 1,
         continued=any(chunk.overlap for chunk in chunks),
         decode_float32=request.decode_float32,
         # A window may be longer than a chunk: it begins within the one before. A shorter one would never end.
-        window_latents=min(spec.decode_window_latents, max(longest.latents, SHARED_LATENTS + 1), longest_scene(chunks)),
+        window_latents=min(spec.decode_window_latents, max(together, SHARED_LATENTS + 1), longest_scene(chunks)),
         sentences=len({shot.prompt for shot in request.shots}),
     )
 
@@ -212,7 +215,7 @@ def seconds_of(
             shared = 0 if load.spec.causal_decoder else SHARED_LATENTS
             return stage_seconds(choice, part, rates, device, steps=steps) / max(1, choice.window_latents - shared)
         case Stage.DENOISE:
-            lengths = Counter((chunk.latents, chunk.blocks) for chunk in chunks)
+            lengths = Counter((latents, chunk.blocks) for chunk in chunks for latents in chunk.passes)
             passes = sum(
                 count * stage_seconds(choice, replace(part, chunk_latents=n, blocks=blocks), rates, device, steps=steps)
                 for (n, blocks), count in lengths.items()

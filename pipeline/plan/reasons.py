@@ -6,6 +6,7 @@ from pipeline.plan.combinations import PICTURE_COSTS
 from pipeline.plan.draft import MemoryPlan
 from pipeline.plan.memory import Placement, Stage
 from pipeline.plan.request import GenerationRequest
+from pipeline.plan.spec import Tail
 
 
 def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk, ...]) -> tuple[str, ...]:
@@ -20,16 +21,22 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
     else:
         saved = sum(stages.values()) - memory.peak_bytes
         lines.append(f"Text encoder, transformer and VAE are there one at a time: saves {say_bytes(saved)}.")
-    if len(chunks) == 1:
+    if chunks[0].windows:
+        lines.append(
+            f"{len(chunks[0].windows)} windows of at most {spec.frames_of(max(chunks[0].passes))} frames take every "
+            "step together, averaged where they overlap: all of the draft is ready at once, at its end."
+        )
+    elif len(chunks) == 1:
         lines.append(f"{request.frames} frames are within the model's native length: one chunk, no seams.")
     elif spec.block_latents:
         most = spec.frames_of(max(chunk.overlap for chunk in chunks))
         lines.append(f"{len(chunks)} chunks, each of which sees what was made before it, up to {most} frames.")
     else:
         shared = max(chunk.overlap for chunk in chunks)
+        again = ", which are encoded again" if request.continued_by is Tail.FRAMES else ""
         lines.append(
             f"{len(chunks)} chunks of at most {spec.frames_of(max(chunk.latents for chunk in chunks))} frames, each "
-            + (f"continuing from the last {spec.frames_of(shared)} of the one before." if shared else "for itself.")
+            + (f"continuing from the last {spec.frames_of(shared)} of the one before{again}." if shared else "alone.")
         )
     cuts, mixed = len(request.scenes) - 1, sum(bool(chunk.mix) for chunk in chunks)
     if cuts:

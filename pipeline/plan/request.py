@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 
 from pipeline.errors import InvalidRequest
 from pipeline.plan.catalog import find_model
-from pipeline.plan.spec import ModelSpec, VideoShape
+from pipeline.plan.spec import ModelSpec, Tail, VideoShape
 
 LONGEST_PROMPT = 2000  # characters; LTX reads 256 tokens of it, the miniature 32
 LONGEST_SECONDS = 60.0  # what LTX-Video's makers show of 0.9.8; longer is a film, not a draft
@@ -51,9 +51,9 @@ class GenerationRequest:
     """What a person asked for.
 
     `frames` is the whole draft's length on the model's grid (see `frames_for`), which its shots divide as their seconds
-    say. `chunk_frames` and `overlap_frames`
-    are None unless set by hand. `vram_limit_gib` and `ram_limit_gib` override the profile's; `lowest_precision` is how
-    coarse weights may become so that they fit; `decode_float32` has the VAE decode in float32 whatever the rest
+    say. `chunk_frames` and `overlap_frames` are None unless set by hand; `tail` names how a chunk is told what came
+    before, None the model's usual way. `vram_limit_gib` and `ram_limit_gib` override the profile's; `lowest_precision`
+    is how coarse weights may become so that they fit; `decode_float32` has the VAE decode in float32 whatever the rest
     computes in, as diffusers' documentation of Wan advises. Raises InvalidRequest.
     """
 
@@ -68,6 +68,7 @@ class GenerationRequest:
     negative_prompt: str = ""
     chunk_frames: int | None = None
     overlap_frames: int | None = None
+    tail: str | None = None
     vram_limit_gib: float | None = None
     ram_limit_gib: float | None = None
     decode_float32: bool = False
@@ -80,6 +81,7 @@ class GenerationRequest:
         _check_frames(spec, self.frames, len(self.scenes))
         _check_shot_lengths(spec, self)
         _check_sampling(self)
+        _check_tail(spec, self)
         _check_chunking(spec, self)
         _check_limits(self)
 
@@ -87,6 +89,11 @@ class GenerationRequest:
     def spec(self) -> ModelSpec:
         """The catalog entry asked for."""
         return find_model(self.model)
+
+    @property
+    def continued_by(self) -> Tail:
+        """How a chunk is told what came before."""
+        return self.spec.tail if self.tail is None else Tail(self.tail)
 
     @property
     def seconds(self) -> float:
@@ -215,6 +222,23 @@ def _check_sampling(request: GenerationRequest) -> None:
     if not 0 <= request.seed < 2**32:
         raise InvalidRequest(
             "seed", f"{request.seed} is no seed: seeds are whole numbers from 0 to {2**32 - 1}.", "Leave it empty."
+        )
+
+
+def _check_tail(spec: ModelSpec, request: GenerationRequest) -> None:
+    if request.tail is None:
+        return
+    if request.tail not in spec.tails:
+        raise InvalidRequest(
+            "tail",
+            f"{spec.title} cannot go on by {request.tail!r}: it can by {', '.join(spec.tails)}.",
+            f"Nearest: {spec.tail}, its usual way.",
+        )
+    if request.tail == Tail.CO_DENOISE and len(request.shots) > 1:
+        raise InvalidRequest(
+            "tail",
+            f"All chunks are denoised together by {request.tail}, so they have one sentence, not {len(request.shots)}.",
+            f"Nearest: {spec.tail}.",
         )
 
 

@@ -26,6 +26,7 @@ from pipeline.plan.planner import budget_for, disk_bytes, seconds_of, workload
 from pipeline.plan.rates import guess_rates
 from pipeline.plan.recutting import recut
 from pipeline.plan.scenes import longest_scene, plan_all_slices
+from pipeline.plan.spec import Tail
 
 SHORTER = 0.75  # of the longest chunk: activations shrink about as much; fewer rungs would lose longer chunks that fit
 
@@ -108,10 +109,15 @@ def _without_encoder(plan: DraftPlan, stage: Stage) -> DraftPlan:
 
 
 def _in_shorter_chunks(plan: DraftPlan, chunks_done: int, slices_done: int) -> DraftPlan | None:
-    """What is left in the longest chunks, of some steps downwards, that need less in the same precision."""
+    """What is left in the longest chunks, of some steps downwards, that need less in the same precision.
+
+    None where all windows are denoised together: such a draft has no chunks that go on from one another.
+    """
     if any(chunk.ahead for chunk in plan.chunks[chunks_done:]):
         return None  # the chunk behind it is there already, under its number
     request, present = plan.request, plan.memory.choices[Stage.DENOISE]
+    if request.continued_by is Tail.CO_DENOISE:
+        return None
     least = least_latents(request)
     longest = max((chunk.latents for chunk in plan.chunks[chunks_done:]), default=least)
     while longest > least:

@@ -23,6 +23,7 @@ class Component(StrEnum):
     TRANSFORMER = "transformer"
     TRANSFORMER_2 = "transformer_2"
     VAE = "vae"
+    VAE_ENCODER = "vae_encoder"  # of a VAE, what turns frames into latents; `VAE` is what turns them back
 
 
 class SigmaSchedule(StrEnum):
@@ -42,12 +43,16 @@ class Tail(StrEnum):
     """How a next chunk is told what came before.
 
     - ``LATENTS``: the last latents stand in front of the new ones at per-token timestep 0.
+    - ``FRAMES``: the same with the last frames, decoded and encoded again: a clip that begins with them.
     - ``REPAINT``: after each step the overlap is set to the known latents, noised to the next sigma.
+    - ``CO_DENOISE``: nobody comes before: all windows take each step together, averaged where they overlap.
     - ``CAUSAL``: the model reads the latents before and remembers their keys and values; new ones see these.
     """
 
     LATENTS = "latents"
+    FRAMES = "frames"
     REPAINT = "repaint"
+    CO_DENOISE = "co-denoise"
     CAUSAL = "causal"
 
 
@@ -85,8 +90,9 @@ class ModelSpec:
     Frame counts of a chunk lie on `frame_stride * k + 1`; sizes on multiples of `pixel_multiple`. `repository` is a
     folder in diffusers' layout, empty for what ships with Rushes; `originals` hold the weights of some components in
     its place, named as their authors do, and `loras` changes to those of some. `revision` is the folder's commit, or
-    None where the first download decides and is recorded, as it is for files. `expert_boundary` is the sigma at which
-    the second transformer takes over. `batched_guidance` tells whether the pass with the sentence and the one without
+    None where the first download decides and is recorded, as it is for files. `tails` are the ways in which a next
+    chunk can be told what came before, the usual one first. `expert_boundary` is the sigma at which the second
+    transformer takes over. `batched_guidance` tells whether the pass with the sentence and the one without
     run as one batch of two; `causal_decoder` that the VAE decodes latent by latent with a cache, so that neighbouring
     slices share nothing. `block_latents` is how many latents a causal transformer denoises at a time; what it is given
     before them is what its window, `native_frames`, has room for, and `overlap_frames` the most of that.
@@ -110,7 +116,7 @@ class ModelSpec:
     latent_pixels: int
     fps: int
     native_frames: int
-    tail: Tail
+    tails: tuple[Tail, ...]
     block_latents: int | None = None
     overlap_frames: int
     longest_overlap_frames: int
@@ -130,6 +136,11 @@ class ModelSpec:
     batched_guidance: bool
     sampler_tensors: int = 1
     text_tokens: int
+
+    @property
+    def tail(self) -> Tail:
+        """How a next chunk is told what came before unless asked otherwise."""
+        return self.tails[0]
 
     @property
     def text_encoder(self) -> TextEncoder:

@@ -7,6 +7,7 @@ Prints the lines to paste, in seconds and without a weight. tests/plan/test_comp
 
 import argparse
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from functools import partial
 
@@ -19,6 +20,7 @@ from tests import truth
 
 SIZES = ((3, 16, 24), (5, 24, 32), (9, 32, 40))  # latents, latent rows, latent columns
 LATENTS = (4, 7)  # of a decode window
+TAIL_LATENTS = (2, 3)  # that frames are encoded to
 AREAS = ((16, 24), (24, 32))
 LONGEST_READ = 18  # latents that a causal transformer of native length is given
 
@@ -114,19 +116,25 @@ def autoencoder_costs(network: Autoencoder) -> dict[str, object]:
     def pixels(area: tuple[int, int]) -> int:
         return area[0] * area[1] * side**2
 
-    def points(area: tuple[int, int], bytes_not_operations: bool) -> list[tuple[int, int]]:
-        runs = [(n, truth.decode_of(network, latents=n, height=area[0], width=area[1])) for n in LATENTS]
-        return [(n, truth.peak_bytes(run) if bytes_not_operations else truth.operations(run)) for n, run in runs]
-
-    small, large = (line(*points(area, False)) for area in AREAS)
     p, q = (pixels(area) for area in AREAS)
-    square = (large[1] / q - small[1] / p) / (q - p)
+
+    def costs(kind: str, run_of: Callable[..., Callable[[], object]], latents: tuple[int, int]) -> dict[str, object]:
+        def points(area: tuple[int, int], count: Callable[[Callable[[], object]], int]) -> list[tuple[int, int]]:
+            return [(n, count(run_of(network, latents=n, height=area[0], width=area[1]))) for n in latents]
+
+        small, large = (line(*points(area, truth.operations)) for area in AREAS)
+        square = (large[1] / q - small[1] / p) / (q - p)
+        operations = large[0] / q, large[1] / q - square * q, square
+        live = line(*points(AREAS[1], truth.peak_bytes))
+        return {
+            f"{kind}_operations": tuple(float(round(value, 6)) for value in operations),
+            f"{kind}_bytes": tuple(float(round(value / q, 3)) for value in live),
+        }
+
     return {
         "decoder_parameters": truth.count_decoder(truth.build(network)),
-        "decode_operations": tuple(
-            float(round(value, 6)) for value in (large[0] / q, large[1] / q - square * q, square)
-        ),
-        "decode_bytes": tuple(float(round(value / q, 3)) for value in line(*points(AREAS[1], True))),
+        **costs("decode", truth.decode_of, LATENTS),
+        **costs("encode", truth.encode_frames_of, TAIL_LATENTS),
         "cache_bytes": truth.cache_bytes(network, height=AREAS[0][0], width=AREAS[0][1]) / p
         if causal(network)
         else 0.0,

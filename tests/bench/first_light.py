@@ -25,10 +25,18 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pipeline
 from pipeline.plan.draft import DraftPlan
 from pipeline.worker import Worker
+
+if TYPE_CHECKING:
+    from diffusers import LTXConditionPipeline
+    from torch import Tensor
+
+    from pipeline.models.ltx import LTXModel
+    from pipeline.prompt.cache import PromptEmbeds
 
 ROOT = Path(__file__).resolve().parents[2]
 SENTENCE = "a red ball moves left over snow"
@@ -133,25 +141,15 @@ def _follow(worker: Worker, plan: DraftPlan) -> dict[str, float]:
             return times | {"whole": now}
 
 
-def measure_ratio() -> list[str]:
-    """Our denoise with previews and stop checks against the pipeline's own call, interleaved."""
+def open_miniature(plan: DraftPlan) -> tuple["LTXModel", "LTXConditionPipeline"]:
+    """Our model, and diffusers' own pipeline on the same weights."""
     import torch
     from diffusers import LTXConditionPipeline
 
-    from pipeline.drafts.journal import Journal
-    from pipeline.engine import Engine
-    from pipeline.making import Making
-    from pipeline.models.base import Sampling
-    from pipeline.models.ltx import LTXModel, timesteps
+    from pipeline.models.ltx import LTXModel
     from pipeline.plan.spec import Component
 
-    wanted = replace(pipeline.request(SENTENCE, seed=5), frames=49)
-    plan = pipeline.plan(wanted)
     model = LTXModel(plan.spec, plan.memory.device)
-    positive, negative = model.encode([SENTENCE, ""])
-    sampling = Sampling(
-        shape=wanted.shape, steps=wanted.steps, guidance=wanted.guidance, positive=positive, negative=negative
-    )
     bare = LTXConditionPipeline(
         scheduler=model.checkpoint.scheduler(),
         vae=model.checkpoint.load(Component.VAE, torch.float32),
@@ -160,24 +158,52 @@ def measure_ratio() -> list[str]:
         transformer=model.checkpoint.load(Component.TRANSFORMER, torch.float32).eval(),
     )
     bare.set_progress_bar_config(disable=True)
+    return model, bare
 
-    def call_bare() -> torch.Tensor:
-        return bare(  # type: ignore[no-any-return]
-            width=wanted.shape.width,
-            height=wanted.shape.height,
-            num_frames=wanted.frames,
-            frame_rate=plan.spec.fps,
-            num_inference_steps=wanted.steps,
-            timesteps=timesteps(plan.spec, wanted.steps),
-            guidance_scale=wanted.guidance,
-            generator=torch.Generator("cpu").manual_seed(5),
-            prompt_embeds=positive.embeds,
-            prompt_attention_mask=positive.mask,
-            negative_prompt_embeds=negative.embeds,
-            negative_prompt_attention_mask=negative.mask,
-            output_type="latent",
-            return_dict=False,
-        )[0]
+
+def call_bare(
+    bare: "LTXConditionPipeline", plan: DraftPlan, positive: "PromptEmbeds", negative: "PromptEmbeds"
+) -> "Tensor":
+    """The latents that diffusers' own pipeline makes of a draft's sentence, in one window."""
+    import torch
+
+    from pipeline.models.ltx import timesteps
+
+    wanted = plan.request
+    return bare(  # type: ignore[no-any-return]
+        width=wanted.shape.width,
+        height=wanted.shape.height,
+        num_frames=wanted.frames,
+        frame_rate=plan.spec.fps,
+        num_inference_steps=wanted.steps,
+        timesteps=timesteps(plan.spec, wanted.steps),
+        guidance_scale=wanted.guidance,
+        generator=torch.Generator("cpu").manual_seed(wanted.seed),
+        prompt_embeds=positive.embeds,
+        prompt_attention_mask=positive.mask,
+        negative_prompt_embeds=negative.embeds,
+        negative_prompt_attention_mask=negative.mask,
+        output_type="latent",
+        return_dict=False,
+    )[0]
+
+
+def measure_ratio() -> list[str]:
+    """Our denoise with previews and stop checks against the pipeline's own call, interleaved."""
+    import torch
+
+    from pipeline.drafts.journal import Journal
+    from pipeline.engine import Engine
+    from pipeline.making import Making
+    from pipeline.models.base import Sampling
+
+    wanted = replace(pipeline.request(SENTENCE, seed=5), frames=49)
+    plan = pipeline.plan(wanted)
+    model, bare = open_miniature(plan)
+    positive, negative = model.encode([SENTENCE, ""])
+    sampling = Sampling(
+        shape=wanted.shape, steps=wanted.steps, guidance=wanted.guidance, positive=positive, negative=negative
+    )
 
     ours_seconds, bare_seconds, same = [], [], True
     with tempfile.TemporaryDirectory() as drafts:
@@ -185,13 +211,13 @@ def measure_ratio() -> list[str]:
         engine.run(plan, "20260101-000000-0123456789abcdef", lambda _: None)  # warms everything up once
         run = Making(plan, model, Journal(Path(drafts), "20260101-000000-0123456789abcdef"), lambda _: None)
         run.embeds = {SENTENCE: positive, "": negative}
-        theirs = call_bare()
+        theirs = call_bare(bare, plan, positive, negative)
         for _ in range(7):
             began = time.monotonic()
             ours = run._denoise(plan.chunks[0])
             ours_seconds.append(time.monotonic() - began)
             began = time.monotonic()
-            theirs = call_bare()
+            theirs = call_bare(bare, plan, positive, negative)
             bare_seconds.append(time.monotonic() - began)
             same = same and bool(torch.equal(ours, theirs))
         silent = model.denoise(plan.chunks[0], sampling, tail=None, on_step=lambda *_: None)
@@ -204,26 +230,31 @@ def measure_ratio() -> list[str]:
     ]
 
 
-def measure_memory() -> list[str]:
-    """Resident memory inside one process, after chunk 2 and after chunk 8 of one long draft."""
+def resident_bytes(chunks: int) -> tuple[int, int]:
+    """Resident memory inside one process, after chunk 2 and after the last of so many of one long draft."""
     script = (
         "import sys, pipeline, psutil\n"
         "from dataclasses import replace\n"
         "from pathlib import Path\n"
         "spec = pipeline.find_model('miniature')\n"
-        "wanted = replace(pipeline.request('a red ball bounces over night', seed=2), frames=49 + 7 * 32)\n"
+        "frames = 49 + (int(sys.argv[2]) - 1) * 32\n"
+        "wanted = replace(pipeline.request('a red ball bounces over night', seed=2), frames=frames)\n"
         "seen = {}\n"
         "for event in pipeline.draft(wanted, Path(sys.argv[1])):\n"
         "    if type(event).__name__ == 'SliceReady':\n"
         "        seen[event.chunk + 1] = psutil.Process().memory_info().rss\n"
-        "print(len(seen), seen[2], seen[8])\n"
+        "print(seen[2], seen[int(sys.argv[2])])\n"
     )
     with tempfile.TemporaryDirectory() as drafts:
-        answer = subprocess.run(
-            [sys.executable, "-c", script, drafts], cwd=ROOT, check=True, capture_output=True, text=True
-        ).stdout.split()
-    count, two, eight = map(int, answer[-3:])
-    return [f"resident memory after {count} chunks ÷ after 2 | {eight / two:.3f} ({eight / 2**20:.0f} MiB) | 1.05"]
+        command = [sys.executable, "-c", script, drafts, str(chunks)]
+        answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    return int(answer[-2]), int(answer[-1])
+
+
+def measure_memory() -> list[str]:
+    """After 2 and after 8 chunks."""
+    two, eight = resident_bytes(8)
+    return [f"resident memory after 8 chunks ÷ after 2 | {eight / two:.3f} ({eight / 2**20:.0f} MiB) | 1.05"]
 
 
 if __name__ == "__main__":

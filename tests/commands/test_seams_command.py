@@ -106,7 +106,7 @@ def test_a_draft_is_checked_by_its_id_and_one_chunk_passes(
     assert main(["seams", journal.draft, *drafts, "--json"]) in (0, 4)
     found = told(capsys)
     assert found["film"] == str(journal.video_path())
-    assert [(seam["frame"], seam["faded_frames"]) for seam in found["seams"]] == [(49, 16), (73, 16)]
+    assert [(seam["frame"], seam["faded_frames"]) for seam in found["seams"]] == [(49, 8), (73, 8)]
 
 
 def test_a_plot_is_put_where_it_is_wanted(film: Film, tmp_path: Path) -> None:

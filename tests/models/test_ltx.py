@@ -12,7 +12,8 @@ from pipeline.errors import ModelUnavailable, StopRequested
 from pipeline.gpu import loading
 from pipeline.models import open_model
 from pipeline.models.base import Sampling
-from pipeline.models.ltx import DECODE_NOISE_SCALE, DECODE_TIMESTEP, LTXModel, timesteps
+from pipeline.models.ltx import LTXModel, timesteps
+from pipeline.models.ltx_decoder import DECODE_NOISE_SCALE, DECODE_TIMESTEP
 from pipeline.plan.catalog import CATALOG, LTX_2B, MINIATURE
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import DeviceKind

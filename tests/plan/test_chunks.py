@@ -5,7 +5,7 @@ from itertools import pairwise, product
 import pytest
 
 from pipeline.errors import InvalidRequest
-from pipeline.plan.chunks import SHARED_LATENTS, Chunk, Seam, Slice, plan_chunks, plan_seams, plan_slices
+from pipeline.plan.chunks import FADED_LATENTS, SHARED_LATENTS, Chunk, Seam, Slice, plan_chunks, plan_seams, plan_slices
 
 STRIDE = 8
 TIMELINES = [
@@ -129,7 +129,7 @@ def test_what_is_held_back_is_what_the_next_slice_fades_over() -> None:
         assert slices[0].fade == slices[0].skip == 0
         assert slices[-1].hold == 0
         for before, piece in pairwise(slices):
-            assert before.hold == piece.fade == (SHARED_LATENTS - 1) * STRIDE
+            assert before.hold == piece.fade == FADED_LATENTS * STRIDE
             # The frame after what was held back is the frame after what is faded, on the draft's own clock.
             assert before.first_frame + before.frames == piece.first_frame == piece.start * STRIDE + piece.skip
 
@@ -185,7 +185,7 @@ def test_a_window_that_could_never_reach_the_end_is_our_own_mistake() -> None:
 def test_the_seams_of_the_picture_in_the_docstring() -> None:
     chunks = cut(10, 7, 3)
     slices = plan_slices(chunks, window=7, stride=STRIDE)
-    assert plan_seams(chunks, slices, stride=STRIDE) == (Seam(frame=49, faded_frames=16),)
+    assert plan_seams(chunks, slices, stride=STRIDE) == (Seam(frame=49, faded_frames=8),)
     assert plan_seams(cut(7, 7, 3), slices[:1], stride=STRIDE) == ()
 
 
@@ -201,7 +201,7 @@ def test_what_is_faded_before_a_seam_is_what_was_held_back_there() -> None:
     for _, _, chunks, slices in SLICES:
         blended = {frame for piece in slices for frame in range(piece.first_frame, piece.first_frame + piece.fade)}
         for seam in plan_seams(chunks, slices, stride=STRIDE):
-            assert seam.faded_frames in (0, (SHARED_LATENTS - 1) * STRIDE)
+            assert seam.faded_frames in (0, FADED_LATENTS * STRIDE)
             assert {seam.frame - 1 - back for back in range(seam.faded_frames)} <= blended
             faded += seam.faded_frames > 0
     assert faded > 1000

@@ -138,6 +138,16 @@ def test_decoding_costs_what_the_counter_counts(network: Autoencoder) -> None:
     assert network.operations(pixels, latents) == pytest.approx(truth.operations(run), rel=0.005)
 
 
+@pytest.mark.parametrize("network", AUTOENCODERS.values(), ids=AUTOENCODERS)
+@pytest.mark.parametrize("latents", [2, 3])
+def test_encoding_frames_costs_what_the_counter_counts(network: Autoencoder, latents: int) -> None:
+    _, rows, columns = SIZE
+    pixels = rows * columns * truth.pixels_per_latent(network) ** 2
+    run = truth.encode_frames_of(network, latents=latents, height=rows, width=columns)
+    assert network.encode_operations_of(pixels, latents) == pytest.approx(truth.operations(run), rel=0.005)
+    assert network.encode_live_bytes(pixels, latents) == pytest.approx(truth.peak_bytes(run), rel=0.05)
+
+
 @pytest.mark.parametrize("network", TEXT_ENCODERS.values(), ids=TEXT_ENCODERS)
 def test_a_sentence_costs_exactly_what_the_counter_counts(network: TextEncoder) -> None:
     run = truth.encode_of(network, tokens=text_tokens(network))

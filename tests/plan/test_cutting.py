@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from pipeline.errors import InvalidRequest
-from pipeline.plan.catalog import ANYFLOW_1_3B, LTX_2B, WAN_A14B
+from pipeline.plan.catalog import ANYFLOW_1_3B, LTX_2B, WAN_A14B, find_model
+from pipeline.plan.chunks import plan_seams, plan_slices
 from pipeline.plan.cutting import cut, least_latents, overlap_latents
 from pipeline.plan.request import GenerationRequest, Shot
-from pipeline.plan.spec import ModelSpec
+from pipeline.plan.spec import ModelSpec, Tail
 from tests.conftest import RequestMaker
 
 
@@ -97,3 +98,27 @@ def test_a_window_without_room_for_a_block_is_refused(
 ) -> None:
     with pytest.raises(InvalidRequest, match=nearest):
         chunked(make_request, **fields)
+
+
+# Tail modes ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("model", ["miniature", "ltx-2b", "wan-5b", "wan-a14b"])
+def test_what_is_denoised_together_is_one_chunk_in_the_windows_of_the_others(
+    make_request: RequestMaker, model: str
+) -> None:
+    spec = find_model(model)
+    fields = {"model": model, "shape": spec.shapes[0], "frames": 3 * spec.native_frames - 2}
+    usual = cut(make_request(**fields), 9)
+    (together,) = cut(make_request(**fields, tail=Tail.CO_DENOISE), 9)
+    assert together.windows == tuple((chunk.start, chunk.stop) for chunk in usual)
+    assert (together.start, together.stop, together.overlap, together.rounds) == (0, usual[-1].stop, 0, 1)
+    assert together.passes == tuple(chunk.latents for chunk in usual)
+    slices = plan_slices((together,), window=8, stride=spec.frame_stride)
+    seams = plan_seams((together,), slices, stride=spec.frame_stride)
+    assert [seam.frame for seam in seams] == [spec.frames_of(chunk.stop) for chunk in usual[:-1]]
+    alone = make_request(**fields | {"frames": spec.native_frames}, tail=Tail.CO_DENOISE)
+    assert cut(alone, spec.latents_of(spec.native_frames))[0].windows == ()
+
+
+def test_the_way_to_go_on_changes_no_other_chunk(make_request: RequestMaker) -> None:
+    usual, *others = (cut(make_request(tail=tail), 7) for tail in (None, Tail.FRAMES, Tail.REPAINT))
+    assert others == [usual, usual]

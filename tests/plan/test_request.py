@@ -86,6 +86,16 @@ REFUSED = [
     pytest.param({"ram_limit_gib": -math.inf}, "ram_limit", "Nearest: 0.5.", id="limit below everything"),
     pytest.param({"ram_limit_gib": math.inf}, "ram_limit", "Nearest: 4096.", id="no limit, said wrongly"),
     pytest.param({"ram_limit_gib": 1e9}, "ram_limit", "Nearest: 4096.", id="absurd limit of memory"),
+    pytest.param(
+        {"tail": "causal"}, "tail", "latents, frames, repaint, co-denoise. Nearest: latents", id="no such way"
+    ),
+    pytest.param({"tail": ""}, "tail", "Miniature cannot go on by ''", id="no way"),
+    pytest.param(
+        {**shots("a ball", "a star"), "tail": "co-denoise"},
+        "tail",
+        "one sentence, not 2. Nearest",
+        id="two shots at once",
+    ),
     pytest.param({"lowest_precision": "int2"}, "lowest_precision", "bfloat16, int8, int4", id="unknown precision"),
     pytest.param({"lowest_precision": "fp8"}, "lowest_precision", "bfloat16, int8, int4", id="not offered by name"),
     pytest.param({"lowest_precision": ""}, "lowest_precision", "bfloat16, int8, int4", id="no precision"),

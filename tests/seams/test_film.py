@@ -20,7 +20,7 @@ from tests.conftest import PlanMaker
 from tests.seams import field
 from tests.tiny import make_draft
 
-SEAMS = (Seam(frame=49, faded_frames=16), Seam(frame=73, faded_frames=16))
+SEAMS = (Seam(frame=49, faded_frames=8), Seam(frame=73, faded_frames=8))
 
 
 def write_film(path: Path, frames: field.Frames, settings: dict[str, Any] | None = None) -> Path:

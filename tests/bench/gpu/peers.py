@@ -16,7 +16,8 @@ from diffusers.schedulers import UniPCMultistepScheduler
 
 from pipeline.gpu.backend import peak_bytes, torch_device, torch_dtype
 from pipeline.models.base import VideoModel
-from pipeline.models.ltx import DECODE_TIMESTEP, timesteps
+from pipeline.models.ltx import timesteps
+from pipeline.models.ltx_decoder import DECODE_TIMESTEP
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Placement, Precision, Stage
 from pipeline.plan.spec import Component, Family, ModelSpec, Tail

@@ -1,0 +1,77 @@
+"""What has to be exact: one chunk is the bare pipeline's clip, every frame is made once, what a shot does not touch
+stays bit for bit."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+import pipeline
+from pipeline.drafts.journal import Journal
+from pipeline.engine import Engine
+from pipeline.plan.catalog import MINIATURE
+from pipeline.plan.chunks import SHARED_LATENTS, Chunk, plan_chunks, plan_slices
+from pipeline.plan.draft import DraftPlan
+from pipeline.plan.request import GenerationRequest, Shot
+from pipeline.training.scenes import COLOURS, Words
+from pipeline.training.sentences import canonical
+from tests.bench.chunks.films import make, measure
+from tests.bench.chunks.table import share
+from tests.bench.first_light import call_bare, open_miniature
+
+LENGTHS, CHUNKS, OVERLAPS = range(1, 61), range(2, 17), range(1, 9)
+
+
+def measure_one_chunk(engine: Engine) -> list[str]:
+    """A draft of one chunk against `LTXConditionPipeline` by itself."""
+    plan = pipeline.plan(replace(pipeline.request("a red ball moves left over snow", seed=5), frames=49))
+    ours = chunk_latents(make(engine, plan), 0)
+    model, bare = open_miniature(plan)
+    same = torch.equal(ours, call_bare(bare, plan, *model.encode([plan.request.prompt, ""])))
+    return [f"one chunk ≡ bare `LTXConditionPipeline`, bit for bit | {'yes' if same else 'NO'} | yes"]
+
+
+def chunk_latents(film: Path, chunk: int) -> Tensor:
+    """Of the draft that made a film."""
+    return load_file(Journal(film.parents[1], film.parent.name).latents_path(chunk))["latents"]
+
+
+def count_frames() -> list[str]:
+    """Every legal length, chunk and overlap, planned: how often the slices hold each frame exactly once."""
+    right, cases, stride = 0, 0, MINIATURE.frame_stride
+    for latents, longest, overlap in product(LENGTHS, CHUNKS, OVERLAPS):
+        if longest <= overlap:
+            continue
+        chunks = plan_chunks(latents, longest=longest, overlap=overlap, seed=0, shot_stops=(latents,))
+        window = max(longest, SHARED_LATENTS + 1)
+        slices = plan_slices(chunks, window=window, stride=stride)
+        frames = [n for piece in slices for n in range(piece.first_frame, piece.first_frame + piece.frames)]
+        right += frames == list(range(stride * (latents - 1) + 1))
+        cases += 1
+    return [f"frame count exact, by (length, chunk, overlap) | {right} of {cases} | all"]
+
+
+def measure_second_shot(engine: Engine, wishes: Sequence[tuple[Words, GenerationRequest]]) -> list[str]:
+    """Drafts of four chunks whose last two ask for another colour, against the same with one sentence throughout."""
+    same, follows = list[bool](), list[bool]()
+    for words, request in wishes:
+        colours = [colour for colour in COLOURS if colour != words.colour]
+        other = replace(words, colour=colours[request.seed % len(colours)])
+        half = request.seconds / 2
+        shots = tuple(Shot(prompt=canonical(scene), seconds=half) for scene in (words, other))
+        plans = [pipeline.plan(replace(request, shots=said)) for said in (shots[:1], shots)]
+        films = [make(engine, plan) for plan in plans]
+        same += [torch.equal(*(chunk_latents(film, chunk.index) for film in films)) for chunk in _untouched(plans[1])]
+        follows.append(measure(films[1], words, plans[1]).looks.last_colour == other.colour)
+    return [
+        f"chunks before another shot the same, bit for bit | {share(same)} | all",
+        f"colour follows the shot to the end | {share(follows)} | 90 %",
+    ]
+
+
+def _untouched(plan: DraftPlan) -> list[Chunk]:
+    return [chunk for chunk in plan.chunks if chunk.shot == 0]
