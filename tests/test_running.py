@@ -34,9 +34,8 @@ TAIL = torch.arange(8.0).view(1, 2, 1, 2, 2)
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    journal = Journal(tmp_path, DRAFT)
-    journal.folder.mkdir()
-    return journal
+    (tmp_path / DRAFT).mkdir()
+    return Journal(tmp_path, DRAFT)
 
 
 def state(step: int, value: float = 1.0) -> SamplingState:
