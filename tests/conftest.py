@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is first imported
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # several processes test at once, each with networks too small for threads
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several processes test at once, on tiny networks
 
 import pytest
 

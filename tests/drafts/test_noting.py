@@ -1,5 +1,6 @@
 """What happened to a draft is noted line by line: nothing that tears a line hides another."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
