@@ -149,5 +149,5 @@ def test_how_many_steps_reach_the_second_expert(spec: ModelSpec, make_device: De
     model = open_random(spec, make_device(), tmp_path)
     assert isinstance(model, WanModel)
     for steps in range(1, 8):
-        experts = {model._expert(float(time), 1.0)[0] for time in model._scheduler(steps).timesteps}
+        experts = {model._expert(float(time), 1.0)[0] for time in model._scheduler(steps, spec.tail).timesteps}
         assert sees_both_experts(spec, steps) == (len(experts) == spec.experts)

@@ -134,8 +134,8 @@ def test_a_draft_stopped_while_a_chunk_was_decoded_goes_on_with_its_next_slice(
 ) -> None:
     """Its second slice is as long as what the first holds back, which must not be taken for it."""
     plan = make_plan(frames=97)
-    plan = replace(plan, slices=plan_slices(plan.chunks, window=5, stride=8))
-    assert (plan.slices[0].hold, plan.slices[1].chunk, plan.slices[1].frames) == (16, 0, 16)
+    plan = replace(plan, slices=plan_slices(plan.chunks, window=4, stride=8))
+    assert (plan.slices[0].hold, plan.slices[1].chunk, plan.slices[1].frames) == (8, 0, 8)
     journal = Journal(tmp_path, DRAFT)
 
     def emit(event: Event) -> None:

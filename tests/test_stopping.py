@@ -106,7 +106,7 @@ def test_a_stop_while_slices_are_decoded_ends_with_the_one_that_is_begun(tmp_pat
     events, journal = make_draft(tmp_path, plan, stopping_at(0, ChunkDenoised))
     end = events[-1]
     assert isinstance(end, Stopped)
-    assert [piece.frames for piece in of(SliceReady, events)] == [17]
+    assert [piece.frames for piece in of(SliceReady, events)] == [25]
     assert (end.frames, end.chunks) == (17, 1)
     assert count_frames(journal.video_path()) == 17
 

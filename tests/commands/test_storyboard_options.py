@@ -29,9 +29,9 @@ def test_a_plan_says_which_shot_each_chunk_shows(capsys: pytest.CaptureFixture[s
     assert main(["plan", BOAT, "--seed", "1"]) == 0
     out = capsys.readouterr().out
     assert "146 frames (6.1 s)" in out
-    assert "  chunk 0: 49 frames, seed 1, shot 1\n" in out
-    assert "  chunk 1: 49 frames, seed 2, shot 2 after a cut\n" in out
-    assert "  chunk 3: 41 frames, seed 4, 17% shot 2 and 83% shot 3\n" in out
+    assert "  chunk 1: 49 frames, seed 1, shot 1\n" in out
+    assert "  chunk 2: 49 frames, seed 2, shot 2 after a cut\n" in out
+    assert "  chunk 4: 41 frames, seed 4, 17% shot 2 and 83% shot 3\n" in out
     assert "1 cut: the chunk after it is given nothing of what was made before." in out
 
 

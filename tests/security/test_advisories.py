@@ -43,7 +43,8 @@ def test_nothing_that_was_downloaded_is_run(module: str) -> None:
         name = ast.unparse(call.func)
         assert not RUNS.fullmatch(name), name
         given = {keyword.arg: keyword.value for keyword in call.keywords}
-        assert not {"trust_remote_code", "custom_pipeline", "custom_revision"} & set(given), name
+        assert not {"custom_pipeline", "custom_revision"} & set(given), name
+        assert ast.unparse(given.get("trust_remote_code", ast.Constant(False))) == "False", name
         shell = given.get("shell")
         assert shell is None or (isinstance(shell, ast.Constant) and shell.value is False), name
         if name.endswith("torch.load"):

@@ -183,7 +183,7 @@ def test_what_is_no_request_is_refused(studio: Studio, request_line: bytes) -> N
 @pytest.mark.fault(36)
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -9, 0, 10**9, 1e308, "97", [], 10**400])
 def test_impossible_lengths_are_refused_by_name(studio: Studio, number: object) -> None:
-    answer = call(studio, "make_draft", "a red ball", number, "wide", 5)
+    answer = call(studio, "make_draft", "a red ball", number, "wide", 5, "")
     assert answer.status >= 400
     assert b"Traceback" not in answer.body
     assert not list(studio.drafts.glob("*/events.jsonl.tmp"))
@@ -255,7 +255,8 @@ def test_cve_2025_23042_case_does_not_matter(studio: Studio, draft: str) -> None
 def test_cve_2024_8966_a_boundary_without_end_is_not_read(studio: Studio) -> None:
     """An upload's boundary followed by endless dashes kept the server busy."""
     body = b"--b" + b"-" * 200_000
-    head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    head += f"Content-Length: {len(body)}\r\n"
     answer = studio.send(f"{head}Content-Type: multipart/form-data; boundary=b\r\n\r\n".encode() + body)
     assert answer.status in (404, 0)
     assert lives(studio)
@@ -278,7 +279,7 @@ def test_a_forwarded_name_does_not_reach_the_pages_scripts_as_markup(studio: Stu
 def test_sentences_name_no_files_and_are_answered_as_data(studio: Studio) -> None:
     before = {path for path in studio.folder.rglob("*") if path.is_file()}
     for sentence in SENTENCES:
-        answer = call(studio, "make_draft", sentence, 3600.0, "wide", 5)  # too long: nothing is made
+        answer = call(studio, "make_draft", sentence, 3600.0, "wide", 5, "")  # too long: nothing is made
         assert answer.status >= 400
     assert {path for path in studio.folder.rglob("*") if path.is_file()} == before
     assert not list(Path.cwd().glob("OWNED"))

@@ -244,7 +244,7 @@ def choices_of(update: dict[str, Any]) -> list[str]:
 def test_a_model_brings_its_own_shapes_length_steps_and_guidance(sit: Callable[..., Desk]) -> None:
     shape, seconds, steps, guidance, chunk = sit(Register()).choose_model("wan-5b")
     assert choices_of(shape) == ["1280x704", "960x960", "704x1280"]
-    assert (shape["value"], seconds, steps, guidance, chunk) == ("1280x704", 5.0, 50, 5.0, 0)
+    assert (shape["value"], seconds["value"], steps, guidance, chunk) == ("1280x704", 5.0, 50, 5.0, 0)
 
 
 @pytest.mark.parametrize("model", ["sora", "", None])
