@@ -255,7 +255,7 @@ def test_cve_2025_23042_case_does_not_matter(studio: Studio, draft: str) -> None
 def test_cve_2024_8966_a_boundary_without_end_is_not_read(studio: Studio) -> None:
     """An upload's boundary followed by endless dashes kept the server busy."""
     body = b"--b" + b"-" * 200_000
-    head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    head = "POST /gradio_api/upload HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
     head += f"Content-Length: {len(body)}\r\n"
     answer = studio.send(f"{head}Content-Type: multipart/form-data; boundary=b\r\n\r\n".encode() + body)
     assert answer.status in (404, 0)
