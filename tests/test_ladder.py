@@ -4,7 +4,6 @@ told, kept in the plan, and remembered for the next draft."""
 import gc
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,17 +26,13 @@ from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
 from pipeline.plan.spec import Component, VideoShape
 from tests.conftest import PlanMaker, ProfileMaker
-from tests.tiny import count_frames, make_draft, of
+from tests.tiny import count_frames, make_draft, of, run_until
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
 LARGE = VideoShape(width=320, height=320)
 DRAFT = "20260101-120000-0123456789abcdef"
 Refuses = Callable[[Tensor], bool]
-
-
-class CutError(Exception):
-    """As if the power went."""
 
 
 @pytest.fixture
@@ -63,16 +58,7 @@ def crowded(monkeypatch: pytest.MonkeyPatch, make_plan: PlanMaker) -> Callable[.
 
 
 def run(drafts: Path, plan: DraftPlan, until: Callable[[Event], bool] = lambda _: False) -> list[Event]:
-    events = list[Event]()
-
-    def emit(event: Event) -> None:
-        events.append(event)
-        if until(event):
-            raise CutError
-
-    with suppress(CutError):
-        Engine(drafts).run(plan, DRAFT, emit)
-    return events
+    return run_until(drafts, plan, DRAFT, until)
 
 
 def steps(events: list[Event]) -> list[tuple[int, int]]:

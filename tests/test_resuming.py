@@ -25,31 +25,15 @@ from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
 from pipeline.video.mp4 import read_frames
 from tests.conftest import DeviceMaker, PlanMaker
-from tests.tiny import count_frames, make_draft, of
+from tests.tiny import count_frames, make_draft, of, run_until
 
 pytestmark = pytest.mark.usefixtures("tiny")
 DRAFT = "20260101-120000-0123456789abcdef"
 WHOLE = "20260101-130000-0123456789abcdef"
 
 
-class CutError(Exception):
-    """As if the power went."""
-
-
-def run(drafts: Path, plan: DraftPlan, *, draft: str = DRAFT, until: Any = None) -> list[Event]:
-    """With a new engine, as after a restart; cut off just after the first event of which `until` is true."""
-    events: list[Event] = []
-
-    def emit(event: Event) -> None:
-        events.append(event)
-        if until and until(event):
-            raise CutError
-
-    try:
-        Engine(drafts).run(plan, draft, emit)
-    except CutError:
-        assert until
-    return events
+def run(drafts: Path, plan: DraftPlan, *, draft: str = DRAFT, until: Any = lambda _: False) -> list[Event]:
+    return run_until(drafts, plan, draft, until)
 
 
 def latents(drafts: Path, plan: DraftPlan, draft: str) -> list[Tensor]:

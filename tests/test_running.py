@@ -1,7 +1,6 @@
 """An interrupted chunk goes on from the middle: from memory, from its file, never from what is torn or another's."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from pipeline.plan.spec import Tail, VideoShape
 from pipeline.prompt.cache import PromptEmbeds
 from pipeline.running import RunningChunk, identify
 from tests.conftest import PlanMaker
-from tests.tiny import make_draft, of
+from tests.tiny import make_draft, of, run_until
 
 DRAFT = "20260101-120000-0123456789abcdef"
 TEXT = PromptEmbeds(torch.arange(6.0).view(1, 2, 3), torch.ones(1, 2, dtype=torch.int64))
@@ -194,10 +193,6 @@ def test_whatever_a_state_depends_on_is_in_its_name() -> None:
 
 
 # A draft --------------------------------------------------------------------------------------------------------------
-class CutError(Exception):
-    """As if the power went."""
-
-
 @pytest.fixture
 def plan(make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch) -> DraftPlan:
     """Two chunks of four steps, each of which is written."""
@@ -208,16 +203,7 @@ def plan(make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch) -> DraftPlan:
 
 
 def run(drafts: Path, plan: DraftPlan, until: Callable[[Event], bool] = lambda _: False) -> list[Event]:
-    events = list[Event]()
-
-    def emit(event: Event) -> None:
-        events.append(event)
-        if until(event):
-            raise CutError
-
-    with suppress(CutError):
-        Engine(drafts).run(plan, DRAFT, emit)
-    return events
+    return run_until(drafts, plan, DRAFT, until)
 
 
 def latents(folder: Path, chunk: int) -> Any:

@@ -5,6 +5,7 @@ The fixture `tiny` puts it in the miniature's place.
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -164,3 +165,23 @@ class HalfDevice(Device):
 def in_half(device: Device, dtype: str) -> HalfDevice:
     """`device`, computing in `bfloat16` or `float16`."""
     return HalfDevice(half=dtype, **{field.name: getattr(device, field.name) for field in fields(Device)})
+
+
+class CutError(Exception):
+    """As if the power went."""
+
+
+def run_until(
+    drafts: Path, plan: DraftPlan, draft: str, until: Callable[[Event], bool] = lambda _: False
+) -> list[Event]:
+    """With a new engine, as after a restart; cut off just after the first event of which `until` is true."""
+    events = list[Event]()
+
+    def emit(event: Event) -> None:
+        events.append(event)
+        if until(event):
+            raise CutError
+
+    with suppress(CutError):
+        Engine(drafts).run(plan, draft, emit)
+    return events

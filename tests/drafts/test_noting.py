@@ -5,26 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.drafts.journal import Journal, new_draft_id, read_events
-from pipeline.events import Encoded, Failed, Preview, Retreated, SliceReady, Started, StepDone
-from pipeline.plan.alternatives import plan_draft
+from pipeline.drafts.journal import Journal, read_events
+from pipeline.events import Failed, Preview, Retreated, Started, StepDone
 from pipeline.plan.draft import DraftPlan
-from tests.conftest import DeviceMaker, ProfileMaker, RequestMaker
+from tests.drafts.noted import ENCODED, SLICE, journal, plan
 
-ENCODED = Encoded(sentences=1, cached=0, seconds=0.5)
-SLICE = SliceReady(index=0, chunk=0, file="slice-000.mp4", first_frame=0, frames=33, seconds=0.2)
-
-
-@pytest.fixture
-def plan(make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker) -> DraftPlan:
-    return plan_draft(make_request(prompt="ein roter Ball 红"), make_device(), make_profile())
-
-
-@pytest.fixture
-def journal(tmp_path: Path, plan: DraftPlan) -> Journal:
-    journal = Journal(tmp_path / "drafts", new_draft_id())
-    journal.begin(plan)
-    return journal
+__all__ = ["journal", "plan"]
 
 
 def test_events_are_read_back_in_order_with_their_values(journal: Journal, plan: DraftPlan) -> None:
