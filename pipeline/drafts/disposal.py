@@ -54,7 +54,8 @@ def keep_within(drafts: Path, limit_bytes: int | None) -> list[str]:
         sweep(drafts)
     if limit_bytes is None:
         return gone
-    folders = {folder: _files(folder) for folder in sorted(drafts.iterdir()) if ID_PATTERN.fullmatch(folder.name)}
+    found = [folder for folder in drafts.iterdir() if ID_PATTERN.fullmatch(folder.name)]
+    folders = {folder: _files(folder) for folder in sorted(found, key=_age)}
     over_bytes = sum({file: size for files in folders.values() for file, size in files.items()}.values()) - limit_bytes
     for folder in list(folders)[:-1]:
         if over_bytes <= 0:
@@ -68,6 +69,11 @@ def keep_within(drafts: Path, limit_bytes: int | None) -> list[str]:
     if gone:
         logger.info("deleted %d old drafts to keep within %s", len(gone), say_bytes(limit_bytes))
     return gone
+
+
+def _age(folder: Path) -> tuple[str, int]:
+    """The second in its name, and of drafts from one second the one that was worked on first."""
+    return folder.name[: len("20260101-120000")], folder.stat().st_mtime_ns
 
 
 def sweep(drafts: Path) -> None:

@@ -49,7 +49,10 @@ class SmallDisk:
     def fill(self) -> None:
         with self.filler.open("wb") as file:
             while free := shutil.disk_usage(self.folder).free:
-                os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), free)
+                try:
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), free)
+                except OSError:  # the draft itself took what was left
+                    break
 
     def free(self) -> None:
         self.filler.unlink(missing_ok=True)
