@@ -193,6 +193,7 @@ def measure_ratio() -> list[str]:
     import torch
 
     from pipeline.drafts.journal import Journal
+    from pipeline.drafts.room import Room
     from pipeline.engine import Engine
     from pipeline.making import Making
     from pipeline.models.base import Sampling
@@ -209,10 +210,13 @@ def measure_ratio() -> list[str]:
     with tempfile.TemporaryDirectory() as drafts:
         engine = Engine(Path(drafts))
         engine.run(plan, "20260101-000000-0123456789abcdef", lambda _: None)  # warms everything up once
-        run = Making(plan, model, Journal(Path(drafts), "20260101-000000-0123456789abcdef"), lambda _: None)
+        journal = Journal(Path(drafts), "20260101-000000-0123456789abcdef")
+        room = Room(journal, plan.memory.disk_bytes, lambda _: None)
+        run = Making(plan, model, journal, lambda _: None, room)
         run.embeds = {SENTENCE: positive, "": negative}
         theirs = call_bare(bare, plan, positive, negative)
         for _ in range(7):
+            run.running.remove()  # else it goes on from the last step kept of the time before
             began = time.monotonic()
             ours = run._denoise(plan.chunks[0])
             ours_seconds.append(time.monotonic() - began)

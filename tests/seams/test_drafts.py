@@ -12,7 +12,6 @@ import torch
 
 import pipeline
 from pipeline.engine import Engine
-from pipeline.gpu.loading import ASSETS
 from pipeline.models import windows
 from pipeline.models.base import Sampling
 from pipeline.models.ltx import LTXModel
@@ -24,8 +23,6 @@ from pipeline.seams.check import SEAMS_PER_FLAG
 from pipeline.seams.metrics import LIMITS, Metric
 from pipeline.video.blending import Crossfader
 from tests.bench.chunks.films import ADDED, Measured, frames_of, make, measure, wishes
-
-pytestmark = pytest.mark.skipif(not (ASSETS / MINIATURE.key).is_dir(), reason="the miniature's weights are not here")
 
 SMALL = VideoShape(width=160, height=96)
 LEAST_DEVIATION = 0.97  # of the parts', in every blend
