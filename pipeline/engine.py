@@ -12,6 +12,7 @@ from pipeline.drafts.measurements import Measurements
 from pipeline.drafts.room import Room
 from pipeline.errors import DiskFull, InvalidRequest, StopRequested
 from pipeline.events import Event, Started, Stopped
+from pipeline.gpu.interrupting import asking, heeding
 from pipeline.making import Emit, Making
 from pipeline.models import open_model
 from pipeline.models.base import VideoModel
@@ -21,7 +22,7 @@ from pipeline.plan.planner import decide_again
 from pipeline.plan.retreat import check_device, fit_again
 from pipeline.plan.spec import ModelSpec
 from pipeline.prompt.cache import EmbeddingCache
-from pipeline.restoring import restore
+from pipeline.restoring import Restored, restore
 
 
 class Engine:
@@ -63,8 +64,7 @@ class Engine:
     def _run(self, plan: DraftPlan, draft: str, emit: Emit) -> None:
         journal = Journal(self.drafts, draft)
         journal.sweep()
-        sentences = plan.sentences
-        restored = restore(journal, plan, sentences)
+        restored = restore(journal, plan, plan.sentences)
         plan = _as_things_are_now(plan, chunks_done=len(restored.latents), slices_done=len(restored.slices))
         room = Room(journal, plan.memory.disk_bytes, emit)
 
@@ -76,16 +76,21 @@ class Engine:
                 room.write(partial(journal.note, event))
             emit(event)
 
+        with heeding(partial(_check, journal)):
+            self._make(plan, journal, room, restored, tell)
+
+    def _make(self, plan: DraftPlan, journal: Journal, room: Room, restored: Restored, tell: Emit) -> None:
         try:
             room.write(partial(journal.begin, plan))
             room.wait()
-            tell(Started(draft=draft, plan=plan))
+            tell(Started(draft=journal.draft, plan=plan))
+            with asking():
+                model = self.open(plan.spec, plan.memory.device)
+                model.follow(plan.memory.choices)
         except StopRequested:
             tell(Stopped(file=None, frames=0, chunks=len(restored.latents), seconds=0.0))
             return
-        model = self.open(plan.spec, plan.memory.device)
-        model.follow(plan.memory.choices)
-        making = Making(plan, model, journal, tell, room)
+        making, sentences = Making(plan, model, journal, tell, room), plan.sentences
         try:
             making.take_up(restored)
             making.encode(sentences, self.cache)
@@ -100,6 +105,11 @@ class Engine:
                 Measurements(self.drafts).record_draft(plan, making.stage_seconds, encoded=making.encoded)
         except StopRequested:
             making.keep()
+
+
+def _check(journal: Journal) -> None:
+    if journal.stop_requested():
+        raise StopRequested
 
 
 def _as_things_are_now(plan: DraftPlan, *, chunks_done: int, slices_done: int) -> DraftPlan:

@@ -58,7 +58,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.models.base",),
     ("pipeline.models.*",),
     ("pipeline.models",),
-    ("pipeline.restoring", "pipeline.running", "pipeline.conditioning"),
+    ("pipeline.restoring", "pipeline.running", "pipeline.conditioning", "pipeline.patience"),
     ("pipeline.making",),
     ("pipeline.engine",),
     ("pipeline.heartbeat",),
