@@ -65,7 +65,7 @@ class Engine:
         journal = Journal(self.drafts, draft)
         journal.sweep()
         restored = restore(journal, plan, plan.sentences)
-        plan = _as_things_are_now(plan, chunks_done=len(restored.latents), slices_done=len(restored.slices))
+        plan = self._as_things_are_now(plan, chunks_done=len(restored.latents), slices_done=len(restored.slices))
         room = Room(journal, plan.memory.disk_bytes, emit)
 
         def tell(event: Event) -> None:
@@ -106,23 +106,24 @@ class Engine:
         except StopRequested:
             making.keep()
 
+    def _as_things_are_now(self, plan: DraftPlan, *, chunks_done: int, slices_done: int) -> DraftPlan:
+        """The plan, or another where it no longer fits; one with the same chunks where some are made.
+
+        Raises DraftError for what cannot be carried out here.
+        """
+        if plan.memory.device.supposed:
+            raise InvalidRequest(
+                "vram_limit", f"There is no such card here: {plan.memory.device.name}.", "It can be planned."
+            )
+        device = probe_device(use_card=plan.memory.device.kind is not DeviceKind.CPU)
+        if chunks_done or plan.parent:  # what an edit decided is in the plan alone, and lost if planned from the request
+            check_device(plan, device)
+            return fit_again(plan, device, chunks_done=chunks_done, slices_done=slices_done)
+        if device.kind is not plan.memory.device.kind:
+            return plan
+        return decide_again(plan, device, Measurements(self.drafts).experience(plan.request, device))
+
 
 def _check(journal: Journal) -> None:
     if journal.stop_requested():
         raise StopRequested
-
-
-def _as_things_are_now(plan: DraftPlan, *, chunks_done: int, slices_done: int) -> DraftPlan:
-    """The plan, or another where it no longer fits; one with the same chunks where some are made.
-
-    Raises DraftError for what cannot be carried out here.
-    """
-    if plan.memory.device.supposed:
-        raise InvalidRequest(
-            "vram_limit", f"There is no such card here: {plan.memory.device.name}.", "It can be planned."
-        )
-    device = probe_device(use_card=plan.memory.device.kind is not DeviceKind.CPU)
-    if chunks_done or plan.parent:  # what an edit decided is in the plan alone, and lost if planned from the request
-        check_device(plan, device)
-        return fit_again(plan, device, chunks_done=chunks_done, slices_done=slices_done)
-    return decide_again(plan, device) if device.kind is plan.memory.device.kind else plan
