@@ -1,22 +1,19 @@
 """The page: what stands where, and which event calls which method of the desk. Building it starts nothing."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from pipeline.plan.catalog import CATALOG
-from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, MOST_GUIDANCE, MOST_STEPS
-from pipeline.studio.advice import EXAMPLES
-from pipeline.studio.desk import MODEL_FIELDS, Desk, Studio, shape_choices
+from pipeline.studio.desk import MODEL_FIELDS, Desk, Studio
 from pipeline.studio.endpoints import add_endpoints
-from pipeline.studio.forms import FIELDS, spec_of
-from pipeline.studio.player import PAGE_ASSETS, player, script_texts
+from pipeline.studio.form_layout import label, lay_out_form
+from pipeline.studio.forms import FIELDS
+from pipeline.studio.player import PAGE_ASSETS, player
 from pipeline.studio.shelf import shelf
-from pipeline.studio.texts import LABELS, Language, say
+from pipeline.studio.texts import Language, Speaker, say, sentences
 
-SHORTEST_SECONDS, SECONDS_STEP = 0.5, 0.5
 CHINESE = ("zh", "zh-CN", "zh-TW", "zh-HK")  # what browsers call it
 BROWSER_SECRET = "rushes"  # not a secret: it must be the same after a restart, or browsers forget their draft
 HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "surgery.js", "keys.js")
@@ -43,12 +40,12 @@ def build_page(studio: Studio) -> gr.Blocks:
         _lay_out_top()
         with gr.Row(elem_id="rushes-desk"):
             with gr.Column(scale=4, min_width=320, elem_id="rushes-form"):
-                fields, note, forecast, (make, stop, go_on) = _lay_out_form(studio, desk)
+                fields, note, forecast, (make, stop, go_on) = lay_out_form(studio.machine, desk.default)
             with gr.Column(scale=7, min_width=320, elem_id="rushes-stage"):
                 screen = player()
-                gr.Markdown(_label("miniature_note"), elem_classes="rushes-quiet")
+                gr.Markdown(label("miniature_note"), elem_classes="rushes-quiet")
         with gr.Column(elem_id="rushes-drafts"):
-            gr.Markdown(_label("shelf"), elem_classes="rushes-heading")
+            gr.Markdown(label("shelf"), elem_classes="rushes-heading")
             row = shelf()
         _wire(
             page,
@@ -71,7 +68,7 @@ def build_page(studio: Studio) -> gr.Blocks:
 
 def labels(studio: Studio) -> gr.I18n:
     """All fixed labels in all languages; the browser chooses."""
-    tables = {language: {key: say(language, key) for key in LABELS} for language in Language}
+    tables = {language: dict(sentences(language, Speaker.LABEL)) for language in Language}
     for language, table in tables.items():
         for spec in CATALOG.values():
             for shape in spec.shapes:
@@ -93,130 +90,10 @@ def head() -> str:
     return "".join(f"<script>{source}</script>" for source in sources)
 
 
-def _label(key: str) -> Any:
-    """A text that the browser looks up in `labels`."""
-    return gr.I18n()(key)
-
-
 def _lay_out_top() -> None:
     with gr.Row(elem_id="rushes-top"):
         gr.Markdown("# Rushes")
-        gr.Markdown(_label("tagline"), elem_classes="rushes-quiet")
-
-
-def _lay_out_form(studio: Studio, desk: Desk) -> tuple[tuple[Any, ...], gr.HTML, gr.HTML, tuple[gr.Button, ...]]:
-    default = desk.default
-    prompt = gr.Textbox(
-        default.prompt,
-        label=_label("prompt"),
-        info=_label("prompt_help"),
-        placeholder=_label("prompt_placeholder"),
-        lines=2,
-        max_lines=6,
-        autofocus=True,
-        elem_id="rushes-prompt",
-    )
-    with gr.Row(elem_id="rushes-examples"):
-        for example in EXAMPLES:
-            chip = gr.Button(example, size="sm", min_width=0, elem_classes="rushes-chip")
-            chip.click(None, None, prompt, js=f"() => {example!r}", api_visibility="private")
-    note = _advice("note")
-    model = gr.Dropdown(
-        [(spec.title, spec.key) for spec in CATALOG.values()],
-        value=default.model,
-        label=_label("model"),
-        filterable=False,
-        elem_id="rushes-model",
-    )
-    shape = gr.Radio(
-        shape_choices(spec_of(default), default.shape),
-        value=default.shape,
-        label=_label("shape"),
-        elem_id="rushes-shape",
-    )
-    seconds = gr.Slider(
-        SHORTEST_SECONDS,
-        LONGEST_SECONDS,
-        default.seconds,
-        step=SECONDS_STEP,
-        label=_label("length"),
-        buttons=[],
-        elem_id="rushes-length",
-    )
-    profile = gr.Dropdown(
-        [(_label(f"profile_{key}"), key) for key in studio.machine.profiles],
-        value=default.profile,
-        label=_label("memory"),
-        filterable=False,
-    )
-    limit = gr.Slider(
-        0,
-        _most_gib(studio),
-        default.limit_gib,
-        step=0.01,
-        label=_label("limit"),
-        info=_label("limit_help"),
-        buttons=[],
-        elem_id="rushes-limit",
-    )
-    with gr.Accordion(_label("more"), open=False, elem_id="rushes-more"):
-        seed = gr.Textbox(
-            default.seed, label=_label("seed"), info=_label("seed_help"), placeholder=_label("seed_placeholder")
-        )
-        steps = gr.Slider(
-            1, MOST_STEPS, default.steps, step=1, label=_label("steps"), info=_label("steps_help"), buttons=[]
-        )
-        guidance = gr.Slider(
-            1,
-            MOST_GUIDANCE,
-            default.guidance,
-            step=0.5,
-            label=_label("guidance"),
-            info=_label("guidance_help"),
-            buttons=[],
-        )
-        precision = gr.Radio(
-            [(_label(f"precision_{name}"), name) for name in LOWEST_PRECISIONS],
-            value=default.lowest_precision,
-            label=_label("precision"),
-            info=_label("precision_help"),
-        )
-        chunk = gr.Number(
-            default.chunk_frames,
-            label=_label("chunk"),
-            info=_label("chunk_help"),
-            minimum=0,
-            buttons=[],
-            elem_id="rushes-chunk",
-        )
-        negative = gr.Textbox(default.negative_prompt, label=_label("negative"), info=_label("negative_help"))
-    forecast = _advice("forecast")
-    with gr.Row(elem_id="rushes-buttons"):
-        make = gr.Button(_label("make"), variant="primary", elem_id="rushes-make", scale=3, min_width=120)
-        stop = gr.Button(_label("stop"), elem_id="rushes-stop", interactive=False, scale=2, min_width=120)
-        go_on = gr.Button(_label("go_on"), elem_id="rushes-go-on", visible=False, scale=2, min_width=120)
-    gr.Markdown(_label("keys"), elem_classes="rushes-quiet")
-    fields = (prompt, model, shape, seconds, profile, limit, seed, steps, guidance, precision, chunk, negative)
-    return fields, note, forecast, (make, stop, go_on)
-
-
-def _most_gib(studio: Studio) -> int:
-    """The end of the limit's slider: all memory of the device drafts are made on."""
-    device = studio.machine.device(studio.machine.profiles["auto"])
-    return math.ceil(device.total_bytes / 2**30)
-
-
-def _advice(name: str) -> gr.HTML:
-    """A component that shows advice; its value is a sentence or an `Advice` as plain values."""
-    return gr.HTML(
-        value=None,
-        html_template=(PAGE_ASSETS / f"{name}.html").read_text(encoding="utf-8"),
-        css_template=(PAGE_ASSETS / "advice.css").read_text(encoding="utf-8"),
-        js_on_load=(PAGE_ASSETS / f"{name}.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id=f"rushes-{name}",
-        texts=script_texts(),
-    )
+        gr.Markdown(label("tagline"), elem_classes="rushes-quiet")
 
 
 def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:

@@ -13,7 +13,7 @@ import gradio as gr
 from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.seams.check import Verdict
 from pipeline.studio.joins import Joins, say_joins
-from pipeline.studio.texts import SCRIPT_TEXTS, Language, say, sentences
+from pipeline.studio.texts import Language, Speaker, say, sentences
 from pipeline.studio.wording import say_duration
 
 PAGE_ASSETS = Path(__file__).resolve().parents[2] / "assets" / "page"
@@ -93,7 +93,7 @@ def player() -> gr.HTML:
 
 def script_texts() -> dict[str, dict[str, str]]:
     """What scripts say by themselves, by language."""
-    return {language.value: {key: sentences(language)[key] for key in SCRIPT_TEXTS} for language in Language}
+    return {language.value: dict(sentences(language, Speaker.SCRIPT)) for language in Language}
 
 
 def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict | None = None) -> dict[str, Any]:

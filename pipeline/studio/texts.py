@@ -1,4 +1,4 @@
-"""Every sentence of the page, complete in each language: assets/page/texts. Knows nothing about Gradio.
+"""Every sentence of the page, complete in each language: assets/page/texts/<language>, a file for each part of it.
 
 Refusals and plan reasons are written by `plan/` in English; `refused_*` says in each language how they are shown.
 """
@@ -20,28 +20,27 @@ class Language(StrEnum):
     ZH = "zh"
 
 
-LABELS = (
-    "tagline", "prompt", "prompt_help", "prompt_placeholder", "model", "shape", "length", "memory", "limit",
-    "limit_help", "precision", "precision_help", "precision_bfloat16", "precision_int8", "precision_int4", "more",
-    "seed", "seed_help", "seed_placeholder", "steps", "steps_help", "guidance", "guidance_help", "chunk", "chunk_help",
-    "negative", "negative_help", "make", "stop", "go_on", "keys", "miniature_note", "shelf",
-)  # fmt: skip
-"""What stands on the page from the start, translated by the browser; no values in them."""
+class Speaker(StrEnum):
+    """Who says a sentence: the tables of the files.
 
-SCRIPT_TEXTS = (
-    "player_empty", "player_empty_help", "player_label", "strip_label", "meter_label", "save", "next_chunk", "rough",
-    "shelf_empty", "why", "edit_label", "edit_redo", "edit_redo_help", "edit_reprompt",
-    "edit_reprompt_help", "edit_reprompt_placeholder", "edit_branch", "edit_branch_help", "edit_cut", "edit_cut_help",
-    "edit_extend", "edit_extend_help", "edit_extend_placeholder", "edit_undo", "edit_undo_help", "edit_seconds",
-    "edit_sentence", "edit_make", "edit_back",
-)  # fmt: skip
-"""What the browser's scripts say by themselves, without being asked by the server."""
+    Labels stand on the page from the start and are translated by the browser; scripts say theirs by themselves, without
+    asking the server; neither takes values.
+    """
+
+    LABEL = "labels"
+    SCRIPT = "script"
+    SERVER = "said"
 
 
 @cache
-def sentences(language: Language) -> Mapping[str, str]:
-    """All that the page says in a language, by key; values are filled into {names}."""
-    return MappingProxyType(tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8")))
+def sentences(language: Language, speaker: Speaker | None = None) -> Mapping[str, str]:
+    """All that the page says in a language, or all that one speaker does, by key; values are filled into {names}."""
+    said: dict[str, str] = {}
+    for path in sorted((FOLDER / language).glob("*.toml")):
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        for name in Speaker if speaker is None else (speaker,):
+            said |= tables.get(name, {})
+    return MappingProxyType(said)
 
 
 def say(language: Language, key: str, **values: object) -> str:

@@ -1,11 +1,12 @@
 """The page's sentences: every one in every language, with the same values, and the browser's language is chosen."""
 
 import string
+import tomllib
 
 import pytest
 
 from pipeline.studio.forms import FIELDS
-from pipeline.studio.texts import LABELS, SCRIPT_TEXTS, Language, choose_language, sentences
+from pipeline.studio.texts import FOLDER, Language, Speaker, choose_language, sentences
 
 REFUSALS = {f"refused_{field}" for field in FIELDS} | {"does_not_fit"}
 
@@ -31,7 +32,17 @@ def test_every_field_has_a_refusal(language: Language) -> None:
     assert set(sentences(language)) >= REFUSALS
 
 
-@pytest.mark.parametrize("key", [*LABELS, *SCRIPT_TEXTS])
+@pytest.mark.parametrize("language", Language)
+def test_every_sentence_stands_once_with_one_speaker(language: Language) -> None:
+    tables = [tomllib.loads(path.read_text(encoding="utf-8")) for path in (FOLDER / language).glob("*.toml")]
+    keys = [key for table in tables for speaker in table.values() for key in speaker]
+    assert {name for table in tables for name in table} == set(Speaker)
+    assert len(keys) == len(set(keys)) == len(sentences(language))
+    for speaker in Speaker:
+        assert set(sentences(language, speaker)) == set(sentences(Language.EN, speaker))
+
+
+@pytest.mark.parametrize("key", [*sentences(Language.EN, Speaker.LABEL), *sentences(Language.EN, Speaker.SCRIPT)])
 def test_what_the_browser_says_by_itself_takes_no_values(key: str) -> None:
     assert not any(blanks(sentences(language)[key]) for language in Language)
 
