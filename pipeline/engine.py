@@ -22,7 +22,7 @@ from pipeline.plan.planner import decide_again
 from pipeline.plan.retreat import check_device, fit_again
 from pipeline.plan.spec import ModelSpec
 from pipeline.prompt.cache import EmbeddingCache
-from pipeline.restoring import Restored, restore
+from pipeline.restoring import Restored, restore, with_same_weights
 
 
 class Engine:
@@ -86,7 +86,10 @@ class Engine:
             tell(Started(draft=journal.draft, plan=plan))
             with asking():
                 model = self.open(plan.spec, plan.memory.device)
+                identity = model.identity()
+                restored = with_same_weights(journal, restored, identity, plan.spec.title)
                 model.follow(plan.memory.choices)
+            room.write(partial(journal.write_json, "weights.json", {"identity": identity}))
         except StopRequested:
             tell(Stopped(file=None, frames=0, chunks=len(restored.latents), seconds=0.0))
             return
@@ -116,7 +119,9 @@ class Engine:
                 "vram_limit", f"There is no such card here: {plan.memory.device.name}.", "It can be planned."
             )
         device = probe_device(use_card=plan.memory.device.kind is not DeviceKind.CPU)
-        if chunks_done or plan.parent:  # what an edit decided is in the plan alone, and lost if planned from the request
+        if (
+            chunks_done or plan.parent
+        ):  # what an edit decided is in the plan alone, and lost if planned from the request
             check_device(plan, device)
             return fit_again(plan, device, chunks_done=chunks_done, slices_done=slices_done)
         if device.kind is not plan.memory.device.kind:

@@ -37,6 +37,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.gpu.contents",
         "pipeline.gpu.folders",
         "pipeline.gpu.access",
+        "pipeline.gpu.identity",
         "pipeline.gpu.interrupting",
         "pipeline.prompt.cache",
         "pipeline.video.*",

@@ -1,6 +1,6 @@
 """One draft's folder: the truth about it. Everything is written under a temporary name, synced, then renamed.
 
-    drafts/<id>/  request.json  plan.json  embeddings.safetensors  chunk-000.latents.safetensors
+    drafts/<id>/  request.json  plan.json  weights.json  embeddings.safetensors  chunk-000.latents.safetensors
                   running.safetensors  slice-000.mp4  draft.mp4  events.jsonl  STOP  LOCK
 
 Knows file names and how to write them; knows nothing about models, tensors' meaning or video.
@@ -87,6 +87,10 @@ class Journal:
         """A file of this draft."""
         return self.folder / name
 
+    def weights_path(self) -> Path:
+        """Where it is said which weights the draft is made with."""
+        return self.path("weights.json")
+
     def embeddings_path(self) -> Path:
         """Where the embeddings of this draft's sentences are."""
         return self.path("embeddings.safetensors")
@@ -158,8 +162,7 @@ class Journal:
             self.path("STOP").write_bytes(b"")
 
     def suspend(self) -> None:
-        """Ask whoever works on this draft to stop, for a restart to go on; changes nothing where it is to stop anyway.
-        """
+        """Ask whoever works on this draft to stop, for a restart to go on; nothing where it is to stop anyway."""
         with _refusals(self.folder), suppress(FileExistsError), self.path("STOP").open("xb") as file:
             file.write(SUSPENDED)
 

@@ -121,8 +121,6 @@ def _place(folder: Path) -> Place | None:
     for row in reversed(read_events(folder)):
         if row.get("event") == "Queued":
             began = 0 if suspended else began
-            return Place(
-                waits=False, ticket=int(row["ticket"]), draft=folder.name, began=began, suspended=suspended
-            )
+            return Place(waits=False, ticket=int(row["ticket"]), draft=folder.name, began=began, suspended=suspended)
         began += row.get("event") == "Started"
     return None  # somebody makes it without the queue, on the command line

@@ -20,6 +20,7 @@ from pipeline.plan.presets import Look
 from pipeline.plan.spec import ModelSpec
 from pipeline.seams.check import Verdict
 from pipeline.studio.advice import Machine, advise, note_unknown_words, read_vocabulary, say_model, say_need
+from pipeline.studio.following import Follower
 from pipeline.studio.forms import (
     FIELDS,
     Form,
@@ -34,7 +35,6 @@ from pipeline.studio.forms import (
     spec_of,
     spoken,
 )
-from pipeline.studio.following import Follower
 from pipeline.studio.joins import look_at_joins
 from pipeline.studio.player import show
 from pipeline.studio.shelf import SHELF_LENGTH, fill_shelf

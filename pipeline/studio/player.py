@@ -57,8 +57,8 @@ class PlayerView:
     """Everything the script draws. The same view gives the same picture, whenever and wherever it is drawn.
 
     `sentence` is read aloud by screen readers when it changes; `detail` changes too often for that. `joins` is the
-    badge of a draft that is over and was judged, `parent` the draft this one was made from, empty if from none. `aside` is
-    what can be done beside stopping: `pause`, or `remove` while it waits in line.
+    badge of a draft that is over and was judged, `parent` the draft this one was made from, empty if from none.
+    `aside` is what can be done beside stopping: `pause`, or `remove` while it waits in line.
     """
 
     draft: str

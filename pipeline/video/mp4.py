@@ -38,9 +38,7 @@ ENCODE = (
 )
 
 
-def write_slice(
-    frames: NDArray[np.uint8], path: Path, *, fps: int, check: Callable[[], None] = lambda: None
-) -> None:
+def write_slice(frames: NDArray[np.uint8], path: Path, *, fps: int, check: Callable[[], None] = lambda: None) -> None:
     """Encode frames [F, H, W, 3] uint8 RGB as one fragmented mp4; `check` is called now and then, and may raise.
 
     Raises:

@@ -28,24 +28,34 @@ def stopping_after(operations: int) -> Callable[[], None]:
 
 def test_it_ends_before_the_next_operation() -> None:
     tensor = torch.zeros(1)
-    with pytest.raises(StopRequested), heeding(stopping_after(3)), asking():
+
+    def count() -> None:
         for _ in range(10):
             tensor.add_(1)
+
+    with pytest.raises(StopRequested), heeding(stopping_after(3)), asking():
+        count()
     assert tensor.item() == 3
 
 
 def test_a_library_that_makes_another_error_of_it_changes_nothing() -> None:
-    with pytest.raises(StopRequested), heeding(stopping_after(0)), asking():
+    def read() -> None:
         try:
             torch.zeros(1).add(1)
         except StopRequested as error:
             raise OSError("weights cannot be read") from error
 
+    with pytest.raises(StopRequested), heeding(stopping_after(0)), asking():
+        read()
+
 
 def test_an_error_of_its_own_stays_what_it_is() -> None:
-    with pytest.raises(OSError, match="torn"), heeding(lambda: None), asking():
+    def read() -> None:
         torch.zeros(1).add(1)
         raise OSError("torn")
+
+    with pytest.raises(OSError, match="torn"), heeding(lambda: None), asking():
+        read()
 
 
 def test_what_is_through_is_asked_once_more() -> None:
