@@ -12,6 +12,7 @@ from pipeline.drafts.measurements import Measurements
 from pipeline.drafts.room import Room
 from pipeline.errors import DiskFull, InvalidRequest, StopRequested
 from pipeline.events import Event, Started, Stopped
+from pipeline.gpu.backend import keep_one_heap
 from pipeline.making import Emit, Making
 from pipeline.models import open_model
 from pipeline.models.base import VideoModel
@@ -33,6 +34,7 @@ class Engine:
     """
 
     def __init__(self, drafts: Path, weights: Mapping[str, Path] | None = None) -> None:
+        keep_one_heap()
         self.drafts, self.cache = drafts, EmbeddingCache(drafts / ".embeddings")
         self.weights = weights or {}
         self._model: VideoModel | None = None
