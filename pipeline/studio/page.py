@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline.plan.catalog import CATALOG
+from pipeline.studio import models_tab
 from pipeline.studio.desk import MODEL_FIELDS, Desk, Studio
 from pipeline.studio.endpoints import add_endpoints
 from pipeline.studio.form_layout import label, lay_out_form
@@ -16,7 +17,7 @@ from pipeline.studio.texts import Language, Speaker, say, sentences
 
 CHINESE = ("zh", "zh-CN", "zh-TW", "zh-HK")  # what browsers call it
 BROWSER_SECRET = "rushes"  # not a secret: it must be the same after a restart, or browsers forget their draft
-HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "surgery.js", "keys.js")
+HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "surgery.js", "keys.js", "tabs.js")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +39,20 @@ def build_page(studio: Studio) -> gr.Blocks:
     desk = Desk(studio)
     with gr.Blocks(title="Rushes", analytics_enabled=False) as page:
         _lay_out_top()
-        with gr.Row(elem_id="rushes-desk"):
-            with gr.Column(scale=4, min_width=320, elem_id="rushes-form"):
-                fields, note, forecast, (make, stop, go_on) = lay_out_form(studio.machine, desk.default)
-            with gr.Column(scale=7, min_width=320, elem_id="rushes-stage"):
-                screen = player()
-                gr.Markdown(label("miniature_note"), elem_classes="rushes-quiet")
-        with gr.Column(elem_id="rushes-drafts"):
-            gr.Markdown(label("shelf"), elem_classes="rushes-heading")
-            row = shelf()
+        with gr.Tabs(selected=models_tab.DESK, elem_id="rushes-tabs") as tabs:
+            with gr.Tab(label("tab_desk"), id=models_tab.DESK, elem_id="rushes-tab-desk"):
+                with gr.Row(elem_id="rushes-desk"):
+                    with gr.Column(scale=4, min_width=320, elem_id="rushes-form"):
+                        fields, note, forecast, (make, stop, go_on) = lay_out_form(studio.machine, desk.default)
+                    with gr.Column(scale=7, min_width=320, elem_id="rushes-stage"):
+                        screen = player()
+                        gr.Markdown(label("miniature_note"), elem_classes="rushes-quiet")
+                with gr.Column(elem_id="rushes-drafts"):
+                    gr.Markdown(label("shelf"), elem_classes="rushes-heading")
+                    row = shelf()
+            with gr.Tab(label("tab_models"), id=models_tab.MODELS, elem_id="rushes-tab-models") as tab:
+                gr.Markdown(label("models_intro"), elem_classes="rushes-quiet")
+                cards = models_tab.models_list()
         _wire(
             page,
             desk,
@@ -60,6 +66,11 @@ def build_page(studio: Studio) -> gr.Blocks:
                 player=screen,
                 shelf=row,
             ),
+        )
+        model = fields[FIELDS.index("model")]
+        chosen = [fields[FIELDS.index(name)] for name in MODEL_FIELDS]
+        models_tab.wire(studio, tabs, tab, cards, model).then(
+            desk.choose_model, model, chosen, queue=False, show_progress="hidden", api_visibility="private"
         )
         add_endpoints(studio)
     built: gr.Blocks = page
