@@ -5,7 +5,7 @@ Nothing is downloaded unasked. All models are planned when the tab is opened, in
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import gradio as gr
@@ -61,11 +61,11 @@ class ModelsTab:
         running = True
         try:
             while running:
+                fetched = self.studio.fetcher.status  # before the files, which may be whole a moment later
+                running = fetched is not None and fetched.state is FetchState.RUNNING
                 entries = await asyncio.to_thread(self.entries)
                 if self._followers.get(page) is not mine:
                     return
-                fetched = self.studio.fetcher.status
-                running = fetched is not None and fetched.state is FetchState.RUNNING
                 yield [asdict(card) for card in lay_out(entries, fetched, room_for_downloads()[1], language)]
                 if running:
                     await asyncio.sleep(FETCH_SECONDS)
@@ -126,37 +126,38 @@ def lay_out(
 
 def _lay_out(entry: Entry, fetched: FetchStatus | None, running: str, room_bytes: int, language: Language) -> Card:
     here = entry.installation
-    plain = {
-        "model": here.spec.key,
-        "title": here.spec.title,
-        "where": _say_where(here, language),
-        "fit": entry.fit.value,
-        "forecast": _say_fit(entry, language),
-        "licence": say(language, "models_licence", licence=here.spec.licence),
-    }
+    card = Card(
+        model=here.spec.key,
+        title=here.spec.title,
+        where=_say_where(here, language),
+        fit=entry.fit,
+        forecast=_say_fit(entry, language),
+        licence=say(language, "models_licence", licence=here.spec.licence),
+    )
     if here.usable:
-        return Card(**plain, action="use", label=say(language, "models_use"))
+        return replace(card, action="use", label=say(language, "models_use"))
     if here.obstacle or not here.spec.repository:
-        return Card(**plain, note=here.obstacle or here.command)
+        return replace(card, note=here.obstacle or here.command)
     if running == here.spec.key:
         assert fetched is not None
         total = fetched.total_bytes or here.here_bytes + here.download_bytes
         done = {"done": say_size(language, fetched.done_bytes), "total": say_size(language, total)}
-        return Card(
-            **plain | {"where": say(language, "models_fetching", **done)},
+        return replace(
+            card,
+            where=say(language, "models_fetching", **done),
             action="cancel",
             label=say(language, "models_cancel"),
             done=min(1.0, fetched.done_bytes / max(1, total)),
         )
     if here.download_bytes > room_bytes:
         room = say_size(language, max(0, room_bytes))
-        return Card(**plain, note=say(language, "models_no_room", room=room))
+        return replace(card, note=say(language, "models_no_room", room=room))
     if running:
-        return Card(**plain, note=say(language, "models_busy"))
+        return replace(card, note=say(language, "models_busy"))
     failed = fetched is not None and fetched.model == here.spec.key and fetched.state is FetchState.FAILED
     key = "models_go_on" if here.presence is Presence.PARTIAL else "models_download"
-    return Card(
-        **plain,
+    return replace(
+        card,
         action="download",
         label=say(language, key, size=say_size(language, here.download_bytes)),
         note=fetched.message if failed and fetched else "",

@@ -1,4 +1,4 @@
-"""The Models tab in a real browser: what is here can be used, what is not can be brought, by keyboard and in Chinese."""
+"""The Models tab in a real browser: what is here can be used, what is not can be brought, in Chinese, too."""
 
 import re
 from collections.abc import Iterator
