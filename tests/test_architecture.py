@@ -64,7 +64,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.heartbeat",),
     ("pipeline.serving", "pipeline.health"),
     ("pipeline.process", "pipeline.view"),
-    ("pipeline.worker",),
+    ("pipeline.worker", "pipeline.leasing"),
     ("pipeline",),
     ("pipeline.metrics", "pipeline.signals", "pipeline.inventory"),
     ("pipeline.commands.*",),
