@@ -39,7 +39,8 @@ def main(drafts: Path, what: str) -> None:
         time.sleep(0.01)
     worker.close()
     events = [row["event"] for row in read_events(drafts / draft)]
-    print(json.dumps({"chunks": len(plan.chunks), "state": status.state, "events": events, "said": status.message}))
+    told = {"chunks": len(plan.chunks), "state": status.state, "events": events, "said": status.message}
+    sys.stdout.write(f"{json.dumps(told)}\n")
 
 
 if __name__ == "__main__":

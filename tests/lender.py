@@ -27,7 +27,7 @@ class Lender:
         lender = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802 - the library's name
+            def do_POST(self) -> None:
                 parts = urlsplit(self.path)
                 parameters = {key: values[0] for key, values in parse_qs(parts.query).items()}
                 question = parts.path.strip("/")
