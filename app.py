@@ -26,7 +26,7 @@ logger = logging.getLogger("rushes")
 
 HERE = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
-START_LOOK = "first-light"
+START_LOOK = "balanced"
 QUEUE_LENGTH = 64  # clicks that wait for an answer, not drafts
 BAD_START = 2
 

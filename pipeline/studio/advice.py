@@ -32,8 +32,8 @@ FIELD_OF = {
     "frames": "seconds",
     "width": "shape",
     "height": "shape",
-    "vram_limit": "limit_gib",
-    "ram_limit": "limit_gib",
+    "vram_limit": "vram_limit_gib",
+    "ram_limit": "ram_limit_gib",
 }
 WORDS = re.compile(r"\w+", re.UNICODE)  # the miniature's tokenizer splits at white space and punctuation
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "pink")
@@ -103,7 +103,7 @@ class Machine:
 
     def read(self, form: Form) -> GenerationRequest:
         """The request in a form. Raises InvalidRequest."""
-        return read_form(form, card=self.has_card(form.profile))
+        return read_form(form)
 
     def plan(self, request: GenerationRequest) -> DraftPlan:
         """Everything decided. Raises DoesNotFit, InvalidRequest."""

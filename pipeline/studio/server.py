@@ -18,6 +18,7 @@ from starlette.routing import Route
 from pipeline.errors import DraftError
 from pipeline.studio.desk import Studio
 from pipeline.studio.guard import Guard, House
+from pipeline.studio.language import Spoken
 from pipeline.studio.page import head, labels
 from pipeline.studio.player import PAGE_ASSETS
 from pipeline.studio.policy import script_hashes
@@ -54,7 +55,7 @@ def guard_page(page: gr.Blocks, studio: Studio, routes: Sequence[Route], house: 
         head=head(),
         favicon_path=str(PAGE_ASSETS / "favicon.svg"),
     )
-    return Guard(application, replace(house, scripts=script_hashes(head().encode())))
+    return Guard(Spoken(application), replace(house, scripts=script_hashes(head().encode())))
 
 
 class PageServer:

@@ -19,7 +19,7 @@ from tests.test_installed import whole
 from tests.test_weights import Keeper, hub, keep
 
 __all__ = ["hub", "keep"]
-FORM = form_of(load_looks()["first-light"])
+FORM = form_of(load_looks()["balanced"])
 KNOWN = frozenset(word for example in EXAMPLES for word in example.split())
 
 

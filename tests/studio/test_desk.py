@@ -25,7 +25,7 @@ from tests.test_installed import whole
 from tests.test_weights import Keeper, hub, keep
 
 __all__ = ["hub", "keep"]
-LOOK = load_looks()["first-light"]
+LOOK = load_looks()["balanced"]
 RIGHT = astuple(replace(form_of(LOOK), prompt="a red ball moves left over snow", seed="7"))
 REQUEST: Any = SimpleNamespace(headers={"accept-language": "en"}, session_hash="page")
 
@@ -249,7 +249,7 @@ def test_a_model_brings_its_own_shapes_length_steps_and_guidance(sit: Callable[.
 
 @pytest.mark.parametrize("model", ["sora", "", None])
 def test_a_model_there_is_none_of_leaves_the_first_form(sit: Callable[..., Desk], model: str | None) -> None:
-    assert values_of(sit(Register()).choose_model(model)) == ("256x160", 4.0, LOOK.steps, LOOK.guidance, 0)
+    assert values_of(sit(Register()).choose_model(model)) == ("256x160", 4.0, 24, 4.0, 0)
 
 
 def test_an_offer_that_was_pressed_fills_the_form(sit: Callable[..., Desk]) -> None:

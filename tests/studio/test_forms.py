@@ -9,7 +9,7 @@ from pipeline.plan.presets import load_looks
 from pipeline.studio.forms import Form, form_of, read_form, refusals, restore_form, say_refusal
 from pipeline.studio.texts import Language
 
-DEFAULT = form_of(load_looks()["first-light"])
+DEFAULT = form_of(load_looks()["balanced"])
 RIGHT = replace(DEFAULT, prompt="a red ball moves left over snow", seed="7")
 
 
