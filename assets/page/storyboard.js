@@ -9,13 +9,13 @@ const find = (selector) => element.querySelector(selector);
 const make = (tag, values) => Object.assign(document.createElement(tag), values);
 const fill = (text, ...values) => text.replace(/\$(\d)/g, (_, place) => values[place - 1]);
 const list = find(".shots");
-const prompt = document.getElementById("rushes-prompt");
+const prompt = () => document.getElementById("rushes-prompt"); // drawn before or after this
 let shots = []; // as they stand on the cards
 let asText = false; // somebody writes the text itself
 let timer = 0;
 
 list.setAttribute("aria-label", texts.storyboard);
-const box = () => prompt.querySelector("textarea");
+const box = () => prompt()?.querySelector("textarea");
 const within = () => element.contains(document.activeElement);
 const say = (text) => (find(".spoken").textContent = text);
 const send = () => {
@@ -138,7 +138,7 @@ const beginDrag = (event, index) => {
 const draw = () => {
   const marked = Boolean(props.value?.marked || shots.length > 1) && shots.length > 0;
   const cards = marked && !asText;
-  prompt.dataset.cards = String(cards);
+  if (prompt()) prompt().dataset.cards = String(cards);
   list.hidden = !cards;
   list.replaceChildren(...(cards ? shots.map(card) : []));
   find(".tools").hidden = !marked && !shots[0]?.prompt;
@@ -164,8 +164,8 @@ find(".turn").addEventListener("click", () => {
   if (asText) box().focus();
   else focus(0, ".sentence");
 });
-prompt.addEventListener("input", () => (asText = true));
-prompt.addEventListener("paste", () => setTimeout(() => (asText = false))); // after the input it makes
+document.addEventListener("input", ({ target }) => (asText ||= target === box()));
+document.addEventListener("paste", ({ target }) => target === box() && setTimeout(() => (asText = false))); // after its input
 
 // The newest text's shots; not while somebody is at the cards, which then say more than the text does.
 const take = () => {

@@ -58,12 +58,14 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """The line above the button. `fits` False draws it in red; `share` of the allowed memory fills the bar; `need` says
-    what is to be done before the button can do anything, with `command`, or a button `action` that starts the download
-    of the model `fetch`, cancels it where that is empty; `offers` are buttons under it, `reasons` unfold."""
+    """The line under the button, with `detail` in small. `fits` False draws it in red; `share` of the allowed memory
+    fills the bar; `need` says what is to be done before the button can do anything, with `command`, or a button
+    `action` that starts the download of the model `fetch`, cancels it where that is empty; `offers` are buttons under
+    it, `reasons` unfold."""
 
     line: str
     fits: bool
+    detail: str = ""
     share: float = 0.0
     need: str = ""
     command: str = ""
@@ -154,11 +156,15 @@ def _forecast(form: Form, machine: Machine, language: Language) -> Advice:
     line = say(
         language,
         "forecast",
+        duration=say_duration(language, forecast.total_seconds),
+        first=say_duration(language, forecast.first_slice_seconds),
+    )
+    detail = say(
+        language,
+        "forecast_detail",
         frames=plan.request.frames,
         need=f"{peak:.1f}" if peak >= 0.1 else say(language, "need_small"),
         budget=f"{plan.memory.budget_bytes / 2**30:.1f}",
-        duration=say_duration(language, forecast.total_seconds),
-        first=say_duration(language, forecast.first_slice_seconds),
         chunks=say(language, "one_chunk") if chunks == 1 else say(language, "many_chunks", count=chunks),
     )
     band = say(
@@ -171,6 +177,7 @@ def _forecast(form: Form, machine: Machine, language: Language) -> Advice:
     return Advice(
         line=line,
         fits=True,
+        detail=detail,
         share=plan.memory.peak_bytes / max(1, plan.memory.budget_bytes),
         offers=_offers(form, machine.faster(plan), machine, language),
         reasons=(band, *plan.reasons),
