@@ -99,7 +99,7 @@ def _lay_out_memory(machine: Machine, default: Form) -> dict[str, Any]:
             elem_classes="rushes-chips",
         ),
         "decode_float32": gr.Checkbox(
-            default.decode_float32, label=label("decode_float32"), info=label("decode_float32_help")
+            bool(default.decode_float32), label=label("decode_float32"), info=label("decode_float32_help")
         ),
         "vram_limit_gib": _limit("vram_limit", default.vram_limit_gib, device.total_bytes, visible=card),
         "ram_limit_gib": _limit("ram_limit", default.ram_limit_gib, device.ram_total_bytes),
