@@ -32,8 +32,8 @@ FIELD_OF = {
     "frames": "seconds",
     "width": "shape",
     "height": "shape",
-    "vram_limit": "limit_gib",
-    "ram_limit": "limit_gib",
+    "vram_limit": "vram_limit_gib",
+    "ram_limit": "ram_limit_gib",
 }
 WORDS = re.compile(r"\w+", re.UNICODE)  # the miniature's tokenizer splits at white space and punctuation
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "pink")
@@ -58,12 +58,14 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """The line above the button. `fits` False draws it in red; `share` of the allowed memory fills the bar; `need` says
-    what is to be done before the button can do anything, with `command`, or a button `action` that starts the download
-    of the model `fetch`, cancels it where that is empty; `offers` are buttons under it, `reasons` unfold."""
+    """The line under the button, with `detail` in small. `fits` False draws it in red; `share` of the allowed memory
+    fills the bar; `need` says what is to be done before the button can do anything, with `command`, or a button
+    `action` that starts the download of the model `fetch`, cancels it where that is empty; `offers` are buttons under
+    it, `reasons` unfold."""
 
     line: str
     fits: bool
+    detail: str = ""
     share: float = 0.0
     need: str = ""
     command: str = ""
@@ -108,7 +110,7 @@ class Machine:
 
     def read(self, form: Form) -> GenerationRequest:
         """The request in a form. Raises InvalidRequest."""
-        return read_form(form, card=self.has_card(form.profile))
+        return read_form(form)
 
     def plan(self, request: GenerationRequest) -> DraftPlan:
         """Everything decided. Raises DoesNotFit, InvalidRequest."""
@@ -159,11 +161,15 @@ def _forecast(form: Form, machine: Machine, language: Language) -> Advice:
     line = say(
         language,
         "forecast",
+        duration=say_duration(language, forecast.total_seconds),
+        first=say_duration(language, forecast.first_slice_seconds),
+    )
+    detail = say(
+        language,
+        "forecast_detail",
         frames=plan.request.frames,
         need=f"{peak:.1f}" if peak >= 0.1 else say(language, "need_small"),
         budget=f"{plan.memory.budget_bytes / 2**30:.1f}",
-        duration=say_duration(language, forecast.total_seconds),
-        first=say_duration(language, forecast.first_slice_seconds),
         chunks=say(language, "one_chunk") if chunks == 1 else say(language, "many_chunks", count=chunks),
     )
     band = say(
@@ -176,6 +182,7 @@ def _forecast(form: Form, machine: Machine, language: Language) -> Advice:
     return Advice(
         line=line,
         fits=True,
+        detail=detail,
         share=plan.memory.peak_bytes / max(1, plan.memory.budget_bytes),
         offers=_offers(form, machine.faster(plan), machine, language),
         reasons=(band, *plan.reasons),

@@ -17,9 +17,15 @@ from pipeline.installed import Installation, Presence
 from pipeline.inventory import Entry, Fit, take_inventory
 from pipeline.plan.catalog import CATALOG
 from pipeline.plan.draft import DraftPlan
+from pipeline.studio.advice import say_model
 from pipeline.studio.desk import FETCH_SECONDS, Studio
+from pipeline.studio.form_desk import MODEL_FIELDS, FormDesk
+from pipeline.studio.form_layout import FormControls
+from pipeline.studio.form_wiring import QUEUED, QUIET
+from pipeline.studio.forms import FIELDS
+from pipeline.studio.language import language_of
 from pipeline.studio.player import PAGE_ASSETS, script_texts
-from pipeline.studio.texts import Language, choose_language, say
+from pipeline.studio.texts import Language, say
 from pipeline.studio.wording import say_duration
 
 PROFILE = "auto"  # the card as it is now
@@ -56,7 +62,7 @@ class ModelsTab:
 
         One follower a page: an older one gives way.
         """
-        language, page = choose_language(request.headers.get("accept-language", "")), str(request.session_hash)
+        language, page = language_of(request), str(request.session_hash)
         self._followers[page] = mine = object()
         running = True
         try:
@@ -66,7 +72,8 @@ class ModelsTab:
                 entries = await asyncio.to_thread(self.entries)
                 if self._followers.get(page) is not mine:
                     return
-                yield [asdict(card) for card in lay_out(entries, fetched, room_for_downloads()[1], language)]
+                room_bytes = None if self.studio.fetcher.refusal else room_for_downloads()[1]
+                yield [asdict(card) for card in lay_out(entries, fetched, room_bytes, language)]
                 if running:
                     await asyncio.sleep(FETCH_SECONDS)
         finally:
@@ -90,10 +97,16 @@ class ModelsTab:
         except DraftError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    def use(self, event: gr.EventData) -> list[Any]:
-        """The model of a card for the form, and the tab with the form."""
+    def use(self, request: gr.Request, event: gr.EventData) -> list[Any]:
+        """The model of a card for the form, which lists it as it is now, and the tab with the form."""
         model = event._data.get("model")
-        return [model if model in CATALOG else gr.skip(), gr.Tabs(selected=DESK)]
+        if model not in CATALOG:
+            return [gr.skip(), gr.skip()]
+        found = [
+            (say_model(entry.installation, language_of(request)), entry.installation.spec.key)
+            for entry in self.entries()
+        ]
+        return [gr.update(choices=found, value=model), gr.Tabs(selected=DESK)]
 
 
 def models_list() -> gr.HTML:
@@ -110,21 +123,23 @@ def models_list() -> gr.HTML:
 
 
 def lay_out(
-    entries: tuple[Entry, ...], fetched: FetchStatus | None, room_bytes: int, language: Language
+    entries: tuple[Entry, ...], fetched: FetchStatus | None, room_bytes: int | None, language: Language
 ) -> tuple[Card, ...]:
     """A card for each entry.
 
     Args:
         entries: in their order.
         fetched: the latest download.
-        room_bytes: that a download may take.
+        room_bytes: that a download may take; None where nothing is downloaded.
         language: of the page.
     """
     running = fetched.model if fetched is not None and fetched.state is FetchState.RUNNING else ""
     return tuple(_lay_out(entry, fetched, running, room_bytes, language) for entry in entries)
 
 
-def _lay_out(entry: Entry, fetched: FetchStatus | None, running: str, room_bytes: int, language: Language) -> Card:
+def _lay_out(
+    entry: Entry, fetched: FetchStatus | None, running: str, room_bytes: int | None, language: Language
+) -> Card:
     here = entry.installation
     card = Card(
         model=here.spec.key,
@@ -149,6 +164,8 @@ def _lay_out(entry: Entry, fetched: FetchStatus | None, running: str, room_bytes
             label=say(language, "models_cancel"),
             done=min(1.0, fetched.done_bytes / max(1, total)),
         )
+    if room_bytes is None:
+        return replace(card, note=say(language, "models_no_downloads"))
     if here.download_bytes > room_bytes:
         room = say_size(language, max(0, room_bytes))
         return replace(card, note=say(language, "models_no_room", room=room))
@@ -193,11 +210,15 @@ def say_size(language: Language, size_bytes: int) -> str:
     return say(language, "models_gigabytes", size=size_bytes / 2**30)
 
 
-def wire(studio: Studio, tabs: gr.Tabs, tab: gr.Tab, cards: gr.HTML, model: gr.Dropdown) -> Any:
-    """Connect the tab; what happens once `model` stands in the form is for the caller to connect to what comes back."""
-    room = ModelsTab(studio)
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    follow: dict[str, Any] = quiet | {"trigger_mode": "multiple", "concurrency_limit": None}
-    tab.select(room.follow, None, cards, **follow)
-    cards.click(room.fetch, None, None, queue=False, **quiet).success(room.follow, None, cards, **follow)
-    return cards.submit(room.use, None, [model, tabs], queue=False, **quiet)
+def wire(studio: Studio, tabs: gr.Tabs, tab: gr.Tab, cards: gr.HTML, form: FormControls) -> None:
+    """Connect the tab, and the form to its models."""
+    room, own = ModelsTab(studio), FormDesk(studio.look, studio.looks)
+    named = dict(zip(FIELDS, form.fields, strict=True))
+    model, chosen = named["model"], [named[name] for name in MODEL_FIELDS]
+    tab.select(room.follow, None, cards, trigger_mode="multiple", **QUEUED)
+    cards.click(room.fetch, None, None, queue=False, **QUIET).success(
+        room.follow, None, cards, trigger_mode="multiple", **QUEUED
+    )
+    cards.submit(room.use, None, [model, tabs], queue=False, **QUIET).then(
+        own.choose_model, [model, form.look], chosen, queue=False, **QUIET
+    )

@@ -8,22 +8,29 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pipeline.download import download
 from pipeline.errors import DraftError, InvalidRequest
 from pipeline.fetcher import Fetcher
+from pipeline.plan.catalog import MINIATURE, find_model
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.presets import Look, load_profiles
 from pipeline.plan.request import GenerationRequest
 from pipeline.studio.advice import Machine
 from pipeline.studio.guard import House
 from pipeline.studio.visitors import VisitorsWorker, too_long
+from pipeline.worker import Worker
+
+if TYPE_CHECKING:
+    from pipeline.studio.desk import Studio
 
 FRAMER = "https://huggingface.co"  # whose pages show a Space in a frame
 EVERYWHERE, PORT = "0.0.0.0", 7860
 LONGEST_SECONDS = 8.0  # of a draft
-LONGEST_WORK_SECONDS = {False: 180.0, True: 240.0}  # of making one, by the forecast; False: on a processor
+MOST_WORK_SECONDS = {False: 180.0, True: 240.0}  # of making one, by the forecast, on a processor and on ZeroGPU
 LONGEST_QUEUE = 16
-ZERO_MODEL, ZERO_LOOK, CPU_LOOK = "ltx-2b-distilled", "ltx-distilled", "first-light"
+ZERO_MODEL = "ltx-2b-distilled"
 NO_DOWNLOADS = DraftError("This Space brings no other models.", "Run Rushes on a machine of your own for that.")
 
 
@@ -36,22 +43,19 @@ class Space:
     port: int
     zero: bool
 
-    @property
-    def look(self) -> str:
-        """The settings a visitor finds."""
-        return ZERO_LOOK if self.zero else CPU_LOOK
-
     def house(self) -> House:
         """Everybody may come, through Hugging Face's pages or the Space's own address, and nobody else frames it."""
         names = frozenset((self.host,)) if self.host else frozenset[str]()
         return House(listens=True, names=names, framer=FRAMER)
 
     def open_worker(self, drafts: Path, weights: Mapping[str, Path]) -> VisitorsWorker:
-        """Visitors' drafts, made in a process of their own or by leases."""
+        """Visitors' drafts, made in a process of their own or by leases. Raises DraftError, too, where the model of the
+        Space cannot be had."""
         if not self.zero:
             return VisitorsWorker(drafts, weights, longest_seconds=LONGEST_SECONDS, longest_queue=LONGEST_QUEUE)
         from pipeline.leasing import LeasedEngine
 
+        download(find_model(ZERO_MODEL), lambda _: None)  # before anybody comes; nothing where the build brought it
         lenders: list[LeasedEngine] = []
 
         def lend(*arguments: Any) -> LeasedEngine:
@@ -64,18 +68,20 @@ class Space:
         worker.watchers.extend(lenders)
         return worker
 
-    def open_machine(self, profiles: Mapping[str, Any], drafts: Path, weights: Mapping[str, Path]) -> Machine:
-        """What drafts are planned for, within what one visitor may take."""
-        if not self.zero:
-            return SpaceMachine(profiles, drafts, weights, most_seconds=LONGEST_WORK_SECONDS[False])
-        from pipeline.leasing import probe_lender
+    def open_studio(self, worker: Worker, weights: Mapping[str, Path], look: Look) -> "Studio":
+        """What drafts are planned for, within what one visitor may take; no visitor fills the disk with models."""
+        from pipeline.studio.desk import Studio  # imports Gradio, which the worker's process is started before
 
-        most = LONGEST_WORK_SECONDS[True]
-        return SpaceMachine(profiles, drafts, weights, most_seconds=most, probe=probe_lender)
+        probe = None
+        if self.zero:
+            from pipeline.leasing import probe_lender, report_start
 
-    def open_fetcher(self) -> Fetcher:
-        """No visitor fills the disk with models."""
-        return Fetcher(refusal=NO_DOWNLOADS)
+            report_start()
+            probe = probe_lender
+        most = MOST_WORK_SECONDS[self.zero]
+        machine = SpaceMachine(load_profiles(), worker.drafts, weights, most_seconds=most, probe=probe)
+        model = find_model(ZERO_MODEL) if self.zero else MINIATURE
+        return Studio(worker=worker, machine=machine, look=look, fetcher=Fetcher(refusal=NO_DOWNLOADS), model=model)
 
 
 class SpaceMachine(Machine):
@@ -100,7 +106,9 @@ class SpaceMachine(Machine):
         plan = super().plan(request)
         takes = plan.forecast.total_seconds
         if takes > self._most_seconds:
-            said = f"This draft takes about {takes:.0f} s, and this Space works {self._most_seconds:.0f} s on one at most."
+            said = (
+                f"This draft takes about {takes:.0f} s, and this Space works {self._most_seconds:.0f} s on one at most."
+            )
             raise InvalidRequest("steps", said, "Choose fewer steps, a smaller picture or a shorter draft.")
         return plan
 
@@ -117,15 +125,3 @@ def find_space(environment: Mapping[str, str] | None = None) -> Space | None:
         port=int(port) if port.isdigit() else PORT,
         zero=known.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"),  # as the `spaces` package reads it
     )
-
-
-def bring_model() -> None:
-    """On ZeroGPU, before anybody comes: the model that the Space is for, where the build did not bring it.
-
-    Raises:
-        DraftError: when it cannot be had.
-    """
-    from pipeline.download import download
-    from pipeline.plan.catalog import find_model
-
-    download(find_model(ZERO_MODEL), lambda _: None)
