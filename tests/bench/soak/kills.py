@@ -51,9 +51,10 @@ def soak_kills(folder: Path, kills: int, *, prompts: int = len(PROMPTS), seed: i
         _wait_until(lambda: worker.ready)
         began = time.monotonic()
         whole = {plan.request.seed: worker.submit(plan) for plan in plans}
+        _wait_for_end(worker, next(iter(whole.values())))
+        life_seconds = time.monotonic() - began  # of a process's first draft, which takes longer than the next
         for draft in whole.values():
             _wait_for_end(worker, draft)
-        life_seconds = (time.monotonic() - began) / len(plans)
     with closing(Worker(folder / "drafts", longest_queue=10)) as worker:
         worker.start()
         for _ in range(kills):
