@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline.drafts.status import DraftState, DraftStatus
-from pipeline.errors import DoesNotFit, DraftError
+from pipeline.errors import DraftError, InvalidRequest
 from pipeline.fetcher import Fetcher, FetchState
 from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.edits import read_edit
@@ -27,8 +27,6 @@ from pipeline.studio.forms import (
     form_of,
     refusals,
     restore_form,
-    say_misfit,
-    say_refusal,
     seconds_told,
     size_of,
     spec_of,
@@ -38,6 +36,8 @@ from pipeline.studio.joins import look_at_joins
 from pipeline.studio.player import show
 from pipeline.studio.shelf import SHELF_LENGTH, fill_shelf
 from pipeline.studio.texts import Language, choose_language, say
+from pipeline.studio.toast import toast
+from pipeline.studio.translation import say_error
 from pipeline.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Desk:
         """A verdict for each field."""
         form, language = _form(values), _language(request)
         wrong = refusals(form, card=self.studio.machine.has_card(form.profile))
-        said = {field: say_refusal(language, field, error) for field, error in wrong.items()}
+        said = {field: say_error(language, error) for field, error in wrong.items()}
         here = self.studio.machine.installation(spec_of(form))
         if not here.usable:
             said.setdefault("model", f"{say_need(here, language)} {here.command}".strip())
@@ -81,10 +81,8 @@ class Desk:
         try:
             machine = self.studio.machine
             draft = self.studio.worker.submit(machine.plan(machine.read(_form(values))))
-        except DoesNotFit as error:
-            raise gr.Error(say_misfit(_language(request), error), print_exception=False) from error
         except DraftError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise toast(_language(request), error) from error
         return draft, draft
 
     def advise(self, request: gr.Request, *values: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -94,7 +92,7 @@ class Desk:
         note = note_unknown_words(spoken(form.prompt), known, language)
         return note, self._forecast(form, language), asdict(form)
 
-    def fetch(self, event: gr.EventData) -> None:
+    def fetch(self, request: gr.Request, event: gr.EventData) -> None:
         """Start or cancel a download, as the button under the forecast says."""
         model = event._data.get("fetch")
         try:
@@ -103,7 +101,7 @@ class Desk:
             elif model == "":
                 self.studio.fetcher.cancel()
         except DraftError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise toast(_language(request), error) from error
 
     async def follow_fetch(self, request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
         """The forecast, with how far a download is, until it is over."""
@@ -115,37 +113,38 @@ class Desk:
             if running:
                 await asyncio.sleep(FETCH_SECONDS)
 
-    def stop_draft(self, draft: str | None) -> None:
+    def stop_draft(self, request: gr.Request, draft: str | None) -> None:
         """Ask the worker to stop; what is finished is kept."""
         try:
             if draft:
                 self.studio.worker.stop(draft)
         except DraftError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise toast(_language(request), error) from error
 
-    def resume_draft(self, draft: str | None) -> None:
+    def resume_draft(self, request: gr.Request, draft: str | None) -> None:
         """Ask the worker to go on with an unfinished draft from what is finished of it."""
         try:
             if draft:
                 self.studio.worker.resume(draft)
         except DraftError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise toast(_language(request), error) from error
 
-    def edit_draft(self, event: gr.EventData) -> list[Any]:
+    def edit_draft(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """The id of a draft made from the one on the page, twice: for the page and for the browser to remember."""
         asked = {key: event._data.get(key) for key in ("draft", "way", "amount", "sentence")}
         try:
             edit = read_edit(str(asked["way"]), float(asked["amount"] or 0), str(asked["sentence"] or ""))
             draft = self.studio.worker.edit(str(asked["draft"]), edit)
         except DraftError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise toast(_language(request), error) from error
         return [draft, draft]
 
-    def undo_edit(self, event: gr.EventData) -> list[Any]:
+    def undo_edit(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """The id of the draft that the one on the page was made from, if it is still there."""
         draft = str(event._data.get("draft", ""))
         if self.studio.worker.status(draft) is None:
-            raise gr.Error("The draft this one was made from is not there any more.", print_exception=False)
+            gone = InvalidRequest("draft", "The draft this one was made from is not there any more.")
+            raise toast(_language(request), gone)
         return [draft, draft]
 
     def restore(self, request: gr.Request, kept_draft: Any, kept_form: Any) -> list[Any]:
@@ -155,7 +154,7 @@ class Desk:
         form = Form(**kept_form) if whole else self.default
         fields, language = fill(form), _language(request)
         if self.studio.worker.read_only:
-            gr.Warning(say(language, "read_only"))
+            gr.Warning(say(language, "read_only"), title=say(language, "toast_warning"))
         fields[FIELDS.index("model")] = gr.update(choices=self._models(language), value=form.model)
         return [kept_draft if known else None, *fields, self._shelf(language)]
 

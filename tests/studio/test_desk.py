@@ -28,6 +28,7 @@ __all__ = ["hub", "keep"]
 LOOK = load_looks()["first-light"]
 RIGHT = astuple(replace(form_of(LOOK), prompt="a red ball moves left over snow", seed="7"))
 REQUEST: Any = SimpleNamespace(headers={"accept-language": "en"}, session_hash="page")
+CHINESE: Any = SimpleNamespace(headers={"accept-language": "zh-CN"}, session_hash="page")
 
 
 class Register:
@@ -156,11 +157,27 @@ def test_only_a_draft_that_is_not_finished_can_be_continued(
 def test_continuing_is_asked_of_the_worker_and_a_refusal_is_told(sit: Callable[..., Desk]) -> None:
     register = Register(SECOND)
     desk = sit(register)
-    desk.resume_draft(SECOND.draft)
-    desk.resume_draft(None)
+    desk.resume_draft(REQUEST, SECOND.draft)
+    desk.resume_draft(REQUEST, None)
     assert register.resumed == [SECOND.draft]
     with pytest.raises(gr.Error, match="no such draft"):
-        desk.resume_draft("nothing")
+        desk.resume_draft(REQUEST, "nothing")
+
+
+def test_a_refusal_is_told_in_the_visitors_language(sit: Callable[..., Desk]) -> None:
+    desk = sit(Register(SECOND))
+    asked: Any = SimpleNamespace(_data={"draft": "nothing", "way": "boil", "amount": 1, "fetch": "sora"})
+    with pytest.raises(gr.Error, match="没有 'sora' 这个模型。可选模型：") as refused:
+        desk.fetch(CHINESE, asked)
+    assert refused.value.title == "出错了"
+    with pytest.raises(gr.Error, match="没有 'boil' 这种修改方式。可选："):
+        desk.edit_draft(CHINESE, asked)
+    with pytest.raises(gr.Error, match="这份草稿的原稿已经不在了。"):
+        desk.undo_edit(CHINESE, asked)
+    with pytest.raises(gr.Error, match="没有这份草稿。"):
+        desk.resume_draft(CHINESE, "nothing")
+    with pytest.raises(gr.Error, match="cannot be edited by 'boil'"):
+        desk.edit_draft(REQUEST, asked)
 
 
 def test_a_right_form_is_planned_and_submitted(sit: Callable[..., Desk]) -> None:
@@ -174,6 +191,8 @@ def test_a_full_queue_is_told(sit: Callable[..., Desk]) -> None:
     desk.make(REQUEST, *RIGHT)
     with pytest.raises(gr.Error, match="Wait for one to finish"):
         desk.make(REQUEST, *RIGHT)
+    with pytest.raises(gr.Error, match="份草稿在排队。请等其中一份完成。"):
+        desk.make(CHINESE, *RIGHT)
 
 
 def test_what_does_not_fit_is_not_submitted(sit: Callable[..., Desk]) -> None:

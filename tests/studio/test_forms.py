@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.errors import InvalidRequest
 from pipeline.plan.presets import load_looks
-from pipeline.studio.forms import Form, form_of, read_form, refusals, restore_form, say_refusal
+from pipeline.studio.forms import Form, form_of, read_form, refusals, restore_form
 from pipeline.studio.texts import Language
+from pipeline.studio.translation import say_error
 
 DEFAULT = form_of(load_looks()["first-light"])
 RIGHT = replace(DEFAULT, prompt="a red ball moves left over snow", seed="7")
@@ -86,7 +87,7 @@ def test_a_wrong_field_is_refused_alone_and_by_name(field: str, value: object) -
     wrong = refusals(replace(RIGHT, **{field: value}), card=False)
     assert set(wrong) == {field}
     for language in Language:
-        sentence = say_refusal(language, field, wrong[field])
+        sentence = say_error(language, wrong[field])
         assert 10 < len(sentence) < 400
         assert "{" not in sentence
 
