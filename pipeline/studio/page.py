@@ -1,5 +1,6 @@
 """The page: what stands where, and which event calls which method of the desk. Building it starts nothing."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,14 +11,14 @@ from pipeline.studio.desk import MODEL_FIELDS, Desk, Studio
 from pipeline.studio.endpoints import add_endpoints
 from pipeline.studio.form_layout import label, lay_out_form
 from pipeline.studio.forms import FIELDS
-from pipeline.studio.player import PAGE_ASSETS, player
+from pipeline.studio.player import PAGE_ASSETS, player, script_texts
 from pipeline.studio.shelf import shelf
 from pipeline.studio.texts import Language, Speaker, say, sentences
 from pipeline.studio.translation import say_device
 
 CHINESE = ("zh", "zh-CN", "zh-TW", "zh-HK")  # what browsers call it
 BROWSER_SECRET = "rushes"  # not a secret: it must be the same after a restart, or browsers forget their draft
-HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "surgery.js", "keys.js")
+HEAD_SCRIPTS = ("gradio.js", "playback.js", "filmstrip.js", "surgery.js", "keys.js")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,8 @@ def labels(studio: Studio) -> gr.I18n:
 def head() -> str:
     """The scripts that components share, for `launch(head=…)`."""
     sources = ((PAGE_ASSETS / name).read_text(encoding="utf-8") for name in HEAD_SCRIPTS)
-    return "".join(f"<script>{source}</script>" for source in sources)
+    texts = json.dumps(script_texts(), ensure_ascii=False)
+    return "".join(f"<script>{source.replace('TEXTS;', f'{texts};')}</script>" for source in sources)
 
 
 def _lay_out_top() -> None:

@@ -23,6 +23,9 @@ KNOWN = {
 
 def english_in(text: str, *own: str) -> list[str]:
     """Its English words, but for names that are the same in Chinese and whatever a person wrote or named: `own`."""
-    for part in sorted((*own, *(spec.title for spec in CATALOG.values()), *CATALOG), key=len, reverse=True):
+    for part in sorted(own, key=len, reverse=True):
         text = text.replace(part, " ")
-    return [word for word in WORD.findall(NAMES.sub(" ", text)) if word not in KNOWN]
+    text = NAMES.sub(" ", text)
+    for name in (*(spec.title for spec in CATALOG.values()), *CATALOG):
+        text = text.replace(name, " ")
+    return [word for word in WORD.findall(text) if word not in KNOWN]

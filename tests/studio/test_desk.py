@@ -167,9 +167,8 @@ def test_continuing_is_asked_of_the_worker_and_a_refusal_is_told(sit: Callable[.
 def test_a_refusal_is_told_in_the_visitors_language(sit: Callable[..., Desk]) -> None:
     desk = sit(Register(SECOND))
     asked: Any = SimpleNamespace(_data={"draft": "nothing", "way": "boil", "amount": 1, "fetch": "sora"})
-    with pytest.raises(gr.Error, match="没有 'sora' 这个模型。可选模型：") as refused:
+    with pytest.raises(gr.Error, match="没有 'sora' 这个模型。可选模型："):
         desk.fetch(CHINESE, asked)
-    assert refused.value.title == "出错了"
     with pytest.raises(gr.Error, match="没有 'boil' 这种修改方式。可选："):
         desk.edit_draft(CHINESE, asked)
     with pytest.raises(gr.Error, match="这份草稿的原稿已经不在了。"):
