@@ -30,7 +30,10 @@ ENCODE = (
         "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
         "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709",
     ),
-    *("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-profile:v", "high", "-pix_fmt", "yuv420p"),
+    *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-profile:v", "high", "-pix_fmt", "yuv420p"),
+    # With macroblock trees the first frames of a slice have 2 % less detail than their neighbours, at worst 11 %, which
+    # is a seam; without, none (four drafts of the miniature, 28 slices, 2026-11-21: tests/bench/README.md).
+    *("-x264-params", "mbtree=0"),
     # No B-frames: the first frame of a fragment is shown at its time 0, so that appended slices meet exactly.
     *("-bf", "0", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"),
 )
