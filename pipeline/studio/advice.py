@@ -23,7 +23,7 @@ from pipeline.plan.request import GenerationRequest
 from pipeline.plan.spec import ModelSpec
 from pipeline.studio.forms import Form, form_with, read_form, spec_of
 from pipeline.studio.texts import Language, say
-from pipeline.studio.translation import say_error, say_failure, translate
+from pipeline.studio.translation import say_error, say_failure, say_name, translate
 from pipeline.studio.wording import join_words, say_duration
 
 VOCABULARY = Path(__file__).resolve().parents[2] / "assets" / "miniature" / "tokenizer" / "tokenizer.json"
@@ -173,7 +173,7 @@ def _forecast(form: Form, machine: Machine, language: Language) -> Advice:
 
 def say_model(here: Installation, language: Language) -> str:
     """A model as it is offered: plainly where it can be used, else marked."""
-    title = here.spec.title
+    title = say_name(language, "model", here.spec.title)
     if here.usable:
         return title
     kind = "unusable" if here.obstacle else here.presence

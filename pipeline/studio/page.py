@@ -14,7 +14,7 @@ from pipeline.studio.forms import FIELDS
 from pipeline.studio.player import PAGE_ASSETS, player, script_texts
 from pipeline.studio.shelf import shelf
 from pipeline.studio.texts import Language, Speaker, say, sentences
-from pipeline.studio.translation import say_device
+from pipeline.studio.translation import say_name
 
 CHINESE = ("zh", "zh-CN", "zh-TW", "zh-HK")  # what browsers call it
 BROWSER_SECRET = "rushes"  # not a secret: it must be the same after a restart, or browsers forget their draft
@@ -81,7 +81,7 @@ def labels(studio: Studio) -> gr.I18n:
             device = studio.machine.device(profile)
             if key == "auto":
                 gigabytes = device.total_bytes / 2**30
-                name = say_device(language, device.name)
+                name = say_name(language, "device", device.name)
                 title = say(language, "memory_auto", title=title, device=name, gigabytes=gigabytes)
             table[f"profile_{key}"] = title
     return gr.I18n(en=tables[Language.EN], **dict.fromkeys(CHINESE, tables[Language.ZH]))

@@ -30,6 +30,7 @@ LONGEST_CHARACTERS = 4000  # twice a prompt; nothing longer is a sentence of our
 MOST_SENTENCES = 16  # looked at for where a message ends and its hint begins
 DEEPEST = 4  # values within values: a failed download within a refusal, how it failed, what of, its size
 DIGITS = "0123456789"
+FIRST_CHINESE = "\u2e80"  # signs and full-width punctuation come after it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +89,9 @@ def say_failure(language: Language, message: str, hint: str) -> str:
     return say(language, "failed", message=translate(language, message), hint=translate(language, hint)).strip()
 
 
-def say_device(language: Language, name: str) -> str:
-    """The name of a place to compute, as `plan/device.py` gives it."""
-    return _find(language, "device", name, DEEPEST) or name
+def say_name(language: Language, table: str, name: str) -> str:
+    """The name of a `device` or `model`."""
+    return _find(language, table, name, DEEPEST) or name
 
 
 def _pair(english: str, said: str) -> Pair:
@@ -125,8 +126,25 @@ def _find(language: Language, table: str, text: str, depth: int) -> str | None:
             continue
         said = {name: _say_value(language, name, value, depth - 1) for name, value in values.items()}
         if None not in said.values():
-            return pair.said.format_map(said)
+            return _fill(pair.said, said)
     return None
+
+
+def _fill(said: str, values: Mapping[str, str | None]) -> str:
+    """With its values; a space that the sentence has before or after one stands between Chinese and Latin only."""
+    text = ""
+    for fixed, name, _, _ in string.Formatter().parse(said):
+        value = (name and values[name]) or ""
+        if fixed.startswith(" ") and _is_chinese(text[-1:]) and _is_chinese(fixed[1:2] or value[:1]):
+            fixed = fixed[1:]
+        elif fixed.endswith(" ") and _is_chinese(fixed[-2:-1]) and _is_chinese(value[:1]):
+            fixed = fixed[:-1]
+        text += fixed + value
+    return text
+
+
+def _is_chinese(character: str) -> bool:
+    return character >= FIRST_CHINESE
 
 
 def _say_value(language: Language, name: str, value: str, depth: int) -> str | None:

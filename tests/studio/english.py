@@ -2,7 +2,7 @@
 
 import re
 
-from pipeline.plan.catalog import CATALOG
+from pipeline.plan.catalog import CATALOG, MINIATURE
 
 WORD = re.compile(r"[A-Za-z]{2,}")
 NAMES = re.compile(
@@ -24,8 +24,9 @@ KNOWN = {
 def english_in(text: str, *own: str) -> list[str]:
     """Its English words, but for names that are the same in Chinese and whatever a person wrote or named: `own`."""
     for part in sorted(own, key=len, reverse=True):
-        text = text.replace(part, " ")
+        text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", " ", text, flags=re.ASCII)
     text = NAMES.sub(" ", text)
-    for name in (*(spec.title for spec in CATALOG.values()), *CATALOG):
+    titles = {spec.title for spec in CATALOG.values()} - {MINIATURE.title}
+    for name in sorted((*titles, *CATALOG), key=len, reverse=True):
         text = text.replace(name, " ")
     return [word for word in WORD.findall(text) if word not in KNOWN]

@@ -14,7 +14,7 @@ from pipeline.drafts.journal import Journal
 from pipeline.errors import Closing, DoesNotFit, DraftError, DraftsInUse, InvalidRequest, QueueFull
 from pipeline.fetcher import ENDED
 from pipeline.plan.alternatives import plan_draft
-from pipeline.plan.catalog import CATALOG, LTX_2B
+from pipeline.plan.catalog import CATALOG, LTX_2B, MINIATURE
 from pipeline.plan.device import DeviceKind, probe_device, suppose_card
 from pipeline.plan.editing import edit_plan
 from pipeline.plan.edits import Extend, read_edit
@@ -27,7 +27,7 @@ from pipeline.process import DIED, HUNG, NEVER_READY
 from pipeline.serving import UNEXPECTED
 from pipeline.studio.forms import FIELDS, form_for, refusals
 from pipeline.studio.texts import Language
-from pipeline.studio.translation import LONGEST_CHARACTERS, say_device, say_error, say_failure, translate
+from pipeline.studio.translation import LONGEST_CHARACTERS, say_error, say_failure, say_name, translate
 from tests.conftest import DeviceMaker, PlanMaker, ProfileMaker, RequestMaker
 from tests.plan.descent import descend
 from tests.plan.random_requests import Case, draw_case
@@ -257,6 +257,7 @@ def test_what_a_person_wrote_is_never_translated(own: str) -> None:
     assert chinese(refused.value, own[:24].strip()).startswith(f"“{own[:24].strip()}”写在了")
     said = chinese(InvalidRequest("model", f"There is no model {own!r}.", f"Models: {own}."), own)
     assert said == f"没有 {own!r} 这个模型。可选模型：{own}。"
+    assert translate(Language.ZH, f"/{own} is not a folder.") == f"/{own}{'' if own == '球' else ' '}不是文件夹。"
 
 
 @pytest.mark.parametrize(
@@ -281,7 +282,15 @@ def test_what_is_no_sentence_of_ours_stays_as_it_is(text: str) -> None:
 
 def test_the_names_of_devices_are_said_and_a_card_keeps_its_own() -> None:
     here = probe_device(use_card=False)
-    assert say_device(Language.ZH, here.name) == f"CPU（{here.cores} 核）"
-    assert say_device(Language.EN, here.name) == here.name
-    assert say_device(Language.ZH, suppose_card(12).name) == "假设的 12 GB 显卡"
-    assert say_device(Language.ZH, "NVIDIA H100") == "NVIDIA H100"
+    assert say_name(Language.ZH, "device", here.name) == f"CPU（{here.cores} 核）"
+    assert say_name(Language.EN, "device", here.name) == here.name
+    assert say_name(Language.ZH, "device", suppose_card(12).name) == "假设的 12 GB 显卡"
+    assert say_name(Language.ZH, "device", "NVIDIA H100") == "NVIDIA H100"
+
+
+def test_the_miniature_is_called_by_its_chinese_name_and_the_others_by_their_own() -> None:
+    assert [say_name(Language.ZH, "model", spec.title) for spec in CATALOG.values()] == [
+        "微型模型" if spec is MINIATURE else spec.title for spec in CATALOG.values()
+    ]
+    form = replace(form_for(MINIATURE), prompt="球", chunk_frames=30)
+    assert chinese(refusals(form, card=False)["chunk_frames"]).startswith("微型模型的每段帧数不能是 30：")
