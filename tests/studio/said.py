@@ -27,6 +27,7 @@ ELSEWHERE = (
     *("pipeline.studio.endpoints", "pipeline.training"),  # for programs, and for those who train the miniature
 )
 """Modules whose sentences do not reach the page; nor do those of the package itself, which is for programs, too."""
+INSTEAD = "_plain"  # in guard.py: what is said instead of the page
 NOT_SHOWN = ("PresetError",)  # raised before there is a page
 
 KINDS = {
@@ -44,6 +45,7 @@ CALLS: dict[str, dict[str, int]] = {
 } | {
     "kind": {"message": 1, "hint": 2},  # an error, in drafts/journal.py
     "refusals": {"hint": 2},
+    INSTEAD: {"said": 1},
     "_change": {"message": 0},  # of a download, in fetcher.py
     "Installation": {"obstacle": 6},
     "lines.append": {"object": 0},
@@ -57,8 +59,9 @@ def sentences() -> dict[Fixed, str]:
     """The fixed parts of every sentence that can reach the page, and where it is written."""
     found: dict[Fixed, str] = {}
     for module in MODULES:
-        if module != "pipeline" and not module.startswith(ELSEWHERE):
-            for node in ast.walk(tree(module)):
+        elsewhere = module == "pipeline" or module.startswith(ELSEWHERE)
+        for node in ast.walk(tree(module)):
+            if not elsewhere or (isinstance(node, ast.Call) and ast.unparse(node.func) == INSTEAD):
                 for expression in _said_in(node, module):
                     for parts in read(expression, module):
                         found.setdefault(fixed(parts), f"{module}, line {expression.lineno}")
