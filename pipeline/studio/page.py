@@ -135,6 +135,7 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     controls.stop.click(desk.stop_draft, draft, None, queue=False, **quiet)
     controls.shelf.click(desk.reopen, None, [draft, kept_draft, *fields], **queued)
     controls.player.edit(desk.edit_draft, None, [draft, kept_draft], **queued)
+    controls.player.pause(desk.set_aside, None, None, queue=False, **quiet)
     controls.player.undo(desk.undo_edit, None, [draft, kept_draft], **queued)
     shown = [controls.player, controls.make, controls.stop, controls.go_on, controls.shelf]
     controls.go_on.click(desk.resume_draft, draft, None, queue=False, **quiet).success(
