@@ -16,11 +16,13 @@ from pipeline.fetcher import ENDED
 from pipeline.plan.alternatives import plan_draft
 from pipeline.plan.catalog import CATALOG, LTX_2B, MINIATURE
 from pipeline.plan.device import DeviceKind, probe_device, suppose_card
+from pipeline.plan.duration import no_experience
 from pipeline.plan.editing import edit_plan
 from pipeline.plan.edits import Extend, read_edit
 from pipeline.plan.memory import Stage
 from pipeline.plan.planner import decide, decide_again
 from pipeline.plan.presets import load_profiles
+from pipeline.plan.rates import guess_rates
 from pipeline.plan.retreat import exhausted
 from pipeline.plan.storyboard import read_shots
 from pipeline.process import DIED, HUNG, NEVER_READY
@@ -105,7 +107,8 @@ def test_a_plan_made_again_and_an_edited_one_say_why_in_chinese(
     ]
     changed = [edit_plan(plan, edit, draft=DRAFT, made=len(plan.chunks), device=device) for edit in edits]
     card, request = make_device(24, DeviceKind.CUDA), make_request(model=LTX_2B.key, shape=LTX_2B.shapes[0])
-    again = decide_again(plan_draft(request, card, make_profile()), replace(card, free_bytes=card.free_bytes // 2))
+    first, less = plan_draft(request, card, make_profile()), replace(card, free_bytes=card.free_bytes // 2)
+    again = decide_again(first, less, no_experience(guess_rates(less)))
     assert again.reasons[0].startswith("Planned again")
     for plan in (*changed, again):
         for reason in plan.reasons[:1]:
