@@ -2,7 +2,7 @@
 line (pipeline/making.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -32,11 +32,18 @@ class Engine:
     Args:
         drafts: folder of all drafts; embeddings are cached in `.embeddings` inside it.
         weights: folders of one's own, by model, where they are not where the catalog says.
+        probe: asked for the device in `probe_device`'s place.
     """
 
-    def __init__(self, drafts: Path, weights: Mapping[str, Path] | None = None) -> None:
+    def __init__(
+        self,
+        drafts: Path,
+        weights: Mapping[str, Path] | None = None,
+        probe: Callable[..., Device] | None = None,
+    ) -> None:
         keep_one_heap()
         self.drafts, self.cache = drafts, EmbeddingCache(drafts / ".embeddings")
+        self._probe = probe
         self.weights = weights or {}
         self._model: VideoModel | None = None
         self._opened: tuple[str, str] = ("", "")
@@ -50,8 +57,9 @@ class Engine:
             self._opened = wanted
         return self._model
 
-    def run(self, plan: DraftPlan, draft: str, emit: Emit) -> None:
-        """Make a draft; planned again where memory has shrunk since it was planned. Ends with Finished or Stopped.
+    def run(self, plan: DraftPlan, draft: str, emit: Emit, *, most_chunks: int | None = None) -> None:
+        """Make a draft; planned again where memory has shrunk since it was planned. Ends with Finished or Stopped, but
+        after `most_chunks` chunks with neither, for another run to go on.
 
         What its folder already holds of it is not made again: the draft goes on from there, and its latents are those
         of never having stopped. Where the disk is full it waits for room, and says so.
@@ -61,9 +69,9 @@ class Engine:
             DraftError: with finished slices kept on disk.
         """
         with Journal(self.drafts, draft).claim():
-            self._run(plan, draft, emit)
+            self._run(plan, draft, emit, most_chunks)
 
-    def _run(self, plan: DraftPlan, draft: str, emit: Emit) -> None:
+    def _run(self, plan: DraftPlan, draft: str, emit: Emit, most_chunks: int | None) -> None:
         journal = Journal(self.drafts, draft)
         journal.sweep()
         restored = restore(journal, plan, plan.sentences)
@@ -79,9 +87,11 @@ class Engine:
             emit(event)
 
         with heeding(partial(_check, journal)):
-            self._make(plan, journal, room, restored, tell)
+            self._make(plan, journal, room, restored, tell, most_chunks)
 
-    def _make(self, plan: DraftPlan, journal: Journal, room: Room, restored: Restored, tell: Emit) -> None:
+    def _make(
+        self, plan: DraftPlan, journal: Journal, room: Room, restored: Restored, tell: Emit, most_chunks: int | None
+    ) -> None:
         try:
             room.write(partial(journal.begin, plan))
             room.wait()
@@ -101,6 +111,8 @@ class Engine:
             making.encode(sentences, self.cache)
             making.decode()
             while making.chunks < len(making.plan.chunks):
+                if making.chunks - len(restored.latents) == most_chunks:
+                    return
                 making.make_chunk()
             making.finish()
             Measurements(self.drafts).record_ran_out(making.plan, making.too_much_bytes)
@@ -120,10 +132,9 @@ class Engine:
             raise InvalidRequest(
                 "vram_limit", f"There is no such card here: {plan.memory.device.name}.", "It can be planned."
             )
-        device = probe_device(use_card=plan.memory.device.kind is not DeviceKind.CPU)
-        if (
-            chunks_done or plan.parent
-        ):  # what an edit decided is in the plan alone, and lost if planned from the request
+        device = (self._probe or probe_device)(use_card=plan.memory.device.kind is not DeviceKind.CPU)
+        # What an edit decided is in the plan alone, and lost if planned from the request.
+        if chunks_done or plan.parent:
             check_device(plan, device)
             return fit_again(plan, device, chunks_done=chunks_done, slices_done=slices_done)
         if device.kind is not plan.memory.device.kind:

@@ -65,9 +65,9 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.heartbeat",),
     ("pipeline.serving", "pipeline.health"),
     ("pipeline.process", "pipeline.view"),
-    ("pipeline.worker",),
+    ("pipeline.worker", "pipeline.leasing"),
     ("pipeline",),
-    ("pipeline.metrics", "pipeline.signals"),
+    ("pipeline.metrics", "pipeline.signals", "pipeline.inventory"),
     ("pipeline.commands.*",),
     ("pipeline.__main__",),
     ("pipeline.studio.*",),
@@ -123,7 +123,7 @@ def test_gradio_is_known_to_the_studio_and_the_composition_root_only() -> None:
 MODEL_LIBRARIES = {"torch", "diffusers", "transformers"}
 LIGHT = re.compile(
     r"pipeline\.(plan\.|drafts\.|seams\.|gpu\.(contents|folders)$|"
-    r"(events|errors|weights|repository|download|breaker|fetcher|installed)$|commands.inventory$)"
+    r"(events|errors|weights|repository|download|breaker|fetcher|installed|inventory)$|commands.inventory$)"
 )
 
 

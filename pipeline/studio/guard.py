@@ -10,13 +10,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.errors import InvalidRequest
 from pipeline.studio.credentials import HOW, WINDOW_SECONDS, Credentials, Door, Verdict
-from pipeline.studio.policy import FIXED_HEADERS, content_policy, script_hashes
-from pipeline.studio.texts import choose_language
+from pipeline.studio.language import language_of
+from pipeline.studio.policy import FIXED_HEADERS, content_policy, framing_headers, script_hashes
 from pipeline.studio.translation import translate
 
 LARGEST_BODY_BYTES = 2**18  # a form full of the longest sentences, in escapes, is a fifth of it
@@ -39,13 +40,14 @@ HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]/@\s]+)(?::[0-9]{1,5})?")
 class House:
     """How the page is reached. `listens` beyond this machine, through `door` if there is one, also as one of `names`.
 
-    `scripts` are the hashes of scripts that the page adds to itself.
+    `scripts` are the hashes of scripts that the page adds to itself; `framer` is whose pages may embed this one.
     """
 
     listens: bool = False
     door: Door | None = None
     names: Collection[str] = ()
     scripts: Collection[str] = ()
+    framer: str = ""
 
     def knows(self, host: str) -> bool:
         """Whether a Host header is one of ours: a page elsewhere can give this machine's address to a name of its own,
@@ -103,7 +105,7 @@ class Guard:
         elif scope["type"] == "websocket":  # the page opens none
             await send({"type": "websocket.close"})
         elif scope["type"] == "http":
-            answer = _Answer(send, self.house.scripts, page=scope["path"] == "/")
+            answer = _Answer(send, self.house, page=scope["path"] == "/")
             refusal = self._refuse(scope)
             if refusal is not None:
                 await refusal(scope, receive, answer.send)
@@ -115,33 +117,33 @@ class Guard:
     def _refuse(self, scope: Scope) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
         if not self.house.knows(headers.get("host", "")):
-            return _plain(headers, "This page is not known under this name: see --host-name.", 421)
+            return _plain(scope, "This page is not known under this name: see --host-name.", 421)
         if not self.house.sent(headers):
-            return _plain(headers, "Another page has sent this.", 403)
+            return _plain(scope, "Another page has sent this.", 403)
         if self.house.door is not None:
             client = scope.get("client") or ("unknown", 0)
             verdict = self.house.door.ask(headers.get("authorization"), client[0])
             if verdict is Verdict.WAIT:
                 wait = {"Retry-After": str(round(WINDOW_SECONDS))}
-                return _plain(headers, "Too many wrong passwords: wait a minute.", 429, wait)
+                return _plain(scope, "Too many wrong passwords: wait a minute.", 429, wait)
             if verdict is Verdict.WHO:
                 who = {"WWW-Authenticate": 'Basic realm="Rushes", charset="UTF-8"'}
-                return _plain(headers, "A name and a password, please.", 401, who)
+                return _plain(scope, "A name and a password, please.", 401, who)
         if not ROUTES.fullmatch(path) or ".." in path or "//" in path:
-            return _plain(headers, "Not found.", 404)
+            return _plain(scope, "Not found.", 404)
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length[:12]) > LARGEST_BODY_BYTES:
-            return _too_large(headers)
+            return _too_large(scope)
         return None
 
 
-def _too_large(headers: Headers) -> Response:
-    return _plain(headers, f"At most {LARGEST_BODY_BYTES} bytes are taken.", 413, {"Connection": "close"})
+def _too_large(scope: Scope) -> Response:
+    return _plain(scope, f"At most {LARGEST_BODY_BYTES} bytes are taken.", 413, {"Connection": "close"})
 
 
-def _plain(headers: Headers, said: str, status: int, more: Mapping[str, str] | None = None) -> Response:
+def _plain(scope: Scope, said: str, status: int, more: Mapping[str, str] | None = None) -> Response:
     """A sentence instead of the page, in the visitor's language."""
-    return PlainTextResponse(translate(choose_language(headers.get("accept-language", "")), said), status, more)
+    return PlainTextResponse(translate(language_of(HTTPConnection(scope)), said), status, more)
 
 
 def _measured(scope: Scope, receive: Receive, answer: "_Answer") -> Receive:
@@ -155,7 +157,7 @@ def _measured(scope: Scope, receive: Receive, answer: "_Answer") -> Receive:
         if taken <= LARGEST_BODY_BYTES:
             return message
         if not answer.started:
-            await _too_large(Headers(scope=scope))(scope, receive, answer.send)
+            await _too_large(scope)(scope, receive, answer.send)
         answer.over = True
         return {"type": "http.disconnect"}
 
@@ -165,9 +167,9 @@ def _measured(scope: Scope, receive: Receive, answer: "_Answer") -> Receive:
 class _Answer:
     """What goes back, with the headers; the page itself is held until the scripts in it are known."""
 
-    def __init__(self, send: Send, scripts: Collection[str], *, page: bool) -> None:
+    def __init__(self, send: Send, house: House, *, page: bool) -> None:
         self.page, self.started, self.over = page, False, False
-        self._send, self._scripts = send, scripts
+        self._send, self._house = send, house
         self._held: Message | None = None
         self._body = b""
 
@@ -192,9 +194,9 @@ class _Answer:
         assert self._held is not None
         start, self._held = self._held, None
         headers = MutableHeaders(raw=list(start.get("headers", [])))
-        for name, value in FIXED_HEADERS.items():
+        for name, value in (FIXED_HEADERS | framing_headers(self._house.framer)).items():
             headers[name] = value
-        headers["Content-Security-Policy"] = content_policy([*hashes, *self._scripts])
+        headers["Content-Security-Policy"] = content_policy([*hashes, *self._house.scripts], self._house.framer)
         for name in [name for name in headers if name.lower().startswith("access-control-")]:
             del headers[name]
         await self._send({**start, "headers": headers.raw})

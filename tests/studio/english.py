@@ -16,7 +16,7 @@ NAMES = re.compile(
 KNOWN = {
     *("GB", "MB", "dB", "CPU", "NVIDIA", "GeForce", "RTX", "Apple", "Transformer", "VAE", "LoRA", "PSNR", "Wan"),
     *("JSON", "UUID", "pickle", "safetensors", "diffusers", "pipeline", "group", "offloading", "quanto", "ffmpeg"),
-    *("Rushes", "Hugging", "Face"),
+    *("Rushes", "Hugging", "Face", "Space"),
 }
 """Words that Chinese film-makers use as they are."""
 

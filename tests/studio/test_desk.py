@@ -25,7 +25,7 @@ from tests.test_installed import whole
 from tests.test_weights import Keeper, hub, keep
 
 __all__ = ["hub", "keep"]
-LOOK = load_looks()["first-light"]
+LOOK = load_looks()["balanced"]
 RIGHT = astuple(replace(form_of(LOOK), prompt="a red ball moves left over snow", seed="7"))
 REQUEST: Any = SimpleNamespace(headers={"accept-language": "en"}, session_hash="page")
 
@@ -255,34 +255,6 @@ def values_of(updates: list[Any]) -> tuple[Any, ...]:
     return tuple(update["value"] if isinstance(update, dict) else update for update in updates)
 
 
-def choices_of(update: dict[str, Any]) -> list[str]:
-    return [size for _, size in update["choices"]]
-
-
-def test_a_model_brings_its_own_shapes_length_steps_and_guidance(sit: Callable[..., Desk]) -> None:
-    shape, seconds, steps, guidance, chunk = sit(Register()).choose_model("wan-5b")
-    assert choices_of(shape) == ["1280x704", "960x960", "704x1280"]
-    assert (shape["value"], seconds["value"], steps, guidance, chunk) == ("1280x704", 5.0, 50, 5.0, 0)
-
-
-@pytest.mark.parametrize("model", ["sora", "", None])
-def test_a_model_there_is_none_of_leaves_the_first_form(sit: Callable[..., Desk], model: str | None) -> None:
-    assert values_of(sit(Register()).choose_model(model)) == ("256x160", 4.0, LOOK.steps, LOOK.guidance, 0)
-
-
-def test_an_offer_that_was_pressed_fills_the_form(sit: Callable[..., Desk]) -> None:
-    offered = dict(zip(FIELDS, RIGHT, strict=True)) | {"shape": "192x128"}
-    filled = sit(Register()).take_offer(SimpleNamespace(_data={"form": offered}))  # type: ignore[arg-type]
-    assert dict(zip(FIELDS, values_of(filled), strict=True)) == offered
-    assert "192x128" in choices_of(filled[FIELDS.index("shape")])  # a size of its own is one more choice
-
-
-@pytest.mark.parametrize("form", [None, 7, {"prompt": "x"}, []], ids=str)
-def test_an_offer_that_is_none_changes_nothing(sit: Callable[..., Desk], form: object) -> None:
-    filled = sit(Register()).take_offer(SimpleNamespace(_data={"form": form}))  # type: ignore[arg-type]
-    assert filled == [gr.skip()] * len(FIELDS)
-
-
 def test_a_reload_finds_draft_and_form(sit: Callable[..., Desk]) -> None:
     kept = dict(zip(FIELDS, RIGHT, strict=True))
     draft, *rest = sit(Register(RUNNING)).restore(REQUEST, RUNNING.draft, kept)
@@ -290,7 +262,7 @@ def test_a_reload_finds_draft_and_form(sit: Callable[..., Desk]) -> None:
     assert values_of(rest[:-1]) == RIGHT
 
 
-@pytest.mark.parametrize("kept", [None, 7, "x", {"prompt": "x"}, []], ids=str)
+@pytest.mark.parametrize("kept", [None, 7, "x", {"steps": 7}, []], ids=str)
 def test_what_a_browser_kept_wrongly_is_ignored(sit: Callable[..., Desk], kept: object) -> None:
     draft, *rest = sit(Register()).restore(REQUEST, kept, kept)
     assert draft is None
