@@ -1,8 +1,11 @@
-"""What is left of English in a Chinese sentence."""
+"""Chinese sentences, and what is left of English in them."""
 
 import re
 
+from pipeline.errors import DraftError
 from pipeline.plan.catalog import CATALOG, MINIATURE
+from pipeline.studio.texts import Language
+from pipeline.studio.translation import say_error
 
 WORD = re.compile(r"[A-Za-z]{2,}")
 NAMES = re.compile(
@@ -30,3 +33,11 @@ def english_in(text: str, *own: str) -> list[str]:
     for name in sorted((*titles, *CATALOG), key=len, reverse=True):
         text = text.replace(name, " ")
     return [word for word in WORD.findall(text) if word not in KNOWN]
+
+
+def chinese(error: DraftError, *own: str) -> str:
+    """An error as the Chinese page says it, found to be Chinese."""
+    said = say_error(Language.ZH, error)
+    assert said != str(error)
+    assert not english_in(said, *own), said
+    return said
