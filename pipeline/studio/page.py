@@ -1,5 +1,6 @@
 """The page: what stands where, and which event calls which method of the desk. Building it starts nothing."""
 
+import json
 from dataclasses import dataclass
 
 import gradio as gr
@@ -12,13 +13,14 @@ from pipeline.studio.endpoints import add_endpoints
 from pipeline.studio.filling import label
 from pipeline.studio.form_layout import FormControls, lay_out_form, scripted
 from pipeline.studio.form_wiring import QUEUED, QUIET, RAW, wire_form
-from pipeline.studio.player import PAGE_ASSETS, player
+from pipeline.studio.player import PAGE_ASSETS, player, script_texts
 from pipeline.studio.shelf import shelf
 from pipeline.studio.texts import Language, Speaker, say, sentences
+from pipeline.studio.translation import say_name
 
 CHINESE = ("zh", "zh-CN", "zh-TW", "zh-HK")  # what browsers call it
 BROWSER_SECRET = "rushes"  # not a secret: it must be the same after a restart, or browsers forget their draft
-HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "surgery.js", "keys.js", "window.js", "tabs.js")
+HEAD_SCRIPTS = ("gradio.js", "playback.js", "filmstrip.js", "surgery.js", "keys.js", "window.js", "tabs.js")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +75,8 @@ def labels(studio: Studio) -> gr.I18n:
             device = studio.machine.device(profile)
             if key == "auto":
                 gigabytes = device.total_bytes / 2**30
-                title = say(language, "memory_auto", title=title, device=device.name, gigabytes=gigabytes)
+                name = say_name(language, "device", device.name)
+                title = say(language, "memory_auto", title=title, device=name, gigabytes=gigabytes)
             table[f"profile_{key}"] = title
     return gr.I18n(en=tables[Language.EN], **dict.fromkeys(CHINESE, tables[Language.ZH]))
 
@@ -81,7 +84,8 @@ def labels(studio: Studio) -> gr.I18n:
 def head() -> str:
     """The scripts that components share, for `launch(head=…)`."""
     sources = ((PAGE_ASSETS / name).read_text(encoding="utf-8") for name in HEAD_SCRIPTS)
-    return "".join(f"<script>{source}</script>" for source in sources)
+    texts = json.dumps(script_texts(), ensure_ascii=False)
+    return "".join(f"<script>{source.replace('TEXTS;', f'{texts};')}</script>" for source in sources)
 
 
 def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:

@@ -14,6 +14,7 @@ from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.seams.check import Verdict
 from pipeline.studio.joins import Joins, say_joins
 from pipeline.studio.texts import Language, Speaker, say, sentences
+from pipeline.studio.translation import say_failure
 from pipeline.studio.wording import say_duration
 
 PAGE_ASSETS = Path(__file__).resolve().parents[2] / "assets" / "page"
@@ -195,7 +196,7 @@ def _sentence(status: DraftStatus, language: Language, *, warm: bool) -> str:
             return say(language, "finished", seconds=kept)
         case DraftState.STOPPED:
             return say(language, "stopped_kept" if kept else "stopped_empty", seconds=kept)
-    return say(language, "failed", message=status.message, hint=status.hint).strip()
+    return say_failure(language, status.message, status.hint)
 
 
 def _waiting(status: DraftStatus, language: Language, *, warm: bool) -> str:

@@ -122,10 +122,10 @@ def test_what_is_set_aside_is_paused_or_taken_out_of_the_queue_and_a_refusal_is_
     register = Register(RUNNING)
     desk = sit(register)
     for way in ("pause", "remove"):
-        desk.set_aside(SimpleNamespace(_data={"draft": RUNNING.draft, "way": way}))  # type: ignore[arg-type]
+        desk.set_aside(REQUEST, SimpleNamespace(_data={"draft": RUNNING.draft, "way": way}))  # type: ignore[arg-type]
     assert (register.paused, register.stopped) == ([RUNNING.draft], [RUNNING.draft])
     with pytest.raises(gr.Error, match="no such draft"):
-        desk.set_aside(SimpleNamespace(_data={"draft": "nothing", "way": "pause"}))  # type: ignore[arg-type]
+        desk.set_aside(REQUEST, SimpleNamespace(_data={"draft": "nothing", "way": "pause"}))  # type: ignore[arg-type]
 
 
 def test_leaving_the_page_touches_no_draft(sit: Callable[..., Desk]) -> None:
@@ -174,11 +174,11 @@ def test_only_a_draft_that_is_not_finished_can_be_continued(
 def test_continuing_is_asked_of_the_worker_and_a_refusal_is_told(sit: Callable[..., Desk]) -> None:
     register = Register(SECOND)
     desk = sit(register)
-    desk.resume_draft(SECOND.draft)
-    desk.resume_draft(None)
+    desk.resume_draft(REQUEST, SECOND.draft)
+    desk.resume_draft(REQUEST, None)
     assert register.resumed == [SECOND.draft]
     with pytest.raises(gr.Error, match="no such draft"):
-        desk.resume_draft("nothing")
+        desk.resume_draft(REQUEST, "nothing")
 
 
 def test_a_right_form_is_planned_and_submitted(sit: Callable[..., Desk]) -> None:
