@@ -16,7 +16,15 @@ from pipeline.studio.texts import Language, Speaker, say, sentences
 
 CHINESE = ("zh", "zh-CN", "zh-TW", "zh-HK")  # what browsers call it
 BROWSER_SECRET = "rushes"  # not a secret: it must be the same after a restart, or browsers forget their draft
-HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "surgery.js", "keys.js")
+HEAD_SCRIPTS = (
+    "playback.js",
+    "controls.js",
+    "outcome.js",
+    "copying.js",
+    "filmstrip.js",
+    "surgery.js",
+    "keys.js",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

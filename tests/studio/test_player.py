@@ -94,6 +94,12 @@ def view(status: DraftStatus, *, warm: bool = True) -> dict[str, Any]:
         ),
         (FINISHED, "Done: 4.0 seconds of video"),
         (STOPPED, "Stopped. The first 1.4 seconds are kept."),
+        (replace(STOPPED, saved_seconds=38.0), "Stopped. The first 1.4 seconds are kept; about 40 s saved."),
+        (replace(STOPPED, saved_seconds=0.4), "Stopped. The first 1.4 seconds are kept."),
+        (
+            replace(STOPPED, slices=(), video=None, video_frames=0, saved_seconds=300.0),
+            "Stopped before the first pictures were ready; about 5 min saved.",
+        ),
         (replace(STOPPED, slices=(), video=None, video_frames=0), "Stopped before the first pictures were ready."),
         (FAILED, "The disk is full. Free some space."),
     ],
@@ -140,6 +146,11 @@ def test_progress_grows_and_is_full_only_at_the_end() -> None:
     assert bar == sorted(bar)
     assert bar[-1] < 1.0
     assert view(FINISHED)["progress"] == 1.0
+
+
+def test_settings_are_what_the_command_line_reads_and_frames_are_there_with_the_video() -> None:
+    assert json.loads(view(RUNNING)["request"]) == REQUEST
+    assert [view(status)["frames"] for status in (RUNNING, FINISHED, FAILED)] == [None, "frames.zip", None]
 
 
 def test_a_file_name_is_the_drafts_time_and_no_word_of_a_person() -> None:
