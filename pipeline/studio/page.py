@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline.plan.catalog import CATALOG
+from pipeline.studio import library
 from pipeline.studio.desk import MODEL_FIELDS, Desk, Studio
 from pipeline.studio.endpoints import add_endpoints
 from pipeline.studio.form_layout import label, lay_out_form
@@ -23,6 +24,9 @@ HEAD_SCRIPTS = (
     "copying.js",
     "filmstrip.js",
     "surgery.js",
+    "cards.js",
+    "compare.js",
+    "opening.js",
     "keys.js",
 )
 
@@ -137,11 +141,12 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     ).then(desk.list_models, None, model, queue=False, **quiet)
     controls.make.click(desk.make, fields, [draft, kept_draft], validator=desk.check, **queued, **raw)
     controls.stop.click(desk.stop_draft, draft, None, queue=False, **quiet)
-    controls.shelf.click(desk.reopen, None, [draft, kept_draft, *fields], **queued)
     controls.player.edit(desk.edit_draft, None, [draft, kept_draft], **queued)
     controls.player.undo(desk.undo_edit, None, [draft, kept_draft], **queued)
     shown = [controls.player, controls.make, controls.stop, controls.go_on, controls.shelf]
     controls.go_on.click(desk.resume_draft, draft, None, queue=False, **quiet).success(
         desk.follow, draft, shown, trigger_mode="multiple", **queued
     )
+    states = [draft, kept_draft]
+    library.wire(desk.library, controls.shelf, states=states, fields=fields, follow=desk.follow, shown=shown)
     draft.change(desk.follow, draft, shown, trigger_mode="multiple", **queued)

@@ -5,6 +5,7 @@ What a visitor wrote reaches the page only as values, which the script sets as t
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -121,15 +122,7 @@ def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict 
         title=prompt,
         sentence=_sentence(status, language, warm=warm),
         detail=_detail(status, language),
-        settings=say(
-            language,
-            "settings",
-            width=request["shape"]["width"],
-            height=request["shape"]["height"],
-            frames=request["frames"],
-            steps=request["steps"],
-            seed=request["seed"],
-        ),
+        settings=say_settings(request, language),
         request=json.dumps(dict(request), ensure_ascii=False, indent=1),
         progress=_progress(status),
         seconds=status.seconds,
@@ -152,6 +145,13 @@ def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict 
         parent=status.parent,
     )
     return asdict(view)
+
+
+def say_settings(request: Mapping[str, Any], language: Language) -> str:
+    """What a draft was made with, in a line."""
+    shape = request["shape"]
+    numbers = {key: request[key] for key in ("frames", "steps", "seed")}
+    return say(language, "settings", width=shape["width"], height=shape["height"], **numbers)
 
 
 def film_name(draft: str) -> str:

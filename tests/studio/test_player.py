@@ -10,7 +10,6 @@ from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.events import Preview, SliceReady, WaitingForRoom
 from pipeline.plan.memory import Stage
 from pipeline.studio.player import show
-from pipeline.studio.shelf import fill_shelf
 from pipeline.studio.texts import Language, sentences
 
 REQUEST = {
@@ -163,12 +162,6 @@ def test_every_view_is_plain_json_in_every_language(status: DraftStatus, languag
     plain = json.loads(json.dumps(show(status, language, warm=True)))
     assert plain["sentence"]
     assert "{" not in plain["sentence"] + plain["detail"] + plain["settings"]
-
-
-def test_the_shelf_leaves_out_what_cannot_be_seen() -> None:
-    spines = fill_shelf([SECOND, FINISHED, STOPPED, FAILED], Language.EN)
-    assert [spine["remark"] for spine in spines] == ["being made", "4.0 s", "1.4 s"]
-    assert [spine["file"] for spine in spines] == ["slice-000.mp4", "draft.mp4", "draft.mp4"]
 
 
 def test_a_draft_made_from_another_offers_the_way_back_and_its_chunks_sentences() -> None:
