@@ -42,6 +42,7 @@ def _folders(drafts: Path) -> Iterator[Path]:
 def _says(folder: Path, wanted: list[str]) -> bool:
     request: Any = read_json(folder / "request.json")
     shots = request.get("shots") if isinstance(request, dict) else None
-    sentences = [str(shot.get("prompt", "")) for shot in shots or () if isinstance(shot, dict)]
+    listed = shots if isinstance(shots, list) else []
+    sentences = [str(shot.get("prompt", "")) for shot in listed if isinstance(shot, dict)]
     text = " ".join([read_title(folder), *sentences]).casefold()
     return all(word in text for word in wanted)
