@@ -6,8 +6,8 @@ from typing import Any
 import gradio as gr
 
 from pipeline.plan.catalog import CATALOG
-from pipeline.studio import library
-from pipeline.studio.desk import MODEL_FIELDS, Desk, Studio
+from pipeline.studio import library, takes
+from pipeline.studio.desk import MODEL_FIELDS, Desk, Studio, fill
 from pipeline.studio.endpoints import add_endpoints
 from pipeline.studio.form_layout import label, lay_out_form
 from pipeline.studio.forms import FIELDS
@@ -42,6 +42,8 @@ class Controls:
     stop: gr.Button
     go_on: gr.Button
     player: gr.HTML
+    offer: gr.HTML
+    sheet: gr.HTML
     shelf: gr.HTML
 
 
@@ -56,6 +58,7 @@ def build_page(studio: Studio) -> gr.Blocks:
             with gr.Column(scale=7, min_width=320, elem_id="rushes-stage"):
                 screen = player()
                 gr.Markdown(label("miniature_note"), elem_classes="rushes-quiet")
+        offer, sheet = takes.takes_offer(), takes.takes_sheet()
         with gr.Column(elem_id="rushes-drafts"):
             gr.Markdown(label("shelf"), elem_classes="rushes-heading")
             row = shelf()
@@ -70,6 +73,8 @@ def build_page(studio: Studio) -> gr.Blocks:
                 stop=stop,
                 go_on=go_on,
                 player=screen,
+                offer=offer,
+                sheet=sheet,
                 shelf=row,
             ),
         )
@@ -149,4 +154,6 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     )
     states = [draft, kept_draft]
     library.wire(desk.library, controls.shelf, states=states, fields=fields, follow=desk.follow, shown=shown)
+    own = takes.Takes(desk.studio.worker, desk.studio.machine, fill)
+    takes.wire(own, page, controls.offer, controls.sheet, states=states, fields=fields, secret=BROWSER_SECRET)
     draft.change(desk.follow, draft, shown, trigger_mode="multiple", **queued)

@@ -136,7 +136,7 @@ def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict 
             )
             for piece in status.slices
         ),
-        preview=None if over else _strip(status),
+        preview=None if over else strip_of(status),
         video=status.video if over else None,
         save_as=f"{film_name(status.draft)}.mp4",
         frames=FRAMES_FILE if over and status.video else None,
@@ -159,7 +159,8 @@ def film_name(draft: str) -> str:
     return f"rushes-{draft[:DATE_CHARACTERS]}"
 
 
-def _strip(status: DraftStatus) -> Strip | None:
+def strip_of(status: DraftStatus) -> Strip | None:
+    """A draft's newest moving preview; None before the first."""
     if status.preview is None:
         return None
     source = f"data:image/jpeg;base64,{base64.b64encode(status.preview.jpeg).decode('ascii')}"
