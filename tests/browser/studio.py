@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 START_SECONDS = 180
-PATIENCE_MS = 40_000  # a busy machine; a quiet one needs a tenth of it
-sync_api.expect.set_options(timeout=15_000)
+PATIENCE_MS = 120_000  # a busy machine; a quiet one needs a tenth of it
+sync_api.expect.set_options(timeout=PATIENCE_MS / 2)
 SENTENCE = "a red ball moves left over snow"
 # Gradio's own: a refused field is a 422 answer, and leaving the page breaks off the stream it listens to.
 EXPECTED_MESSAGES = re.compile(r"status of 422|AbortError|Connection errored out")
