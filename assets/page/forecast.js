@@ -1,12 +1,13 @@
 // The bar above the button (pipeline/studio/advice.py, Advice). Runs as the body of a function that is given element,
 // props, watch and trigger.
-const texts = props.texts[navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en"];
+const texts = props.texts[window.Rushes.language];
 const find = (selector) => element.querySelector(selector);
 const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
 find("summary").textContent = texts.why;
 const draw = () => {
   const advice = props.value;
-  find(".line").textContent = advice?.line || "";
+  find(".line strong").textContent = advice?.line || "";
+  find(".line span").textContent = advice?.detail || "";
   find(".forecast").classList.toggle("over", Boolean(advice) && !advice.fits);
   find(".meter i").style.width = `${Math.min(100, 100 * (advice?.share || 0))}%`;
   find(".need").hidden = !advice?.need;

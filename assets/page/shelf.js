@@ -3,7 +3,7 @@
 const { Card, Compare, Opening } = window.Rushes;
 const SEARCH_MS = 250; // after the last letter
 const SAID_MS = 12_000; // long enough to be read twice
-const texts = props.texts[window.Rushes.language || (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en")];
+const texts = props.texts[window.Rushes.language];
 const find = (selector) => element.querySelector(selector);
 const base = `${(window.gradio_config?.root || location.origin).replace(/\/$/, "")}/`;
 const urlOf = (draft, file) => new URL(`media/${draft}/${file}`, base).pathname;

@@ -1,6 +1,6 @@
 // Offers takes (pipeline/studio/takes.py): what they are, and a button for each number with what it would take. Runs as
 // the body of a function that is given element, props, trigger and watch. Text is set as text, never as markup.
-const texts = props.texts[window.Rushes.language || (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en")];
+const texts = props.texts[window.Rushes.language];
 const make = (tag, values) => Object.assign(document.createElement(tag), values);
 const title = make("h3", { textContent: texts.takes_title });
 const help = make("p", {});

@@ -1,7 +1,7 @@
 // The sheet of takes (pipeline/studio/takes.py, Tile): each moves as soon as there is something of it to see. Runs as
 // the body of a function that is given element, props, trigger and watch. Text is set as text, never as markup.
 const { MovingPreview } = window.Rushes;
-const texts = props.texts[window.Rushes.language || (navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en")];
+const texts = props.texts[window.Rushes.language];
 const base = `${(window.gradio_config?.root || location.origin).replace(/\/$/, "")}/`;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const make = (tag, values) => Object.assign(document.createElement(tag), values);

@@ -17,7 +17,7 @@ from pipeline.drafts.measurements import Measurements
 from pipeline.errors import InvalidRequest, WriteFailed, say_bytes
 from pipeline.events import Event, Failed, Finished, Started, Stopped
 from pipeline.plan.catalog import CATALOG, find_model
-from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot
+from pipeline.plan.request import ENCODER_POLICIES, LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot
 from pipeline.plan.say import plan_as_json, plan_as_text
 from pipeline.plan.spec import ModelSpec, Tail, VideoShape
 from pipeline.plan.storyboard import is_storyboard, lay_out
@@ -75,6 +75,8 @@ def _add_request(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--lowest-precision", default="int8", help=f"how coarse weights may become: {', '.join(LOWEST_PRECISIONS)}"
     )
+    text = f"whether the text encoder stays on the card: {', '.join(ENCODER_POLICIES)}"
+    command.add_argument("--encoder", default="auto", help=text)
     command.add_argument("--decode-float32", action="store_true", help="decode in float32: twice the memory")
     add_folder(command)
     command.add_argument("--output", type=Path, help="also put the finished mp4 here")
@@ -107,6 +109,7 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
         ram_limit_gib=options.ram_limit,
         decode_float32=options.decode_float32,
         lowest_precision=options.lowest_precision,
+        encoder=options.encoder,
     )
 
 

@@ -1,9 +1,9 @@
 """The plan, and what to change where there is none or it is slow: the change that loses least first, each really tried.
 
-In order of loss: chunks, length, resolution, precision, model. Shorter chunks come first because they keep all that was
-asked for; what they lose is at their seams, where each goes on from the last frames of the one before. The planner
-prefers none (pipeline/plan/planner.py), so they are offered where a draft is slow: attention grows with the square of
-what it sees at once.
+In order of loss: a text encoder that leaves, chunks, length, resolution, precision, model. Shorter chunks come so early
+because they keep all that was asked for; what they lose is at their seams, where each goes on from the last frames of
+the one before. The planner prefers none (pipeline/plan/planner.py), so they are offered where a draft is slow:
+attention grows with the square of what it sees at once.
 """
 
 from collections.abc import Iterator
@@ -37,6 +37,7 @@ SCALES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 class ChangeKind(StrEnum):
     """What a change touches, the least loss first."""
 
+    ENCODER = "encoder"
     CHUNKS = "chunks"
     LENGTH = "length"
     RESOLUTION = "resolution"
@@ -61,6 +62,8 @@ class Change:
         """For people: `704 x 480 pixels instead of …` without the instead."""
         request = self.request
         match self.kind:
+            case ChangeKind.ENCODER:
+                return "a text encoder that leaves the card"
             case ChangeKind.CHUNKS:
                 lengths = [latents for chunk in self.plan.chunks for latents in chunk.passes]
                 frames = request.spec.frames_of(max(lengths))
@@ -160,6 +163,8 @@ def say_seconds(seconds: float) -> str:
 def _candidates(
     request: GenerationRequest, slow: DraftPlan | None
 ) -> Iterator[tuple[ChangeKind, Iterator[GenerationRequest]]]:
+    if request.encoder == "resident":
+        yield ChangeKind.ENCODER, iter((replace(request, encoder="auto"),))
     if slow:  # what does not fit was tried in shorter chunks already
         yield ChangeKind.CHUNKS, _in_shorter_chunks(slow)
     yield ChangeKind.LENGTH, _shorter(request)

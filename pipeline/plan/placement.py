@@ -153,9 +153,14 @@ def _transformer_choices(load: Workload, device: Device, lowest: Precision) -> I
                     yield _choice(Stage.DENOISE, way, device, network, precision, placement, parked=parked)
 
 
+def beside_bytes(encoder: Choice, network: Network) -> int:
+    """What a text encoder of `network` takes on the card while it stays beside another stage."""
+    return int(weight_bytes(network, encoder.precision) * ALLOCATOR_SLACK)
+
+
 def keep_beside(choice: Choice, encoder: Choice, network: Network, *, leaves: bool = False) -> Choice:
     """`choice` while the text encoder, of `network`, stays on the card as `encoder` has it; or once it `leaves`."""
-    beside = int(weight_bytes(network, encoder.precision) * ALLOCATOR_SLACK)
+    beside = beside_bytes(encoder, network)
     return replace(choice, card_bytes=choice.card_bytes + (-beside if leaves else beside))
 
 

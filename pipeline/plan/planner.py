@@ -18,6 +18,7 @@ from pipeline.plan.placement import (
     FINEST_FIRST,
     Budget,
     Choice,
+    beside_bytes,
     choices,
     fits,
     host_choices,
@@ -57,7 +58,9 @@ def decide(
     window = min(chosen[Stage.DECODE].window_latents, longest_scene(chunks))
     slices = plan_all_slices(chunks, window=window, stride=spec.frame_stride, causal=spec.causal_decoder)
     load = workload(request, chunks)
-    chosen = _keep_encoder(_share_memory(chosen, load, budget, device), spec, budget, device, taught)
+    chosen = _share_memory(chosen, load, budget, device)
+    if request.encoder != "unload":
+        chosen = _keep_encoder(chosen, spec, budget, device, taught)
     memory = MemoryPlan(
         device=device,
         profile=profile,
@@ -93,19 +96,23 @@ def budget_for(request: GenerationRequest, device: Device, profile: VramProfile)
     )
 
 
-def decide_again(plan: DraftPlan, device: Device) -> DraftPlan:
-    """The plan if it still fits what `device` has free now, else another, which says so.
+def decide_again(plan: DraftPlan, device: Device, experience: Experience) -> DraftPlan:
+    """The plan if it still fits what `device` has free now, and no stage of it ran out of memory so in another draft
+    since; else another, which says so.
 
     Raises:
         DoesNotFit: when nothing fits any more.
     """
     budget = budget_for(plan.request, device, plan.memory.profile)
-    if all(fits(choice, budget) for choice in plan.memory.choices.values()):
+    chosen = plan.memory.choices
+    if all(fits(choice, _allowed(stage, budget, experience)) for stage, choice in chosen.items()):
         return plan
-    again = decide(plan.request, device, plan.memory.profile)
+    again = decide(plan.request, device, plan.memory.profile, experience)
     before = max(plan.memory.budget_bytes, plan.memory.budget.ram_bytes)
     now = max(budget.card_bytes, budget.ram_bytes)
     why = f"Planned again when it began: {say_bytes(before)} were free when it was asked for, {say_bytes(now)} are now."
+    if all(fits(choice, budget) for choice in chosen.values()):
+        why = "Planned again when it began: memory ran out since in a draft that was made in the same way."
     return replace(again, reasons=(why, *again.reasons))
 
 
@@ -174,6 +181,7 @@ def _place(
     """For each stage the fastest choice that fits, and why the faster ones do not."""
     chosen: dict[Stage, Choice] = {}
     reasons: dict[tuple[object, ...], str] = {}
+    stays = request.encoder == "resident" and device.kind is DeviceKind.CUDA
     for stage in Stage:
         allowed = _allowed(stage, budget, taught)
         options = sorted(
@@ -192,6 +200,8 @@ def _place(
             waits = stage is Stage.DECODE and chosen[Stage.DENOISE].parked
             beside = parked_bytes(load, device, chosen[Stage.DENOISE].precision) if waits else 0
             options += host_choices(stage, load, device, beside_bytes=beside)
+        if stays and stage is Stage.ENCODE:
+            options = [choice for choice in options if choice.placement is Placement.VISITING]
         best = next((choice for choice in options if fits(choice, allowed)), None)
         if best is None:
             raise _refusal(stage, options, allowed, device)
@@ -200,6 +210,9 @@ def _place(
             reason = say_misfit(choice, allowed, device)
             way = stage, choice.precision, choice.placement, choice.tile_pixels, choice.together
             reasons.setdefault(way, reason)
+        if stays and stage is Stage.ENCODE:  # from here on there is only what it leaves
+            left = budget.card_bytes - beside_bytes(best, load.spec.text_encoder)
+            budget = replace(budget, card_bytes=max(0, left))
     return chosen, tuple(reasons.values())
 
 

@@ -12,9 +12,8 @@ from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
 from pipeline.errors import InvalidRequest, PresetError
-from pipeline.plan.catalog import find_model
+from pipeline.plan.catalog import CATALOG
 from pipeline.plan.request import GenerationRequest, Shot, frames_for
-from pipeline.plan.spec import VideoShape
 
 PRESETS = Path(__file__).resolve().parents[2] / "presets"
 SCHEMA = 1
@@ -47,34 +46,42 @@ class VramProfile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Care:
+    """How carefully one model makes a draft."""
+
+    steps: int
+    guidance: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What to make and how carefully: a whole request but for the sentence and the seed."""
+    """How carefully a draft is made: steps and guidance for every model of the catalog, by its key."""
 
     key: str
     title: str
     title_zh: str
-    model: str
-    width: int
-    height: int
-    seconds: float
-    steps: int
-    guidance: float
-    example_prompt: str
+    models: Mapping[str, Care]
 
-    def request(self, *, seed: int) -> GenerationRequest:
-        """The look with its own example sentence; raises InvalidRequest where the look is off its model's grid."""
-        return GenerationRequest(
-            shots=(Shot(prompt=self.example_prompt, seconds=self.seconds),),
-            model=self.model,
-            shape=VideoShape(width=self.width, height=self.height),
-            frames=frames_for(find_model(self.model), self.seconds),
-            steps=self.steps,
-            guidance=self.guidance,
-            seed=seed,
-        )
+    def __post_init__(self) -> None:
+        for model, spec in CATALOG.items():
+            if model not in self.models:
+                raise PresetError(f"{self.key}.toml", "models", f"says nothing of {model}.")
+            care, name = self.models[model], f"models.{model}"
+            try:
+                GenerationRequest(
+                    shots=(Shot(prompt="a ball", seconds=spec.default_seconds),),
+                    model=model,
+                    shape=spec.shapes[0],
+                    frames=frames_for(spec, spec.default_seconds),
+                    steps=care.steps,
+                    guidance=care.guidance,
+                    seed=0,
+                )
+            except InvalidRequest as error:
+                raise PresetError(f"{self.key}.toml", f"{name}.{error.field}", str(error)) from error
 
 
-Preset = TypeVar("Preset", VramProfile, Look)
+Preset = TypeVar("Preset", VramProfile, Look, Care)
 
 
 def load_profiles(folder: Path = PRESETS / "vram") -> Mapping[str, VramProfile]:
@@ -85,16 +92,10 @@ def load_profiles(folder: Path = PRESETS / "vram") -> Mapping[str, VramProfile]:
 
 
 def load_looks(folder: Path = PRESETS / "looks") -> Mapping[str, Look]:
-    """All looks by key. Raises PresetError."""
-    looks = {}
-    for path in sorted(folder.glob("*.toml")):
-        look = _read(path, Look)
-        try:
-            look.request(seed=0)
-        except InvalidRequest as error:
-            raise PresetError(path.name, error.field, str(error)) from error
-        looks[look.key] = look
-    return MappingProxyType(looks)
+    """All looks by key, the one with the fewest steps first. Raises PresetError."""
+    looks = [_read_look(path) for path in folder.glob("*.toml")]
+    order = sorted(looks, key=lambda look: (sum(care.steps for care in look.models.values()), look.key))
+    return MappingProxyType({look.key: look for look in order})
 
 
 def find_profile(key: str) -> VramProfile:
@@ -106,6 +107,24 @@ def find_profile(key: str) -> VramProfile:
 
 
 def _read(path: Path, kind: type[Preset]) -> Preset:
+    return _fill(path, _table(path), kind, key=path.stem)
+
+
+def _read_look(path: Path) -> Look:
+    table = _table(path)
+    models = table.pop("models", None)
+    if not isinstance(models, dict):
+        raise PresetError(path.name, "models", "must be a table.")
+    cares = {}
+    for model, care in models.items():
+        if model not in CATALOG or not isinstance(care, dict):
+            raise PresetError(path.name, f"models.{model}", f"is no model's table; models: {', '.join(CATALOG)}.")
+        cares[model] = _fill(path, care, Care, prefix=f"models.{model}.")
+    return _fill(path, table, Look, key=path.stem, models=MappingProxyType(cares))
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """What stands in a file of the right schema."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # unreadable; not UTF-8, not TOML, or a number of 5,000 digits
@@ -113,16 +132,21 @@ def _read(path: Path, kind: type[Preset]) -> Preset:
     schema = table.pop("schema", None)
     if type(schema) is not int or schema != SCHEMA:  # True and 1.0 equal 1
         raise PresetError(path.name, "schema", f"must be {SCHEMA}.")
+    return table
+
+
+def _fill(path: Path, table: dict[str, Any], kind: type[Preset], *, prefix: str = "", **given: Any) -> Preset:
+    """A `kind` from a table that says all of it but what is `given`."""
     hints = get_type_hints(kind)
-    known = {field.name: field for field in fields(kind) if field.name != "key"}
+    known = {field.name: field for field in fields(kind) if field.name not in given}
     for name in sorted(set(table) - set(known)):
-        raise PresetError(path.name, name, f"is not a key; keys: {', '.join(known)}.")
+        raise PresetError(path.name, f"{prefix}{name}", f"is not a key; keys: {', '.join(known)}.")
     for name, field in known.items():
         if name in table:
-            table[name] = _typed(path, name, table[name], hints[name])
+            table[name] = _typed(path, f"{prefix}{name}", table[name], hints[name])
         elif field.default is MISSING:
-            raise PresetError(path.name, name, "is missing.")
-    return kind(key=path.stem, **table)
+            raise PresetError(path.name, f"{prefix}{name}", "is missing.")
+    return kind(**table, **given)
 
 
 def _typed(path: Path, name: str, value: Any, hint: Any) -> Any:

@@ -17,8 +17,11 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
         f"{say_bytes(device.total_bytes)} are free there now.",
     ]
     if memory.choices[Stage.ENCODE].placement is Placement.KEPT:
-        lines.append("The text encoder stays on the card: there is room, and the next sentence starts at once.")
+        room = "room was made for it" if request.encoder == "resident" else "there is room"
+        lines.append(f"The text encoder stays on the card: {room}, and the next sentence starts at once.")
     else:
+        if request.encoder == "resident":
+            lines.append("The text encoder does not stay: it can only on a graphics card.")
         saved = sum(stages.values()) - memory.peak_bytes
         lines.append(f"Text encoder, transformer and VAE are there one at a time: saves {say_bytes(saved)}.")
     if chunks[0].windows:

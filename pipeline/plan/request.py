@@ -22,6 +22,7 @@ LEAST_SHOT_FRAMES = 9  # a shot between others: a seam is judged by 8 frames on 
 MOST_GIB = 4096.0  # no budget is larger
 LEAST_GIB = 0.5  # a card's driver alone takes as much
 LOWEST_PRECISIONS = ("bfloat16", "int8", "int4")
+ENCODER_POLICIES = ("auto", "resident", "unload")
 
 
 class Transition(StrEnum):
@@ -53,8 +54,9 @@ class GenerationRequest:
     `frames` is the whole draft's length on the model's grid (see `frames_for`), which its shots divide as their seconds
     say. `chunk_frames` and `overlap_frames` are None unless set by hand; `tail` names how a chunk is told what came
     before, None the model's usual way. `vram_limit_gib` and `ram_limit_gib` override the profile's; `lowest_precision`
-    is how coarse weights may become so that they fit; `decode_float32` has the VAE decode in float32 whatever the rest
-    computes in, as diffusers' documentation of Wan advises. Raises InvalidRequest.
+    is how coarse weights may become so that they fit; `encoder` says whether the text encoder stays on a card for the
+    next sentence: where there is room, with room made for it, or never; `decode_float32` has the VAE decode in float32
+    whatever the rest computes in, as diffusers' documentation of Wan advises. Raises InvalidRequest.
     """
 
     shots: tuple[Shot, ...]
@@ -73,6 +75,7 @@ class GenerationRequest:
     ram_limit_gib: float | None = None
     decode_float32: bool = False
     lowest_precision: str = "int8"
+    encoder: str = "auto"
 
     def __post_init__(self) -> None:
         spec = find_model(self.model)
@@ -282,4 +285,10 @@ def _check_limits(request: GenerationRequest) -> None:
             "lowest_precision",
             f"{request.lowest_precision!r} is no precision.",
             f"Choose one of {', '.join(LOWEST_PRECISIONS)}.",
+        )
+    if request.encoder not in ENCODER_POLICIES:
+        raise InvalidRequest(
+            "encoder",
+            f"{request.encoder!r} is nothing to do with a text encoder.",
+            f"Choose one of {', '.join(ENCODER_POLICIES)}.",
         )

@@ -70,6 +70,7 @@ def changes_as_json(changes: tuple[Change, ...]) -> list[dict[str, Any]]:
             "chunks": len(change.plan.chunks),
             "chunk_frames": change.request.chunk_frames,
             "lowest_precision": change.request.lowest_precision,
+            "encoder": change.request.encoder,
             "seconds": change.plan.forecast.total_seconds,
             "peak_bytes": change.plan.memory.peak_bytes,
         }

@@ -39,7 +39,7 @@ def read_shots(text: str, seconds: float) -> tuple[Shot, ...]:
     """
     if not is_storyboard(text):
         return (Shot(prompt=text.strip(), seconds=seconds),)
-    parts = [part for part in _BEGINNING.split(text.strip()) if part.strip()]
+    parts = _parts(text)
     if not parts[0].startswith("["):
         said = " ".join(parts[0].split())
         raise InvalidRequest(
@@ -54,6 +54,23 @@ def read_shots(text: str, seconds: float) -> tuple[Shot, ...]:
             f"Make the first {MOST_SHOTS} a draft, the others the next.",
         )
     return tuple(_read_shot(number, part) for number, part in enumerate(parts, start=1))
+
+
+def sketch_shots(text: str, seconds: float) -> tuple[Shot, ...]:
+    """The shots of a text that is being written: sentences may be missing, and seconds be impossible.
+
+    One shot of `seconds` where it is a plain sentence; none where a shot does not begin with its seconds.
+    """
+    if not is_storyboard(text):
+        return (Shot(prompt=text.strip(), seconds=seconds),)
+    shots = []
+    for part in _parts(text):
+        mark = MARK.match(part)
+        if not mark:
+            return ()
+        sentence = " ".join(part[mark.end() :].split()).rstrip("/ ")
+        shots.append(Shot(prompt=sentence, seconds=float(mark["seconds"]), transition=_transition(mark["how"])))
+    return tuple(shots)
 
 
 def lay_out(text: str, spec: ModelSpec, seconds: float | None) -> tuple[tuple[Shot, ...], int]:
@@ -83,6 +100,10 @@ def write_shots(shots: tuple[Shot, ...]) -> str:
     if len(shots) == 1 and not is_storyboard(shots[0].prompt):
         return shots[0].prompt
     return " / ".join(f"{_write_mark(shot)} {shot.prompt}" for shot in shots)
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in _BEGINNING.split(text.strip()) if part.strip()]
 
 
 def _read_shot(number: int, part: str) -> Shot:

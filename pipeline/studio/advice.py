@@ -7,7 +7,7 @@ import json
 import re
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,8 +32,8 @@ FIELD_OF = {
     "frames": "seconds",
     "width": "shape",
     "height": "shape",
-    "vram_limit": "limit_gib",
-    "ram_limit": "limit_gib",
+    "vram_limit": "vram_limit_gib",
+    "ram_limit": "ram_limit_gib",
 }
 WORDS = re.compile(r"\w+", re.UNICODE)  # the miniature's tokenizer splits at white space and punctuation
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "pink")
@@ -58,12 +58,14 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """The line above the button. `fits` False draws it in red; `share` of the allowed memory fills the bar; `need` says
-    what is to be done before the button can do anything, with `command`, or a button `action` that starts the download
-    of the model `fetch`, cancels it where that is empty; `offers` are buttons under it, `reasons` unfold."""
+    """The line under the button, with `detail` in small. `fits` False draws it in red; `share` of the allowed memory
+    fills the bar; `need` says what is to be done before the button can do anything, with `command`, or a button
+    `action` that starts the download of the model `fetch`, cancels it where that is empty; `offers` are buttons under
+    it, `reasons` unfold."""
 
     line: str
     fits: bool
+    detail: str = ""
     share: float = 0.0
     need: str = ""
     command: str = ""
@@ -75,11 +77,16 @@ class Advice:
 
 class Machine:
     """The device, asked again when the last answer is older than a moment; the profiles; what drafts here taught; which
-    models are here now, those in `weights`, folders by model, included."""
+    models are here now, those in `weights`, folders by model, included. `probe` tells the device."""
 
     def __init__(
-        self, profiles: Mapping[str, VramProfile], drafts: Path, weights: Mapping[str, Path] | None = None
+        self,
+        profiles: Mapping[str, VramProfile],
+        drafts: Path,
+        weights: Mapping[str, Path] | None = None,
+        probe: Callable[..., Device] | None = None,
     ) -> None:
+        self._probe = probe
         self.profiles, self.drafts, self.weights = profiles, drafts, weights or {}
         self.measurements = Measurements(drafts)
         self._answers: dict[bool, tuple[float, Device]] = {}
@@ -88,7 +95,7 @@ class Machine:
         """Where a draft with this profile is computed, with the memory that is free now."""
         asked, device = self._answers.get(profile.use_card, (-PROBE_LASTS_SECONDS, None))
         if device is None or time.monotonic() - asked >= PROBE_LASTS_SECONDS:
-            device = probe_device(use_card=profile.use_card, folder=self.drafts)
+            device = (self._probe or probe_device)(use_card=profile.use_card, folder=self.drafts)
             self._answers[profile.use_card] = (time.monotonic(), device)
         return device
 
@@ -103,7 +110,7 @@ class Machine:
 
     def read(self, form: Form) -> GenerationRequest:
         """The request in a form. Raises InvalidRequest."""
-        return read_form(form, card=self.has_card(form.profile))
+        return read_form(form)
 
     def plan(self, request: GenerationRequest) -> DraftPlan:
         """Everything decided. Raises DoesNotFit, InvalidRequest."""
@@ -154,11 +161,15 @@ def _forecast(form: Form, machine: Machine, language: Language) -> Advice:
     line = say(
         language,
         "forecast",
+        duration=say_duration(language, forecast.total_seconds),
+        first=say_duration(language, forecast.first_slice_seconds),
+    )
+    detail = say(
+        language,
+        "forecast_detail",
         frames=plan.request.frames,
         need=f"{peak:.1f}" if peak >= 0.1 else say(language, "need_small"),
         budget=f"{plan.memory.budget_bytes / 2**30:.1f}",
-        duration=say_duration(language, forecast.total_seconds),
-        first=say_duration(language, forecast.first_slice_seconds),
         chunks=say(language, "one_chunk") if chunks == 1 else say(language, "many_chunks", count=chunks),
     )
     band = say(
@@ -171,6 +182,7 @@ def _forecast(form: Form, machine: Machine, language: Language) -> Advice:
     return Advice(
         line=line,
         fits=True,
+        detail=detail,
         share=plan.memory.peak_bytes / max(1, plan.memory.budget_bytes),
         offers=_offers(form, machine.faster(plan), machine, language),
         reasons=(band, *plan.reasons),

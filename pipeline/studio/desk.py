@@ -16,32 +16,33 @@ from pipeline.errors import DoesNotFit, DraftError
 from pipeline.fetcher import Fetcher, FetchState
 from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.edits import read_edit
-from pipeline.plan.presets import Look
+from pipeline.plan.presets import Look, load_looks
 from pipeline.plan.spec import ModelSpec
 from pipeline.seams.check import Verdict
 from pipeline.studio.advice import Machine, advise, note_unknown_words, read_vocabulary, say_model, say_need
+from pipeline.studio.filling import fill
+from pipeline.studio.following import Follower
 from pipeline.studio.forms import (
     FIELDS,
     Form,
-    form_for,
+    form_kept,
     form_of,
+    look_of,
     refusals,
     say_misfit,
     say_refusal,
-    seconds_told,
-    size_of,
     spec_of,
     spoken,
 )
 from pipeline.studio.joins import look_at_joins
+from pipeline.studio.language import language_of
 from pipeline.studio.library import Library
 from pipeline.studio.player import show
-from pipeline.studio.texts import Language, choose_language, say
+from pipeline.studio.texts import Language, say
 from pipeline.worker import Worker
 
 logger = logging.getLogger(__name__)
 
-MODEL_FIELDS = ("shape", "seconds", "steps", "guidance", "chunk_frames")  # what a model has its own settings for
 FETCH_SECONDS = 0.5  # how often a download is looked at
 FOLLOW_SECONDS = 0.05  # how often a follower looks; about as long as a step of the miniature
 
@@ -53,7 +54,9 @@ class Studio:
     worker: Worker
     machine: Machine
     look: Look
+    looks: Mapping[str, Look] = field(default_factory=load_looks)
     fetcher: Fetcher = field(default_factory=Fetcher)
+    model: ModelSpec = MINIATURE
 
 
 class Desk:
@@ -61,15 +64,15 @@ class Desk:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self.default = form_of(studio.look)
+        self.default = form_of(studio.look, studio.model)
         self.library = Library(studio.worker, studio.machine.drafts, self.default, studio.machine.profiles, fill)
         self._words = read_vocabulary()
-        self._followers: dict[str, object] = {}
+        self._followers: dict[str, Follower] = {}
 
     def check(self, request: gr.Request, *values: Any) -> list[dict[str, Any]]:
         """A verdict for each field."""
-        form, language = _form(values), _language(request)
-        wrong = refusals(form, card=self.studio.machine.has_card(form.profile))
+        form, language = _form(values), language_of(request)
+        wrong = refusals(form)
         said = {field: say_refusal(language, field, error) for field, error in wrong.items()}
         here = self.studio.machine.installation(spec_of(form))
         if not here.usable:
@@ -82,17 +85,17 @@ class Desk:
             machine = self.studio.machine
             draft = self.studio.worker.submit(machine.plan(machine.read(_form(values))))
         except DoesNotFit as error:
-            raise gr.Error(say_misfit(_language(request), error), print_exception=False) from error
+            raise gr.Error(say_misfit(language_of(request), error), print_exception=False) from error
         except DraftError as error:
             raise gr.Error(str(error), print_exception=False) from error
         return draft, draft
 
-    def advise(self, request: gr.Request, *values: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
-        """The note under the sentence, the forecast, and the form for the browser to remember."""
-        form, language = _form(values), _language(request)
+    def advise(self, request: gr.Request, *values: Any) -> tuple[str, dict[str, Any], dict[str, Any], str]:
+        """The note under the sentence, the forecast, the form for the browser to remember, and the look it has."""
+        form, language = _form(values), language_of(request)
         known = self._words if form.model == MINIATURE.key else frozenset()
         note = note_unknown_words(spoken(form.prompt), known, language)
-        return note, self._forecast(form, language), asdict(form)
+        return note, self._forecast(form, language), asdict(form), look_of(form, self.studio.looks)
 
     def fetch(self, event: gr.EventData) -> None:
         """Start or cancel a download, as the button under the forecast says."""
@@ -111,7 +114,7 @@ class Desk:
         while running:
             status = self.studio.fetcher.status
             running = status is not None and status.state is FetchState.RUNNING
-            yield self._forecast(_form(values), _language(request))
+            yield self._forecast(_form(values), language_of(request))
             if running:
                 await asyncio.sleep(FETCH_SECONDS)
 
@@ -120,6 +123,14 @@ class Desk:
         try:
             if draft:
                 self.studio.worker.stop(draft)
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def set_aside(self, event: gr.EventData) -> None:
+        """Pause the draft on the page, or take it out of the queue."""
+        draft, worker = str(event._data.get("draft", "")), self.studio.worker
+        try:
+            (worker.stop if event._data.get("way") == "remove" else worker.pause)(draft)
         except DraftError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -151,64 +162,52 @@ class Desk:
     def restore(self, request: gr.Request, kept_draft: Any, kept_form: Any) -> list[Any]:
         """After a reload: the draft to follow, the form as it was, the shelf."""
         known = isinstance(kept_draft, str) and self.studio.worker.status(kept_draft) is not None
-        whole = isinstance(kept_form, dict) and set(kept_form) == set(FIELDS)
-        form = Form(**kept_form) if whole else self.default
-        fields, language = fill(form), _language(request)
+        form = form_kept(kept_form, self.default)
+        fields, language = fill(form), language_of(request)
         if self.studio.worker.read_only:
             gr.Warning(say(language, "read_only"))
         fields[FIELDS.index("model")] = gr.update(choices=self._models(language), value=form.model)
         return [kept_draft if known else None, *fields, self.library.draw(request)]
 
-    def follow_storyboard(self, prompt: str | None) -> Any:
-        """The length's slider: a storyboard says its own, so it stands there and cannot be moved."""
-        told = seconds_told(prompt)
-        return gr.update(interactive=True) if told is None else gr.update(value=told, interactive=False)
-
     def list_models(self, request: gr.Request) -> Any:
         """The models as they are here now."""
-        return gr.update(choices=self._models(_language(request)))
-
-    def choose_model(self, model: str | None) -> list[Any]:
-        """A model's own shape, length, steps, guidance and chunks, in the order of `MODEL_FIELDS`."""
-        spec = CATALOG.get(model or "")
-        chosen = form_for(spec) if spec else self.default
-        updates = dict(zip(FIELDS, fill(chosen), strict=True))
-        return [updates[field] for field in MODEL_FIELDS]
-
-    def take_offer(self, event: gr.EventData) -> list[Any]:
-        """The form after the change whose button was pressed."""
-        form = event._data.get("form")
-        if not isinstance(form, dict) or set(form) != set(FIELDS):
-            return [gr.skip()] * len(FIELDS)
-        return fill(Form(**form))
+        return gr.update(choices=self._models(language_of(request)))
 
     async def follow(self, draft: str | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """The player, the buttons and the shelf, at every change, until the draft is over.
 
         One follower a page: when the page turns to another draft, the older follower gives way.
         """
-        language, page = _language(request), str(request.session_hash)
-        self._followers[page] = mine = object()
+        language, page = language_of(request), str(request.session_hash)
+        older = self._followers.get(page)
+        self._followers[page] = mine = Follower()
         seen = None
         try:
+            if older is not None:
+                await mine.come_after(older)
             while self._followers.get(page) is mine:
                 status = self.studio.worker.status(draft) if draft else None
                 if status is None:
                     ready, busy, hidden = _buttons(over=True, unfinished=False)
+                    mine.settled.clear()
                     yield None, ready, busy, hidden, self.library.draw(request)
                     return
                 warm = self.studio.worker.ready
                 if (status.version, warm) != seen:
                     shelf = self.library.draw(request) if seen is None or status.state.over else gr.skip()
                     seen = (status.version, warm)
+                    mine.settled.clear()
                     yield self._updates(status, language, shelf, warm=warm)
+                    mine.settled.set()
                 if status.state.over:
                     joins = await asyncio.to_thread(look_at_joins, self.studio.machine.drafts, status.draft)
                     if joins and self._followers.get(page) is mine:
+                        mine.settled.clear()
                         yield self._updates(status, language, gr.skip(), warm=warm, joins=joins)
                     return
                 await asyncio.sleep(FOLLOW_SECONDS)
         finally:
+            mine.settled.set()
             if self._followers.get(page) is mine:
                 del self._followers[page]
 
@@ -237,30 +236,6 @@ def _buttons(*, over: bool, unfinished: bool) -> tuple[Any, Any, Any]:
     )
 
 
-def fill(form: Form) -> list[Any]:
-    """Updates that put a form on the page; the shape's choices are those of its model, and its own, and its length is
-    a storyboard's where there is one."""
-    values: dict[str, Any] = asdict(form)
-    told = seconds_told(form.prompt)
-    values["seconds"] = gr.update(value=form.seconds if told is None else told, interactive=told is None)
-    values["shape"] = gr.update(choices=shape_choices(spec_of(form), form.shape), value=form.shape)
-    return list(values.values())
-
-
-def shape_choices(spec: ModelSpec, own: str | None) -> list[tuple[Any, str]]:
-    """A model's shapes as the page offers them, and the form's own size where that is another."""
-    choices: list[tuple[Any, str]] = [
-        (gr.I18n()(f"shape_{spec.key}_{shape.name}"), size_of(shape)) for shape in spec.shapes
-    ]
-    if own and own not in [size for _, size in choices]:
-        choices.append((own.replace("x", "\u00d7"), own))
-    return choices
-
-
 def _form(values: tuple[Any, ...]) -> Form:
     named: Mapping[str, Any] = dict(zip(FIELDS, values, strict=True))
     return Form(**named)
-
-
-def _language(request: gr.Request) -> Language:
-    return choose_language(request.headers.get("accept-language", ""))

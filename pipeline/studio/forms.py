@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest
-from pipeline.plan.catalog import CATALOG, find_model
+from pipeline.plan.catalog import CATALOG, MINIATURE, find_model
 from pipeline.plan.presets import Look, find_profile
 from pipeline.plan.request import (
     LEAST_GIB,
@@ -26,6 +26,7 @@ from pipeline.plan.storyboard import is_storyboard, lay_out, read_shots, write_s
 from pipeline.studio.texts import Language, say
 
 SEED_BITS = 32
+CUSTOM = "custom"
 NEARLY_THE_SAME = 0.1  # of a storyboard's length: a draft's is what frames allow
 SEED_TEXT = re.compile(r"[+-]?[0-9]{1,12}")
 SIZE_TEXT = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
@@ -35,7 +36,8 @@ SIZE_TEXT = re.compile(r"([0-9]{1,5})x([0-9]{1,5})")
 class Form:
     """The fields as they stand on the page, right or wrong; None is a field that was cleared.
 
-    `shape` is a name (wide, square, tall) or a size (`256x160`); a `limit_gib` or `chunk_frames` of 0 is none.
+    `shape` is a name (wide, square, tall) or a size (`256x160`). Frames and limits of 0 are none given, and so is an
+    empty `tail`. `frames` by hand go before `seconds`.
     """
 
     prompt: str | None
@@ -43,27 +45,43 @@ class Form:
     shape: str | None
     seconds: float | None
     profile: str | None
-    limit_gib: float | None
     seed: str | None
     steps: float | None
     guidance: float | None
-    lowest_precision: str | None
-    chunk_frames: float | None
-    negative_prompt: str | None
+    negative_prompt: str | None = ""
+    frames: float | None = 0
+    chunk_frames: float | None = 0
+    overlap_frames: float | None = 0
+    tail: str | None = ""
+    lowest_precision: str | None = "int8"
+    encoder: str | None = "auto"
+    decode_float32: bool | None = False
+    vram_limit_gib: float | None = 0.0
+    ram_limit_gib: float | None = 0.0
 
 
 FIELDS = tuple(field.name for field in fields(Form))
 
 
-def form_of(look: Look) -> Form:
-    """The form a visitor finds: the look's settings, no sentence yet."""
-    return replace(
-        form_for(find_model(look.model)),
-        shape=size_of(VideoShape(width=look.width, height=look.height)),
-        seconds=look.seconds,
-        steps=look.steps,
-        guidance=look.guidance,
-    )
+def form_of(look: Look, spec: ModelSpec = MINIATURE) -> Form:
+    """The form a visitor finds: a model's settings, made as carefully as the look says, no sentence yet."""
+    care = look.models[spec.key]
+    return replace(form_for(spec), steps=care.steps, guidance=care.guidance)
+
+
+def look_of(form: Form, looks: Mapping[str, Look]) -> str:
+    """The key of the look a form has, or CUSTOM."""
+    for key, look in looks.items():
+        care = look.models[spec_of(form).key]
+        if (care.steps, care.guidance) == (form.steps, form.guidance):
+            return key
+    return CUSTOM
+
+
+def form_kept(kept: Any, default: Form) -> Form:
+    """The form that a browser kept, with `default` for what it does not say, or says of no field there is any more."""
+    said = kept if isinstance(kept, dict) and "prompt" in kept else {}
+    return replace(default, **{field: said[field] for field in FIELDS if field in said})
 
 
 def form_for(spec: ModelSpec) -> Form:
@@ -74,13 +92,9 @@ def form_for(spec: ModelSpec) -> Form:
         shape=size_of(spec.shapes[0]),
         seconds=spec.default_seconds,
         profile="auto",
-        limit_gib=0.0,
         seed="",
         steps=spec.default_steps,
         guidance=spec.default_guidance,
-        lowest_precision="int8",
-        chunk_frames=0,
-        negative_prompt="",
     )
 
 
@@ -103,18 +117,23 @@ def restore_form(request: Mapping[str, Any], default: Form) -> Form:
         shape=size_of(VideoShape(**request["shape"])),
         seconds=round(request["frames"] / spec.fps, 1),
         profile=request["profile"],
-        limit_gib=request.get("vram_limit_gib") or request.get("ram_limit_gib") or 0.0,
         seed=str(request["seed"]),
         steps=request["steps"],
         guidance=request["guidance"],
-        lowest_precision=request.get("lowest_precision", default.lowest_precision),
-        chunk_frames=request.get("chunk_frames") or 0,
         negative_prompt=request["negative_prompt"],
+        chunk_frames=request.get("chunk_frames") or 0,
+        overlap_frames=request.get("overlap_frames") or 0,
+        tail=request.get("tail") or "",
+        lowest_precision=request.get("lowest_precision", default.lowest_precision),
+        encoder=request.get("encoder", default.encoder),
+        decode_float32=request.get("decode_float32", default.decode_float32),
+        vram_limit_gib=request.get("vram_limit_gib") or 0.0,
+        ram_limit_gib=request.get("ram_limit_gib") or 0.0,
     )
 
 
-def read_form(form: Form, *, card: bool) -> GenerationRequest:
-    """The request; an empty seed becomes a new one. `card` tells whether a limit is the card's or main memory's.
+def read_form(form: Form) -> GenerationRequest:
+    """The request; an empty seed becomes a new one.
 
     Raises:
         InvalidRequest: naming the field.
@@ -122,9 +141,7 @@ def read_form(form: Form, *, card: bool) -> GenerationRequest:
     spec = find_model(form.model or "")
     seconds = _number("seconds", form.seconds)
     profile = find_profile(form.profile or "")
-    prompt = form.prompt or ""
-    shots, frames = lay_out(prompt, spec, None if is_storyboard(prompt) else seconds)
-    limit = _limit(form.limit_gib)
+    shots, frames = _shots(form, spec, seconds)
     return GenerationRequest(
         shots=shots,
         model=spec.key,
@@ -136,18 +153,24 @@ def read_form(form: Form, *, card: bool) -> GenerationRequest:
         profile=profile.key,
         negative_prompt=(form.negative_prompt or "").strip(),
         chunk_frames=_whole("chunk_frames", form.chunk_frames) if form.chunk_frames else None,
-        vram_limit_gib=limit if card else None,
-        ram_limit_gib=None if card else limit,
+        overlap_frames=_whole("overlap_frames", form.overlap_frames) if form.overlap_frames else None,
+        tail=form.tail or None,
+        vram_limit_gib=_limit(form.vram_limit_gib),
+        ram_limit_gib=_limit(form.ram_limit_gib),
+        decode_float32=bool(form.decode_float32),
         lowest_precision=form.lowest_precision or "",
+        encoder=form.encoder or "",
     )
 
 
-def seconds_told(prompt: str | None) -> float | None:
-    """How long a storyboard says that it is; None for a sentence, and for what cannot be read."""
-    if not is_storyboard(prompt or ""):
+def seconds_told(form: Form) -> float | None:
+    """How long a draft is by its frames, or by what a storyboard says; None where the length's slider says it."""
+    if form.frames and math.isfinite(form.frames):
+        return form.frames / spec_of(form).fps
+    if not is_storyboard(form.prompt or ""):
         return None
     try:
-        return sum(shot.seconds for shot in read_shots(prompt or "", 0))
+        return sum(shot.seconds for shot in read_shots(form.prompt or "", 0))
     except InvalidRequest:
         return None
 
@@ -160,13 +183,13 @@ def spoken(prompt: str | None) -> str:
         return ""
 
 
-def refusals(form: Form, *, card: bool) -> dict[str, InvalidRequest]:
+def refusals(form: Form) -> dict[str, InvalidRequest]:
     """What is wrong, by field. Each field is tried alone in an otherwise right form, so that all are told at once."""
     right = replace(form_for(spec_of(form)), prompt="a ball")
     wrong = {}
     for field in FIELDS:
         try:
-            read_form(replace(right, **{field: getattr(form, field)}), card=card)
+            read_form(replace(right, **{field: getattr(form, field)}))
         except InvalidRequest as error:
             wrong[field] = error
     return wrong
@@ -174,7 +197,7 @@ def refusals(form: Form, *, card: bool) -> dict[str, InvalidRequest]:
 
 def form_with(form: Form, request: GenerationRequest) -> Form:
     """The form as it stands, but with what a change touches; a storyboard's shots keep their shares of its length."""
-    told = seconds_told(form.prompt)
+    told = seconds_told(replace(form, frames=0))
     scale = request.seconds / told if told else 1.0
     shots = tuple(replace(shot, seconds=round(shot.seconds * scale, 3)) for shot in request.shots)
     return replace(
@@ -185,8 +208,12 @@ def form_with(form: Form, request: GenerationRequest) -> Form:
         seconds=round(request.seconds, 2),
         steps=request.steps,
         guidance=request.guidance,
-        lowest_precision=request.lowest_precision,
+        frames=request.frames if form.frames else 0,
         chunk_frames=request.chunk_frames or 0,
+        overlap_frames=request.overlap_frames or 0,
+        tail=request.tail or "",
+        lowest_precision=request.lowest_precision,
+        encoder=request.encoder,
     )
 
 
@@ -214,6 +241,14 @@ def say_misfit(language: Language, error: DoesNotFit) -> str:
 def _shot(stored: Mapping[str, Any]) -> Shot:
     how = Transition(stored.get("transition", Transition.SMOOTH))
     return Shot(prompt=stored["prompt"], seconds=stored["seconds"], transition=how)
+
+
+def _shots(form: Form, spec: ModelSpec, seconds: float) -> tuple[tuple[Shot, ...], int]:
+    """What is to be seen, and in how many frames: those given by hand, which shots divide as their seconds say."""
+    prompt = form.prompt or ""
+    if form.frames:
+        return read_shots(prompt, seconds), _whole("frames", form.frames)
+    return lay_out(prompt, spec, None if is_storyboard(prompt) else seconds)
 
 
 def _shape(text: str, spec: ModelSpec) -> VideoShape:

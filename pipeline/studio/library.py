@@ -17,8 +17,9 @@ from pipeline.drafts.keeping import set_favourite, set_title
 from pipeline.errors import DraftError, InvalidRequest
 from pipeline.settings import read_settings_text
 from pipeline.studio.forms import FIELDS, Form, restore_form
+from pipeline.studio.language import language_of
 from pipeline.studio.shelf import SHELF_LENGTH, ShelfView, as_value, fill_shelf
-from pipeline.studio.texts import Language, choose_language, say
+from pipeline.studio.texts import Language, say
 from pipeline.worker import Worker
 
 REMEMBERED_PAGES = 256  # open ones; an older one begins at the newest draft again
@@ -52,7 +53,7 @@ class Library:
 
     def draw(self, request: gr.Request, said: str = "", *, wrong: bool = False) -> dict[str, Any]:
         """The shelf as this page looks at it."""
-        language, looking = _language(request), self._looking.get(str(request.session_hash), Looking())
+        language, looking = language_of(request), self._looking.get(str(request.session_hash), Looking())
         found = find_drafts(self._drafts, words=looking.words, favourites=looking.favourites)
         first = looking.first if looking.first < len(found) else 0
         statuses = [self._worker.status(draft) for draft in found[first : first + SHELF_LENGTH]]
@@ -120,13 +121,13 @@ class Library:
         except DraftError as error:
             gone = self._worker.status(draft) is None
             return [*_skip(2), self._refuse(request, None if gone else error)]
-        said = say(_language(request), "shelf_deleted", megabytes=freed / 1e6)
+        said = say(language_of(request), "shelf_deleted", megabytes=freed / 1e6)
         kept = [None, None] if draft == current else _skip(2)
         return [*kept, self.draw(request, said)]
 
     def open_file(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """The form as the settings in a file say, which the browser has read out of it."""
-        language = _language(request)
+        language = language_of(request)
         try:
             asked = read_settings_text(str(event._data.get("text") or ""), say(language, "opening_file"))
             values = asdict(asked)
@@ -153,7 +154,7 @@ class Library:
 
     def _refuse(self, request: gr.Request, error: DraftError | None) -> dict[str, Any]:
         """The shelf with why not; without an error the draft is not there any more."""
-        said = say(_language(request), "shelf_gone") if error is None else str(error)
+        said = say(language_of(request), "shelf_gone") if error is None else str(error)
         return self.draw(request, said, wrong=True)
 
     def _retention(self, language: Language) -> str:
@@ -189,7 +190,3 @@ def wire(
 
 def _skip(count: int) -> list[Any]:
     return [gr.skip()] * count
-
-
-def _language(request: gr.Request) -> Language:
-    return choose_language(request.headers.get("accept-language", ""))

@@ -64,6 +64,7 @@ class PlayerView:
     badge of a draft that is over and was judged, `parent` the draft this one was made from, empty if from none.
     `outcome` is what became of it where nothing more is made, for now or for good; `took` the seconds worked on it.
     `request` is the JSON that `draft --settings` reads, `frames` the archive of its pictures.
+    `aside` is what can be done beside stopping: `pause`, or `remove` while it waits in line.
     """
 
     draft: str
@@ -88,6 +89,7 @@ class PlayerView:
     save_frames_as: str
     joins: Joins | None
     parent: str
+    aside: str
 
 
 def player() -> gr.HTML:
@@ -143,8 +145,15 @@ def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict 
         save_frames_as=f"{film_name(status.draft)}-frames.zip",
         joins=say_joins(joins, language, fps=status.fps) if joins else None,
         parent=status.parent,
+        aside=_aside(status),
     )
     return asdict(view)
+
+
+def _aside(status: DraftStatus) -> str:
+    if status.state is DraftState.QUEUED and status.ahead:
+        return "remove"
+    return "pause" if status.state in (DraftState.QUEUED, DraftState.RUNNING, DraftState.NO_ROOM) else ""
 
 
 def say_settings(request: Mapping[str, Any], language: Language) -> str:

@@ -20,8 +20,9 @@ from pipeline.errors import DraftError
 from pipeline.plan.takes import take_of
 from pipeline.studio.advice import Machine
 from pipeline.studio.forms import FIELDS, SEED_BITS, Form
+from pipeline.studio.language import language_of
 from pipeline.studio.player import PAGE_ASSETS, Strip, script_texts, strip_of
-from pipeline.studio.texts import Language, choose_language, say
+from pipeline.studio.texts import Language, say
 from pipeline.studio.wording import say_duration
 from pipeline.worker import Worker
 
@@ -71,7 +72,7 @@ class Takes:
 
     def offer(self, request: gr.Request, *values: Any) -> dict[str, Any]:
         """The buttons with what they would take, and what a take is; without buttons where nothing can be made."""
-        language, form = _language(request), _form(values)
+        language, form = language_of(request), _form(values)
         try:
             whole = self._machine.plan(self._machine.read(replace(form, prompt=form.prompt or "a ball")))
             plan = self._machine.plan(take_of(whole, seed=0))
@@ -112,7 +113,7 @@ class Takes:
 
     async def follow(self, name: str | None, request: gr.Request) -> AsyncIterator[dict[str, Any]]:
         """The sheet at every change, until all its takes are over or it is thrown away."""
-        language, seen, over = _language(request), None, False
+        language, seen, over = language_of(request), None, False
         while not over:
             sheet = self._sheets.get(name or "")
             found = [self._worker.status(draft) for draft in sheet.drafts] if sheet else []
@@ -139,7 +140,7 @@ class Takes:
         sheet, draft = self._sheets.get(name or ""), str(event._data.get("draft", ""))
         status = self._worker.status(draft) if sheet and draft in sheet.drafts else None
         if sheet is None or status is None:
-            raise gr.Error(say(_language(request), "takes_gone"), print_exception=False)
+            raise gr.Error(say(language_of(request), "takes_gone"), print_exception=False)
         form = replace(sheet.form, seed=str(status.request["seed"]))
         self.stop(name)
         try:
@@ -217,7 +218,3 @@ def _tile(status: DraftStatus, number: int, language: Language) -> Tile:
 
 def _form(values: tuple[Any, ...]) -> Form:
     return Form(**dict(zip(FIELDS, values, strict=True)))
-
-
-def _language(request: gr.Request) -> Language:
-    return choose_language(request.headers.get("accept-language", ""))

@@ -55,7 +55,7 @@ def studio_theme() -> gr.themes.Base:
         block_title_text_color="*neutral_900",
         block_title_text_color_dark="*neutral_100",
         block_title_text_weight="600",
-        block_title_text_size="*text_sm",
+        block_title_text_size="*text_md",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_400",
         block_label_background_fill="transparent",

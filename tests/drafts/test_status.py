@@ -131,14 +131,10 @@ def test_a_stop_saved_what_the_rest_would_have_taken(record: DraftRecord, plan: 
     forecast = DraftRecord(draft=record.draft, plan=record.plan, fps=record.fps, stride=record.stride)
     forecast.apply(Stopped(file=None, frames=0, chunks=0, seconds=0.0))
     assert forecast.snapshot().saved_seconds == 100.0  # nothing measured: all that was forecast
-    for event in whole_draft(plan, record.draft)[:-1]:
-        if isinstance(event, ChunkDenoised) and event.chunk == 2:
-            break
-        assert record.snapshot().saved_seconds is None
-        record.apply(event)
-    left = record.snapshot().eta_seconds
+    running = after(record, whole_draft(plan, record.draft)[:-3])
+    assert running.saved_seconds is None
     record.apply(STOPPED)
-    assert record.snapshot().saved_seconds == left
+    assert record.snapshot().saved_seconds == running.eta_seconds
 
 
 def test_a_failed_draft_says_why_and_its_clock_stands_still(record: DraftRecord, plan: DraftPlan, clock: Clock) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InvalidRequest, PresetError
+from pipeline.plan.catalog import CATALOG
 from pipeline.plan.presets import PRESETS, find_profile, load_looks, load_profiles
-from pipeline.plan.request import frames_for
 
 PROFILE = """schema = 1
 title = "Mine"
@@ -20,14 +20,8 @@ measured = "not yet"
 LOOK = """schema = 1
 title = "Mine"
 title_zh = "我的"
-model = "miniature"
-width = 256
-height = 160
-seconds = 4.0
-steps = 20
-guidance = 3.0
-example_prompt = "a red ball moves left over snow"
-"""
+[models]
+""" + "".join(f'"{model}" = {{ steps = 20, guidance = 3.0 }}\n' for model in CATALOG)
 
 
 def write(folder: Path, text: str) -> Path:
@@ -61,11 +55,17 @@ def test_a_profile_is_named_after_its_budget_and_leaves_something_free() -> None
         assert profile.ram_reserve_gib > 0
 
 
-def test_every_shipped_look_is_a_request_of_its_own_length() -> None:
-    for look in load_looks().values():
-        request = look.request(seed=3)
-        assert request.frames == frames_for(request.spec, look.seconds)
-        assert (request.prompt, request.seed) == (look.example_prompt, 3)
+def test_looks_are_quick_balanced_and_careful_with_more_steps_each() -> None:
+    looks = load_looks()
+    assert list(looks) == ["quick", "balanced", "careful"]
+    for model in CATALOG:
+        steps = [look.models[model].steps for look in looks.values()]
+        assert steps == sorted(set(steps)), model
+
+
+def test_the_balanced_look_is_what_the_makers_of_each_model_use() -> None:
+    made = {key: (spec.default_steps, spec.default_guidance) for key, spec in CATALOG.items()}
+    assert {key: (care.steps, care.guidance) for key, care in load_looks()["balanced"].models.items()} == made
 
 
 def test_no_profile_claims_a_measurement_nobody_made() -> None:
@@ -123,17 +123,18 @@ def test_a_mistake_in_a_profile_is_named_by_file_and_key(
     assert refusal.value.file == "mine.toml"
 
 
+MINE = '"miniature" = { steps = 20, guidance = 3.0 }'
 LOOK_MISTAKES = [
-    pytest.param("width = 256", "width = 250", "width", "Nearest: 256", id="width off the grid"),
-    pytest.param("height = 160", "height = 2000", "height", "Nearest: 320", id="height too large"),
-    pytest.param("width = 256", "width = 256.0", "width", "must be int", id="fraction for a size"),
-    pytest.param("seconds = 4.0", "seconds = 3600", "seconds", "0.4 and 60 seconds", id="an hour"),
-    pytest.param("seconds = 4.0", "seconds = nan", "seconds", "0.4 and 60 seconds", id="NaN seconds"),
-    pytest.param("steps = 20", "steps = 0", "steps", "Nearest: 1", id="no steps"),
-    pytest.param("guidance = 3.0", "guidance = nan", "guidance", "Nearest: 3", id="NaN guidance"),
-    pytest.param('model = "miniature"', 'model = "sora"', "model", "ltx-2b", id="unknown model"),
-    pytest.param("over snow", "over \\u0007", "prompt", "U+0007", id="control character"),
-    pytest.param("steps = 20\n", "", "steps", "is missing", id="missing key"),
+    pytest.param(MINE, "", "models", "says nothing of miniature", id="a model left out"),
+    pytest.param(MINE, f"{MINE}\nsora = {{}}", "models.sora", "miniature, anyflow", id="unknown model"),
+    pytest.param(MINE, "miniature = 20", "models.miniature", "is no model's table", id="no table"),
+    pytest.param("steps = 20", "steps = 0", "models.miniature.steps", "Nearest: 1", id="no steps"),
+    pytest.param("steps = 20", "steps = 2.5", "models.miniature.steps", "must be int", id="half a step"),
+    pytest.param("guidance = 3.0", "guidance = nan", "models.miniature.guidance", "Nearest: 3", id="NaN guidance"),
+    pytest.param("steps = 20, ", "", "models.miniature.steps", "is missing", id="missing key"),
+    pytest.param("steps = 20", "step = 20", "models.miniature.step", "is not a key", id="unknown key"),
+    pytest.param('title = "Mine"', 'titel = "Mine"', "titel", "is not a key", id="misspelt title"),
+    pytest.param("[models]", "[model]", "models", "must be a table", id="no models"),
 ]
 
 
@@ -141,7 +142,7 @@ LOOK_MISTAKES = [
 def test_a_mistake_in_a_look_is_named_by_file_and_key(old: str, new: str, key: str, said: str, tmp_path: Path) -> None:
     assert old in LOOK
     with pytest.raises(PresetError) as refusal:
-        load_looks(write(tmp_path, LOOK.replace(old, new)))
+        load_looks(write(tmp_path, LOOK.replace(old, new, 1)))
     assert refusal.value.message.startswith(f"mine.toml: {key}: ")
     assert said in refusal.value.message
 

@@ -25,7 +25,7 @@ from tests.test_installed import whole
 from tests.test_weights import Keeper, hub, keep
 
 __all__ = ["hub", "keep"]
-LOOK = load_looks()["first-light"]
+LOOK = load_looks()["balanced"]
 RIGHT = astuple(replace(form_of(LOOK), prompt="a red ball moves left over snow", seed="7"))
 REQUEST: Any = SimpleNamespace(headers={"accept-language": "en"}, session_hash="page")
 
@@ -39,6 +39,7 @@ class Register:
         self.drafts = {status.draft: status for status in drafts}
         self.submitted: list[DraftPlan] = []
         self.stopped: list[str] = []
+        self.paused: list[str] = []
         self.resumed: list[str] = []
 
     def submit(self, plan: DraftPlan) -> str:
@@ -52,6 +53,11 @@ class Register:
 
     def stop(self, draft: str) -> None:
         self.stopped.append(draft)
+
+    def pause(self, draft: str) -> None:
+        if draft not in self.drafts:
+            raise DraftError("There is no such draft.")
+        self.paused.append(draft)
 
     def resume(self, draft: str) -> None:
         if draft not in self.drafts:
@@ -99,12 +105,24 @@ def test_a_follower_gives_way_to_a_newer_one_on_the_same_page(sit: Callable[...,
         older = desk.follow(RUNNING.draft, REQUEST)
         await anext(older)
         newer = desk.follow("20260101-120000-fedcba9876543210", REQUEST)
-        await anext(newer)
+        coming = asyncio.ensure_future(anext(newer))
+        await asyncio.sleep(0)
         left = [_ async for _ in older]
+        await coming
         await newer.aclose()
         return len(left)
 
     assert asyncio.run(follow_two()) == 0
+
+
+def test_what_is_set_aside_is_paused_or_taken_out_of_the_queue_and_a_refusal_is_told(sit: Callable[..., Desk]) -> None:
+    register = Register(RUNNING)
+    desk = sit(register)
+    for way in ("pause", "remove"):
+        desk.set_aside(SimpleNamespace(_data={"draft": RUNNING.draft, "way": way}))  # type: ignore[arg-type]
+    assert (register.paused, register.stopped) == ([RUNNING.draft], [RUNNING.draft])
+    with pytest.raises(gr.Error, match="no such draft"):
+        desk.set_aside(SimpleNamespace(_data={"draft": "nothing", "way": "pause"}))  # type: ignore[arg-type]
 
 
 def test_leaving_the_page_touches_no_draft(sit: Callable[..., Desk]) -> None:
@@ -234,34 +252,6 @@ def values_of(updates: list[Any]) -> tuple[Any, ...]:
     return tuple(update["value"] if isinstance(update, dict) else update for update in updates)
 
 
-def choices_of(update: dict[str, Any]) -> list[str]:
-    return [size for _, size in update["choices"]]
-
-
-def test_a_model_brings_its_own_shapes_length_steps_and_guidance(sit: Callable[..., Desk]) -> None:
-    shape, seconds, steps, guidance, chunk = sit(Register()).choose_model("wan-5b")
-    assert choices_of(shape) == ["1280x704", "960x960", "704x1280"]
-    assert (shape["value"], seconds["value"], steps, guidance, chunk) == ("1280x704", 5.0, 50, 5.0, 0)
-
-
-@pytest.mark.parametrize("model", ["sora", "", None])
-def test_a_model_there_is_none_of_leaves_the_first_form(sit: Callable[..., Desk], model: str | None) -> None:
-    assert values_of(sit(Register()).choose_model(model)) == ("256x160", 4.0, LOOK.steps, LOOK.guidance, 0)
-
-
-def test_an_offer_that_was_pressed_fills_the_form(sit: Callable[..., Desk]) -> None:
-    offered = dict(zip(FIELDS, RIGHT, strict=True)) | {"shape": "192x128"}
-    filled = sit(Register()).take_offer(SimpleNamespace(_data={"form": offered}))  # type: ignore[arg-type]
-    assert dict(zip(FIELDS, values_of(filled), strict=True)) == offered
-    assert "192x128" in choices_of(filled[FIELDS.index("shape")])  # a size of its own is one more choice
-
-
-@pytest.mark.parametrize("form", [None, 7, {"prompt": "x"}, []], ids=str)
-def test_an_offer_that_is_none_changes_nothing(sit: Callable[..., Desk], form: object) -> None:
-    filled = sit(Register()).take_offer(SimpleNamespace(_data={"form": form}))  # type: ignore[arg-type]
-    assert filled == [gr.skip()] * len(FIELDS)
-
-
 def test_a_reload_finds_draft_and_form(sit: Callable[..., Desk]) -> None:
     kept = dict(zip(FIELDS, RIGHT, strict=True))
     draft, *rest = sit(Register(RUNNING)).restore(REQUEST, RUNNING.draft, kept)
@@ -269,7 +259,7 @@ def test_a_reload_finds_draft_and_form(sit: Callable[..., Desk]) -> None:
     assert values_of(rest[:-1]) == RIGHT
 
 
-@pytest.mark.parametrize("kept", [None, 7, "x", {"prompt": "x"}, []], ids=str)
+@pytest.mark.parametrize("kept", [None, 7, "x", {"steps": 7}, []], ids=str)
 def test_what_a_browser_kept_wrongly_is_ignored(sit: Callable[..., Desk], kept: object) -> None:
     draft, *rest = sit(Register()).restore(REQUEST, kept, kept)
     assert draft is None

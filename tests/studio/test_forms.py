@@ -1,35 +1,52 @@
 """The form: a right one becomes its request, a wrong field is refused by name, and a draft's settings come back."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 
 import pytest
 
 from pipeline.errors import InvalidRequest
+from pipeline.plan.catalog import CATALOG, WAN_5B
 from pipeline.plan.presets import load_looks
-from pipeline.studio.forms import Form, form_of, read_form, refusals, restore_form, say_refusal
+from pipeline.plan.request import GenerationRequest
+from pipeline.studio.forms import (
+    CUSTOM,
+    FIELDS,
+    Form,
+    form_for,
+    form_kept,
+    form_of,
+    form_with,
+    look_of,
+    read_form,
+    refusals,
+    restore_form,
+    say_refusal,
+    seconds_told,
+)
 from pipeline.studio.texts import Language
 
-DEFAULT = form_of(load_looks()["first-light"])
+LOOKS = load_looks()
+DEFAULT = form_of(LOOKS["balanced"])
 RIGHT = replace(DEFAULT, prompt="a red ball moves left over snow", seed="7")
 
 
 def test_the_first_form_is_right_but_for_the_sentence() -> None:
-    assert set(refusals(DEFAULT, card=False)) == {"prompt"}
+    assert set(refusals(DEFAULT)) == {"prompt"}
 
 
 def test_a_right_form_becomes_its_request() -> None:
-    request = read_form(RIGHT, card=False)
+    request = read_form(RIGHT)
     assert (request.prompt, request.seed, request.frames) == ("a red ball moves left over snow", 7, 97)
     assert (request.shape.width, request.shape.height) == (256, 160)
 
 
 @pytest.mark.parametrize(("typed", "asked"), [(0, None), (None, None), (33, 33), (33.0, 33)])
 def test_a_chunk_length_that_is_not_given_is_the_planners(typed: float | None, asked: int | None) -> None:
-    assert read_form(replace(RIGHT, chunk_frames=typed), card=False).chunk_frames == asked
+    assert read_form(replace(RIGHT, chunk_frames=typed)).chunk_frames == asked
 
 
 def test_an_empty_seed_is_a_new_one_each_time() -> None:
-    assert read_form(replace(RIGHT, seed=""), card=False).seed != read_form(replace(RIGHT, seed=" "), card=False).seed
+    assert read_form(replace(RIGHT, seed="")).seed != read_form(replace(RIGHT, seed=" ")).seed
 
 
 @pytest.mark.parametrize(
@@ -48,10 +65,19 @@ def test_an_empty_seed_is_a_new_one_each_time() -> None:
         pytest.param("shape", "99999x99999", id="endless size"),
         pytest.param("model", "sora", id="unknown model"),
         pytest.param("model", None, id="no model"),
-        pytest.param("limit_gib", -3, id="negative limit"),
-        pytest.param("limit_gib", 0.01, id="limit below what any driver takes"),
-        pytest.param("limit_gib", float("nan"), id="limit that is no number"),
-        pytest.param("limit_gib", 1e9, id="endless limit"),
+        pytest.param("ram_limit_gib", -3, id="negative limit"),
+        pytest.param("ram_limit_gib", 0.01, id="limit below what any driver takes"),
+        pytest.param("vram_limit_gib", float("nan"), id="limit that is no number"),
+        pytest.param("vram_limit_gib", 1e9, id="endless limit"),
+        pytest.param("frames", 98, id="frames off the grid"),
+        pytest.param("frames", 1e9, id="endless frames"),
+        pytest.param("frames", float("nan"), id="frames that are no number"),
+        pytest.param("overlap_frames", 16, id="overlap off the grid"),
+        pytest.param("overlap_frames", 25, id="overlap longer than the model was trained for"),
+        pytest.param("tail", "causal", id="a way to go on that the model does not have"),
+        pytest.param("tail", "x", id="no way to go on"),
+        pytest.param("encoder", "x", id="unknown policy"),
+        pytest.param("encoder", None, id="no policy"),
         pytest.param("lowest_precision", "int1", id="unknown precision"),
         pytest.param("lowest_precision", None, id="no precision"),
         pytest.param("chunk_frames", 30, id="chunk off the grid"),
@@ -83,7 +109,7 @@ def test_an_empty_seed_is_a_new_one_each_time() -> None:
     ],
 )
 def test_a_wrong_field_is_refused_alone_and_by_name(field: str, value: object) -> None:
-    wrong = refusals(replace(RIGHT, **{field: value}), card=False)
+    wrong = refusals(replace(RIGHT, **{field: value}))
     assert set(wrong) == {field}
     for language in Language:
         sentence = say_refusal(language, field, wrong[field])
@@ -93,17 +119,17 @@ def test_a_wrong_field_is_refused_alone_and_by_name(field: str, value: object) -
 
 def test_all_wrong_fields_are_told_at_once() -> None:
     form = replace(RIGHT, prompt="", seed="x", steps=0)
-    assert set(refusals(form, card=False)) == {"prompt", "seed", "steps"}
+    assert set(refusals(form)) == {"prompt", "seed", "steps"}
 
 
 def test_strange_words_are_not_refused() -> None:
     prompt = "<img src=x onerror=alert(1)> ${1} {{2}} 红球 🎈"
-    assert read_form(replace(RIGHT, prompt=prompt), card=False).prompt == prompt
+    assert read_form(replace(RIGHT, prompt=prompt)).prompt == prompt
 
 
 def test_a_wrong_form_makes_no_request() -> None:
     with pytest.raises(InvalidRequest):
-        read_form(DEFAULT, card=False)
+        read_form(DEFAULT)
 
 
 def test_a_drafts_settings_come_back_into_the_form() -> None:
@@ -113,15 +139,65 @@ def test_a_drafts_settings_come_back_into_the_form() -> None:
         shape="160x256",
         seconds=2.7,
         profile="cpu",
-        limit_gib=2.5,
         seed="11",
         steps=12,
         guidance=2.0,
-        lowest_precision="int4",
-        chunk_frames=33,
         negative_prompt="snow",
+        chunk_frames=33,
+        overlap_frames=9,
+        tail="repaint",
+        lowest_precision="int4",
+        encoder="unload",
+        decode_float32=True,
+        vram_limit_gib=3.5,
+        ram_limit_gib=2.5,
     )
-    request = read_form(form, card=False)
+    request = read_form(form)
     restored = restore_form(asdict(request), DEFAULT)
-    assert read_form(restored, card=False) == request
+    assert read_form(restored) == request
     assert restored == form
+
+
+def test_everything_a_request_can_say_stands_in_the_form() -> None:
+    elsewhere = {"shots": "prompt"}
+    said = {elsewhere.get(field.name, field.name) for field in fields(GenerationRequest)}
+    assert said <= set(FIELDS)
+
+
+def test_frames_by_hand_are_made_exactly_and_the_length_follows() -> None:
+    form = replace(RIGHT, frames=57)
+    assert read_form(form).frames == 57
+    assert seconds_told(form) == 57 / 24
+    assert seconds_told(RIGHT) is None
+    assert form_with(form, replace(read_form(form), frames=41)).frames == 41
+    assert form_with(RIGHT, replace(read_form(RIGHT), frames=41)).frames == 0
+
+
+def test_frames_by_hand_are_divided_as_the_shots_say() -> None:
+    request = read_form(replace(RIGHT, prompt="[1s] a red ball falls / [3s] a blue star rises", frames=193))
+    assert (request.frames, [shot.seconds for shot in request.shots]) == (193, [1.0, 3.0])
+
+
+@pytest.mark.parametrize("model", CATALOG)
+def test_every_look_is_a_right_form_for_every_model(model: str) -> None:
+    for key, look in LOOKS.items():
+        form = form_of(look, CATALOG[model])
+        assert set(refusals(form)) == {"prompt"}
+        assert look_of(form, LOOKS) == key
+        assert look_of(replace(form, steps=99), LOOKS) == CUSTOM
+        assert look_of(replace(form, guidance=19.5), LOOKS) == CUSTOM
+
+
+def test_a_form_that_a_browser_kept_comes_back() -> None:
+    form = replace(form_for(WAN_5B), prompt="a boat", overlap_frames=9, encoder="resident")
+    assert form_kept(asdict(form), DEFAULT) == form
+
+
+def test_a_form_of_another_version_is_read_as_far_as_it_goes() -> None:
+    older = {"prompt": "a boat", "steps": 7, "limit_gib": 2.0, "colour": "red"}
+    assert form_kept(older, DEFAULT) == replace(DEFAULT, prompt="a boat", steps=7)
+
+
+@pytest.mark.parametrize("kept", [None, 7, "x", [], {}, {"steps": 7}], ids=str)
+def test_what_is_no_form_is_not_read(kept: object) -> None:
+    assert form_kept(kept, DEFAULT) == DEFAULT

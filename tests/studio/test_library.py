@@ -11,17 +11,18 @@ from typing import Any
 import gradio as gr
 import pytest
 
+from pipeline.drafts.journal import ID_PATTERN
 from pipeline.drafts.keeping import is_favourite, read_title
 from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.errors import InvalidRequest
 from pipeline.plan.presets import load_looks
-from pipeline.studio.desk import fill
+from pipeline.studio.filling import fill
 from pipeline.studio.forms import FIELDS, form_of
 from pipeline.studio.library import REMEMBERED_PAGES, Library
 from pipeline.studio.shelf import SHELF_LENGTH
 from tests.studio.test_player import FINISHED
 
-LOOK = load_looks()["first-light"]
+LOOK = load_looks()["balanced"]
 REQUEST: dict[str, Any] = {
     "shots": [{"prompt": "a red ball falls", "seconds": 1.0}], "model": "miniature", "frames": 25, "steps": 4,
     "shape": {"width": 256, "height": 160}, "guidance": 4.0, "seed": 7, "profile": "auto", "negative_prompt": "",
@@ -45,7 +46,7 @@ class Worker:
         return sorted(folder.name for folder in self.drafts.iterdir())
 
     def status(self, draft: str) -> DraftStatus | None:
-        if not draft or not (self.drafts / draft).is_dir():
+        if not ID_PATTERN.fullmatch(draft) or not (self.drafts / draft).is_dir():
             return None
         state = self.states.get(draft, DraftState.FINISHED)
         return replace(FINISHED, draft=draft, request=REQUEST, state=state)
@@ -187,7 +188,6 @@ def test_how_long_drafts_are_kept_is_told(library: Library, worker: Worker) -> N
 
 
 def test_a_file_fills_the_form(library: Library, worker: Worker) -> None:
-    worker.put(0)
     worker.drafts.mkdir()
     mine = {**REQUEST, "profile": "my-card", "seams": [], "cuts": []}
     *fields, shelf = library.open_file(asked(), event(text=json.dumps(mine)))
@@ -205,4 +205,4 @@ def test_a_file_that_is_not_ours_leaves_the_form_and_says_why(
     *fields, shelf = library.open_file(asked(), event(text=text))
     assert fields == [gr.skip()] * len(FIELDS)
     assert shelf["wrong"]
-    assert shelf["said"].startswith("Nothing was changed. The file")
+    assert shelf["said"].startswith("Nothing was changed. ")

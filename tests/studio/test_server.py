@@ -22,7 +22,7 @@ from pipeline.worker import Worker
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     worker = Worker(tmp_path_factory.mktemp("drafts"))
-    yield Studio(worker=worker, machine=Machine(load_profiles(), worker.drafts), look=load_looks()["first-light"])
+    yield Studio(worker=worker, machine=Machine(load_profiles(), worker.drafts), look=load_looks()["balanced"])
     worker.close()
 
 
@@ -51,7 +51,7 @@ def test_no_route_of_gradios_or_ours_answers_a_stranger(studio: Studio) -> None:
         studio, open_house(listens=True, insecure=False, credentials=Credentials("ada:engine number 1"), names=())
     )
     client = TestClient(guard, base_url="http://127.0.0.1:7860")
-    found = list(routes_of(guard.app.routes))
+    found = list(routes_of(guard.app.app.routes))
     assert len(found) > 60
     for method, path in found:
         assert client.request(method, path, follow_redirects=False).status_code == 401, f"{method} {path}"

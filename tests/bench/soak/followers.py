@@ -68,7 +68,7 @@ def soak_followers(folder: Path, followers: int, plan: DraftPlan) -> FollowerFig
         while not worker.ready:
             time.sleep(0.05)
         draft = worker.submit(plan)
-        machine, look = Machine(load_profiles(), folder, {}), load_looks()["first-light"]
+        machine, look = Machine(load_profiles(), folder, {}), load_looks()["balanced"]
 
         async def follow(number: int) -> tuple[list[float], bool]:
             seen: Any = Seen(worker)
