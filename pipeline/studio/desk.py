@@ -1,4 +1,4 @@
-"""What happens on a click: check, plan, submit, follow, stop, reopen, edit. It computes nothing and keeps no draft.
+"""What happens on a click: check, plan, submit, follow, stop, edit. It computes nothing and keeps no draft.
 
 A draft belongs to the worker. A reload, a second tab or a lost connection ends a follower here and touches no draft.
 """
@@ -29,14 +29,13 @@ from pipeline.studio.forms import (
     form_of,
     look_of,
     refusals,
-    restore_form,
     spec_of,
     spoken,
 )
 from pipeline.studio.joins import look_at_joins
 from pipeline.studio.language import language_of
+from pipeline.studio.library import Library
 from pipeline.studio.player import show
-from pipeline.studio.shelf import SHELF_LENGTH, fill_shelf
 from pipeline.studio.texts import Language, say
 from pipeline.studio.toast import toast
 from pipeline.studio.translation import say_error
@@ -66,6 +65,7 @@ class Desk:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self.default = form_of(studio.look, studio.model)
+        self.library = Library(studio.worker, studio.machine.drafts, self.default, studio.machine.profiles, fill)
         self._words = read_vocabulary()
         self._followers: dict[str, Follower] = {}
 
@@ -166,19 +166,11 @@ class Desk:
         if self.studio.worker.read_only:
             gr.Warning(say(language, "read_only"), title=say(language, "toast_warning"))
         fields[FIELDS.index("model")] = gr.update(choices=self._models(language), value=form.model)
-        return [kept_draft if known else None, *fields, self._shelf(language)]
+        return [kept_draft if known else None, *fields, self.library.draw(request)]
 
     def list_models(self, request: gr.Request) -> Any:
         """The models as they are here now."""
         return gr.update(choices=self._models(language_of(request)))
-
-    def reopen(self, event: gr.EventData) -> list[Any]:
-        """A draft from the shelf: its id, for page and browser, and the settings it was made with."""
-        draft = str(event._data.get("draft", ""))
-        status = self.studio.worker.status(draft)
-        if status is None:
-            return [gr.skip()] * (2 + len(FIELDS))
-        return [draft, draft, *fill(restore_form(status.request, self.default))]
 
     async def follow(self, draft: str | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """The player, the buttons and the shelf, at every change, until the draft is over.
@@ -197,11 +189,11 @@ class Desk:
                 if status is None:
                     ready, busy, hidden = _buttons(over=True, unfinished=False)
                     mine.settled.clear()
-                    yield None, ready, busy, hidden, self._shelf(language)
+                    yield None, ready, busy, hidden, self.library.draw(request)
                     return
                 warm = self.studio.worker.ready
                 if (status.version, warm) != seen:
-                    shelf = self._shelf(language) if seen is None or status.state.over else gr.skip()
+                    shelf = self.library.draw(request) if seen is None or status.state.over else gr.skip()
                     seen = (status.version, warm)
                     mine.settled.clear()
                     yield self._updates(status, language, shelf, warm=warm)
@@ -232,9 +224,6 @@ class Desk:
         """As the page offers them: those that can be used first."""
         found = [self.studio.machine.installation(spec) for spec in CATALOG.values()]
         return [(say_model(here, language), here.spec.key) for here in sorted(found, key=lambda here: not here.usable)]
-
-    def _shelf(self, language: Language) -> list[dict[str, Any]]:
-        return fill_shelf(self.studio.worker.recent(SHELF_LENGTH), language)
 
 
 def _buttons(*, over: bool, unfinished: bool) -> tuple[Any, Any, Any]:

@@ -33,7 +33,7 @@ REQUEST: Any = SimpleNamespace(headers={"accept-language": "en"}, session_hash="
 class Register:
     """Drafts that change when a test says so; stands where the worker does and makes nothing."""
 
-    ready, read_only = True, False
+    ready, read_only, keep_bytes = True, False, None
 
     def __init__(self, *drafts: DraftStatus) -> None:
         self.drafts = {status.draft: status for status in drafts}
@@ -63,9 +63,6 @@ class Register:
         if draft not in self.drafts:
             raise DraftError("There is no such draft.")
         self.resumed.append(draft)
-
-    def recent(self, limit: int) -> list[DraftStatus]:
-        return list(self.drafts.values())[:limit]
 
 
 @pytest.fixture
