@@ -17,7 +17,7 @@ from pipeline.studio.texts import Language, Speaker, say, sentences
 
 CHINESE = ("zh", "zh-CN", "zh-TW", "zh-HK")  # what browsers call it
 BROWSER_SECRET = "rushes"  # not a secret: it must be the same after a restart, or browsers forget their draft
-HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "surgery.js", "keys.js", "window.js")
+HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "surgery.js", "naming.js", "keys.js", "window.js")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
