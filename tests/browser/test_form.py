@@ -41,7 +41,9 @@ def resting(page: sync_api.Page, language: str) -> None:
     expect(form.get_by_role("combobox", name=memory)).to_be_visible()
     for button in (*BUTTONS[language], more):
         expect(form.get_by_role("button", name=button)).to_be_visible()
-    visible = "(list => list.filter(e => e.checkVisibility()).length)([...document.querySelectorAll('#rushes-form %s')])"
+    visible = (
+        "(list => list.filter(e => e.checkVisibility()).length)([...document.querySelectorAll('#rushes-form %s')])"
+    )
     kinds = ("textarea", "fieldset", "[type=range]", "button", "[role=combobox]", "select", "[type=checkbox]")
     assert [page.evaluate(visible % kind) for kind in kinds] == [1, 2, 1, 3, 1, 0, 0]
 
