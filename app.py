@@ -1,4 +1,5 @@
-"""The studio: `python app.py`. Reads arguments, starts the worker, builds the page, launches it.
+"""The studio: `python app.py`. Reads arguments, starts the worker, builds the page, launches it; on a Space of Hugging
+Face's as pipeline/studio/space.py says.
 
 The worker's process is started before Gradio is imported, so that both warm up at the same time.
 """
@@ -20,6 +21,7 @@ from pipeline.plan.presets import load_looks, load_profiles
 from pipeline.signals import heeding_signals
 from pipeline.studio.credentials import VARIABLE, find_credentials
 from pipeline.studio.guard import House, open_house
+from pipeline.studio.space import Space, find_space
 from pipeline.worker import LONGEST_QUEUE, Worker
 
 logger = logging.getLogger("rushes")
@@ -36,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     start_logging(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+    space = find_space()
     try:
         house = open_house(
             listens=options.listen,
@@ -43,9 +47,13 @@ def main(arguments: list[str] | None = None) -> int:
             credentials=find_credentials(options.auth, options.auth_file),
             names=options.host_name,
         )
-        listener = _bind(EVERYWHERE if options.listen else HERE, options.port)
         weights = read_folders(options.weights)
-        worker = Worker(options.drafts, weights, longest_queue=options.queue, keep_bytes=options.keep_gib)
+        if space is None:
+            listener = _bind(EVERYWHERE if options.listen else HERE, options.port)
+            worker = Worker(options.drafts, weights, longest_queue=options.queue, keep_bytes=options.keep_gib)
+        else:
+            house, listener = space.house(), _bind(space.address, space.port)
+            worker = space.open_worker(options.drafts, weights)
     except DraftError as error:
         return _refuse(str(error))
     if worker.read_only:
@@ -54,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         worker.start()
         with heeding_signals(told.set, before_the_end=worker.kill):
-            return _serve(worker, weights, house, listener, options, told)
+            return _serve(worker, weights, house, listener, options, told, space)
     except DraftError as error:
         return _refuse(str(error))
     finally:
@@ -98,8 +106,8 @@ def _serve(
     listener: socket.socket,
     options: argparse.Namespace,
     told: threading.Event,
+    space: Space | None,
 ) -> int:
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
     from pipeline.metrics import Metrics
     from pipeline.studio.advice import Machine
     from pipeline.studio.desk import Studio
@@ -109,18 +117,22 @@ def _serve(
     from pipeline.studio.server import PageServer, guard_page
 
     look = load_looks()[START_LOOK]
-    studio = Studio(worker=worker, machine=Machine(load_profiles(), worker.drafts, weights), look=look)
+    if space is None:
+        studio = Studio(worker=worker, machine=Machine(load_profiles(), worker.drafts, weights), look=look)
+    else:
+        studio = space.open_studio(worker, weights, look)
     page = build_page(studio).queue(max_size=QUEUE_LENGTH)
     routes = [media_route(worker.drafts), health_route(worker)]
-    if options.metrics or not options.listen:
+    if options.metrics or not house.listens:
         routes.append(metrics_route(Metrics(worker)))
     server = PageServer(guard_page(page, studio, routes, house), listener)
+    page.server = server.uvicorn  # whose connections forks on ZeroGPU close
     server.start()
     url = f"http://{HERE}:{listener.getsockname()[1]}"
     logger.info("Rushes is at %s - stop it with Ctrl-C", url)
     if options.listen and house.door is not None:
         logger.warning("The password travels readable: let a proxy with TLS stand in front, or trust this network.")
-    if not options.no_browser:
+    if not options.no_browser and space is None:
         webbrowser.open(url)
     told.wait()
     logger.info("keeping what is finished; a second Ctrl-C ends at once")

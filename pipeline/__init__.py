@@ -23,6 +23,7 @@ Rooms, each importing only from those before it:
     serving     that process
     process     its life, as seen from the page's
     worker      what waits, runs and is over
+    inventory   every model, and how it fits this machine
     studio/     the page
 
 Importing this package imports neither torch nor gradio; the first draft does.

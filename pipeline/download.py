@@ -175,17 +175,23 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _check_disk(spec: ModelSpec, need_bytes: int) -> None:
+def room_for_downloads() -> tuple[Path, int]:
+    """The folder whose disk the cache is on, and the bytes free there less `RESERVE_BYTES`, perhaps below 0."""
     folder = Path(constants.HF_HUB_CACHE).absolute()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    if need_bytes > free - RESERVE_BYTES:
+    return folder, shutil.disk_usage(folder).free - RESERVE_BYTES
+
+
+def _check_disk(spec: ModelSpec, need_bytes: int) -> None:
+    folder, room_bytes = room_for_downloads()
+    if need_bytes > room_bytes:
+        free = say_bytes(room_bytes + RESERVE_BYTES)
         raise DoesNotFit(
             f"download of {spec.title}",
             need_bytes,
-            max(free - RESERVE_BYTES, 0),
-            f"{folder} has {say_bytes(free)} free, of which {say_bytes(RESERVE_BYTES)} stay free: "
+            max(room_bytes, 0),
+            f"{folder} has {free} free, of which {say_bytes(RESERVE_BYTES)} stay free: "
             "free some disk, or let HF_HOME name a folder on a larger one.",
             where="disk",
         )

@@ -46,9 +46,11 @@ class Fetcher:
 
     Args:
         clock: of the breaker, which refuses a fourth attempt for a while after three that failed.
+        refusal: why nothing is downloaded here, if so.
     """
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic, refusal: DraftError | None = None) -> None:
+        self.refusal = refusal
         self._lock, self._breaker = threading.Lock(), Breaker("Downloading", clock)
         self._status: FetchStatus | None = None
         self._process: multiprocessing.process.BaseProcess | None = None
@@ -64,9 +66,11 @@ class Fetcher:
 
         Raises:
             InvalidRequest: when there is no such model.
-            DraftError: while another runs, or after three that failed.
+            DraftError: while another runs, after three that failed, or where nothing is downloaded.
         """
         find_model(model)
+        if self.refusal is not None:
+            raise self.refusal
         with self._lock:
             if self._status and self._status.state is FetchState.RUNNING:
                 said = f"{find_model(self._status.model).title} is being downloaded."

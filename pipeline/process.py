@@ -50,6 +50,26 @@ class Owner(Protocol):
         """It is gone, and soon there is another; `broken` when that is in vain. `reason` is for its draft."""
 
 
+class Backend(Protocol):
+    """Where drafts are made: a process of its own, or leases of a card (pipeline/leasing.py)."""
+
+    @property
+    def pid(self) -> int | None:
+        """Of its process, if it has one."""
+
+    def start(self) -> None:
+        """Get ready, and tell the owner."""
+
+    def make(self, draft: str, plan: DraftPlan) -> bool:
+        """Take a draft; whether it was taken. The owner is told what happens to it."""
+
+    def kill(self) -> None:
+        """End at once."""
+
+    def close(self, grace_seconds: float) -> None:
+        """End after the draft it works on, within `grace_seconds`."""
+
+
 class EngineProcess:
     """One process at a time, until `close`.
 

@@ -2,9 +2,10 @@
 
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from ctypes import c_uint64
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,17 +54,24 @@ def serve(pipe: Connection, beats: c_uint64, drafts: Path, weights: Mapping[str,
     try:
         pipe.send(None)
         while (job := pipe.recv()) is not None:
-            _make(engine, pipe, *job)
+            draft, plan = job
+            make(engine, draft, plan, partial(_send, pipe, draft))
     except (EOFError, OSError):
         return
 
 
-def _make(engine: "Engine", pipe: Connection, draft: str, plan: DraftPlan) -> None:
-    def emit(event: Event) -> None:
-        pipe.send((draft, event))
+def _send(pipe: Connection, draft: str, event: Event) -> None:
+    pipe.send((draft, event))
 
+
+def make(engine: "Engine", draft: str, plan: DraftPlan, emit: Callable[[Event], None], **how: int) -> None:
+    """Have a draft made, `how` as of `Engine.run`; what goes wrong becomes its last event.
+
+    Raises:
+        BrokenPipeError: when nobody listens any more.
+    """
     try:
-        engine.run(plan, draft, emit)
+        engine.run(plan, draft, emit, **how)
     except DraftError as error:
         stage = error.stage if isinstance(error, OutOfMemory) else ""
         failed = Failed(message=error.message, hint=error.hint, out_of_memory_in=stage)

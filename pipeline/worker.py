@@ -5,7 +5,7 @@ draft's folder, so it needs no message. What waits is on disk (pipeline/drafts/q
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from pipeline.events import ENDS, Event, Failed, Finished, Paused, Stopped
 from pipeline.health import Watchers
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Edit
-from pipeline.process import DIED, NEVER_READY, EngineProcess
+from pipeline.process import DIED, NEVER_READY, Backend, EngineProcess, Owner
 from pipeline.view import DraftsView
 
 __all__ = ["DraftState", "DraftStatus", "Worker"]
@@ -41,6 +41,7 @@ class Worker(DraftsView):
         weights: folders of one's own, by model, for the process to look into.
         longest_queue: how many drafts may wait.
         keep_bytes: of all drafts together; when there are more the oldest finished ones are deleted.
+        engine: where they are made; called with the folder, the weights and this.
 
     Raises:
         WriteFailed: when the folder cannot be made or written.
@@ -53,6 +54,7 @@ class Worker(DraftsView):
         *,
         longest_queue: int = LONGEST_QUEUE,
         keep_bytes: int | None = None,
+        engine: Callable[[Path, Mapping[str, Path], Owner], Backend] = EngineProcess,
     ) -> None:
         self._lock = hold(drafts.resolve())
         self.read_only = self._lock is None
@@ -61,7 +63,7 @@ class Worker(DraftsView):
         self._attempts: dict[str, int] = {}  # how often a draft was begun, of those whose process ended
         self._pausing: set[str] = set()
         self.watchers = Watchers()
-        self._engine = EngineProcess(self.drafts, dict(weights or {}), self)
+        self._engine = engine(self.drafts, dict(weights or {}), self)
         if not self.read_only:
             for draft in self._queue.restore(attempts=ATTEMPTS):
                 with suppress(WriteFailed):
@@ -193,7 +195,7 @@ class Worker(DraftsView):
             running, self._closing = self._running, True
             if running:
                 with suppress(WriteFailed):
-                    Journal(self.drafts, running).request_stop()
+                    Journal(self.drafts, running).suspend()
             self._changed.notify_all()
         self._engine.close(GRACE_SECONDS if running else IDLE_GRACE_SECONDS)
         if self._lock is not None:

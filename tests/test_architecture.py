@@ -37,6 +37,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.gpu.contents",
         "pipeline.gpu.folders",
         "pipeline.gpu.access",
+        "pipeline.gpu.identity",
         "pipeline.gpu.interrupting",
         "pipeline.prompt.cache",
         "pipeline.video.*",
@@ -58,15 +59,15 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.models.base",),
     ("pipeline.models.*",),
     ("pipeline.models",),
-    ("pipeline.restoring", "pipeline.running", "pipeline.conditioning"),
+    ("pipeline.restoring", "pipeline.running", "pipeline.conditioning", "pipeline.patience"),
     ("pipeline.making",),
     ("pipeline.engine",),
     ("pipeline.heartbeat",),
     ("pipeline.serving", "pipeline.health"),
     ("pipeline.process", "pipeline.view"),
-    ("pipeline.worker",),
+    ("pipeline.worker", "pipeline.leasing"),
     ("pipeline",),
-    ("pipeline.metrics", "pipeline.signals"),
+    ("pipeline.metrics", "pipeline.signals", "pipeline.inventory"),
     ("pipeline.commands.*",),
     ("pipeline.__main__",),
     ("pipeline.studio.*",),
@@ -122,7 +123,7 @@ def test_gradio_is_known_to_the_studio_and_the_composition_root_only() -> None:
 MODEL_LIBRARIES = {"torch", "diffusers", "transformers"}
 LIGHT = re.compile(
     r"pipeline\.(plan\.|drafts\.|seams\.|gpu\.(contents|folders)$|"
-    r"(events|errors|weights|repository|download|breaker|fetcher|installed)$|commands.inventory$)"
+    r"(events|errors|weights|repository|download|breaker|fetcher|installed|inventory)$|commands.inventory$)"
 )
 
 

@@ -95,7 +95,8 @@ def test_every_library_that_is_imported_is_a_declared_dependency() -> None:
     def names(lines: list[str]) -> set[str]:
         return {normal(NAME.match(line)[0]) for line in lines}
 
-    declared, extras = names(PROJECT["dependencies"]), names(PROJECT["optional-dependencies"]["plot"])
+    optional = PROJECT["optional-dependencies"]
+    declared, extras = names(PROJECT["dependencies"]), names(optional["plot"]) | names(optional["space"])
     providers = packages_distributions()
     for module in MODULES:
         for lazy, allowed in ((False, declared), (True, declared | extras)):

@@ -28,12 +28,12 @@ def add(commands: Commands) -> None:
 
 
 def _list_models(options: argparse.Namespace) -> int:
-    from pipeline.commands.inventory import take_inventory
+    from pipeline.commands.inventory import entry_json, entry_text, take_inventory
     from pipeline.gpu.folders import read_folders
 
     entries = take_inventory(options.drafts, read_folders(options.weights))
-    plain = [entry.to_json() for entry in entries]
-    print(json.dumps(plain, ensure_ascii=False) if options.json else "\n\n".join(e.to_text() for e in entries))
+    plain = list(map(entry_json, entries))
+    print(json.dumps(plain, ensure_ascii=False) if options.json else "\n\n".join(map(entry_text, entries)))
     return DONE
 
 

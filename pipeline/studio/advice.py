@@ -7,7 +7,7 @@ import json
 import re
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -77,11 +77,16 @@ class Advice:
 
 class Machine:
     """The device, asked again when the last answer is older than a moment; the profiles; what drafts here taught; which
-    models are here now, those in `weights`, folders by model, included."""
+    models are here now, those in `weights`, folders by model, included. `probe` tells the device."""
 
     def __init__(
-        self, profiles: Mapping[str, VramProfile], drafts: Path, weights: Mapping[str, Path] | None = None
+        self,
+        profiles: Mapping[str, VramProfile],
+        drafts: Path,
+        weights: Mapping[str, Path] | None = None,
+        probe: Callable[..., Device] | None = None,
     ) -> None:
+        self._probe = probe
         self.profiles, self.drafts, self.weights = profiles, drafts, weights or {}
         self.measurements = Measurements(drafts)
         self._answers: dict[bool, tuple[float, Device]] = {}
@@ -90,7 +95,7 @@ class Machine:
         """Where a draft with this profile is computed, with the memory that is free now."""
         asked, device = self._answers.get(profile.use_card, (-PROBE_LASTS_SECONDS, None))
         if device is None or time.monotonic() - asked >= PROBE_LASTS_SECONDS:
-            device = probe_device(use_card=profile.use_card, folder=self.drafts)
+            device = (self._probe or probe_device)(use_card=profile.use_card, folder=self.drafts)
             self._answers[profile.use_card] = (time.monotonic(), device)
         return device
 

@@ -1,6 +1,7 @@
-"""What other programs can call: make a draft, ask how it stands, stop it, change it. "Use via API" in the footer."""
+"""What other programs can call: make a draft, watch it, stop it, change it. "Use via API" in the footer."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import TypedDict
 
@@ -8,11 +9,14 @@ import gradio as gr
 from gradio.events import api as add_endpoint
 
 from pipeline.errors import DraftError
+from pipeline.plan.catalog import find_model
 from pipeline.plan.edits import read_edit
 from pipeline.studio.desk import Studio
 from pipeline.studio.forms import form_of
 
 RANDOM_SEED = -1
+WATCH_SECONDS = 0.1  # how often a watched draft is looked at
+MOST_ON_SHELF = 100
 
 
 class DraftReport(TypedDict):
@@ -34,6 +38,17 @@ class DraftReport(TypedDict):
     message: str
 
 
+class Spine(TypedDict):
+    """A draft on the shelf; `video` is served at /media/<draft>/<name> once there is one."""
+
+    draft: str
+    state: str
+    prompt: str
+    model: str
+    seconds: float
+    video: str | None
+
+
 class DownloadReport(TypedDict):
     """How the latest download stands: none, running, done, failed or cancelled."""
 
@@ -46,7 +61,7 @@ class DownloadReport(TypedDict):
 
 def add_endpoints(studio: Studio) -> None:
     """Give the page being built its named endpoints."""
-    default = form_of(studio.look)
+    default = form_of(studio.look, studio.model)
 
     def make_draft(
         prompt: str,
@@ -54,6 +69,7 @@ def add_endpoints(studio: Studio) -> None:
         shape: str = "wide",
         seed: int = RANDOM_SEED,
         key: str = "",
+        model: str = default.model or "",
     ) -> str:
         """Start a draft, or have it wait for others, and return its id at once.
 
@@ -63,10 +79,12 @@ def add_endpoints(studio: Studio) -> None:
             shape: wide, square or tall, or a size such as 256x160.
             seed: a whole number for a draft that can be made again; -1 for a new one each time.
             key: of your own, such as a UUID. Who asks twice with the same key gets the draft of the first time.
+            model: one that is here; the page's Models tab and `python -m pipeline models` list them.
         """
         chosen = "" if seed == RANDOM_SEED else str(seed)
-        form = replace(default, prompt=prompt, shape=shape, seconds=seconds, seed=chosen)
         try:
+            own = default if model == default.model else form_of(studio.look, find_model(model))
+            form = replace(own, prompt=prompt, shape=shape, seconds=seconds, seed=chosen)
             return studio.worker.submit(studio.machine.plan(studio.machine.read(form)), key or None)
         except DraftError as error:
             raise gr.Error(str(error), print_exception=False) from error
@@ -89,6 +107,36 @@ def add_endpoints(studio: Studio) -> None:
             eta_seconds=found.eta_seconds,
             message=f"{found.message} {found.hint}".strip(),
         )
+
+    async def watch(draft: str) -> AsyncIterator[DraftReport]:
+        """Report how a draft stands at every change, until it is over; a draft that rests is waited for."""
+        seen = None
+        while seen is None or not seen.state.over:
+            found = studio.worker.status(draft)
+            if found is None or seen is None or found.version != seen.version:
+                yield status(draft)
+                seen = found
+            await asyncio.sleep(WATCH_SECONDS)
+
+    watch.__annotations__["return"] = DraftReport  # Gradio asks for the type of what is yielded
+
+    def shelf(limit: int = 20) -> list[Spine]:
+        """The newest drafts, newest first.
+
+        Args:
+            limit: how many, 100 at most.
+        """
+        return [
+            Spine(
+                draft=found.draft,
+                state=found.state.value,
+                prompt=" / ".join(shot["prompt"] for shot in found.request["shots"]),
+                model=found.request["model"],
+                seconds=found.seconds,
+                video=found.video,
+            )
+            for found in studio.worker.recent(max(0, min(limit, MOST_ON_SHELF)))
+        ]
 
     def ask(request: Callable[[str], None], draft: str) -> DraftReport:
         try:
@@ -164,7 +212,9 @@ def add_endpoints(studio: Studio) -> None:
         return studio.worker.waiting()
 
     add_endpoint(make_draft, api_name="make_draft", concurrency_limit=None)
+    add_endpoint(watch, api_name="watch", concurrency_limit=None)
     add_endpoint(status, api_name="status", queue=False)
+    add_endpoint(shelf, api_name="shelf", queue=False)
     add_endpoint(stop, api_name="stop", queue=False)
     add_endpoint(pause, api_name="pause", queue=False)
     add_endpoint(resume, api_name="resume", queue=False)

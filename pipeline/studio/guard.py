@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.errors import InvalidRequest
 from pipeline.studio.credentials import HOW, WINDOW_SECONDS, Credentials, Door, Verdict
-from pipeline.studio.policy import FIXED_HEADERS, content_policy, script_hashes
+from pipeline.studio.policy import FIXED_HEADERS, content_policy, framing_headers, script_hashes
 
 LARGEST_BODY_BYTES = 2**18  # a form full of the longest sentences, in escapes, is a fifth of it
 ROUTES = re.compile(
@@ -37,13 +37,14 @@ HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]/@\s]+)(?::[0-9]{1,5})?")
 class House:
     """How the page is reached. `listens` beyond this machine, through `door` if there is one, also as one of `names`.
 
-    `scripts` are the hashes of scripts that the page adds to itself.
+    `scripts` are the hashes of scripts that the page adds to itself; `framer` is whose pages may embed this one.
     """
 
     listens: bool = False
     door: Door | None = None
     names: Collection[str] = ()
     scripts: Collection[str] = ()
+    framer: str = ""
 
     def knows(self, host: str) -> bool:
         """Whether a Host header is one of ours: a page elsewhere can give this machine's address to a name of its own,
@@ -101,7 +102,7 @@ class Guard:
         elif scope["type"] == "websocket":  # the page opens none
             await send({"type": "websocket.close"})
         elif scope["type"] == "http":
-            answer = _Answer(send, self.house.scripts, page=scope["path"] == "/")
+            answer = _Answer(send, self.house, page=scope["path"] == "/")
             refusal = self._refuse(scope)
             if refusal is not None:
                 await refusal(scope, receive, answer.send)
@@ -158,9 +159,9 @@ def _measured(scope: Scope, receive: Receive, answer: "_Answer") -> Receive:
 class _Answer:
     """What goes back, with the headers; the page itself is held until the scripts in it are known."""
 
-    def __init__(self, send: Send, scripts: Collection[str], *, page: bool) -> None:
+    def __init__(self, send: Send, house: House, *, page: bool) -> None:
         self.page, self.started, self.over = page, False, False
-        self._send, self._scripts = send, scripts
+        self._send, self._house = send, house
         self._held: Message | None = None
         self._body = b""
 
@@ -185,9 +186,9 @@ class _Answer:
         assert self._held is not None
         start, self._held = self._held, None
         headers = MutableHeaders(raw=list(start.get("headers", [])))
-        for name, value in FIXED_HEADERS.items():
+        for name, value in (FIXED_HEADERS | framing_headers(self._house.framer)).items():
             headers[name] = value
-        headers["Content-Security-Policy"] = content_policy([*hashes, *self._scripts])
+        headers["Content-Security-Policy"] = content_policy([*hashes, *self._house.scripts], self._house.framer)
         for name in [name for name in headers if name.lower().startswith("access-control-")]:
             del headers[name]
         await self._send({**start, "headers": headers.raw})

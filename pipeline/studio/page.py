@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from pipeline.plan.catalog import CATALOG
+from pipeline.studio import models_tab
 from pipeline.studio.advice import EXAMPLES
 from pipeline.studio.desk import Desk, Studio
 from pipeline.studio.endpoints import add_endpoints
@@ -17,7 +18,7 @@ from pipeline.studio.texts import Language, Speaker, say, sentences
 
 CHINESE = ("zh", "zh-CN", "zh-TW", "zh-HK")  # what browsers call it
 BROWSER_SECRET = "rushes"  # not a secret: it must be the same after a restart, or browsers forget their draft
-HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "surgery.js", "naming.js", "keys.js", "window.js")
+HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "surgery.js", "naming.js", "keys.js", "window.js", "tabs.js")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +37,22 @@ def build_page(studio: Studio) -> gr.Blocks:
     desk = Desk(studio)
     with gr.Blocks(title="Rushes", analytics_enabled=False) as page:
         top = scripted("top", styles="top.css")
-        with gr.Row(elem_id="rushes-desk"):
-            with gr.Column(scale=4, min_width=320, elem_id="rushes-form"):
-                form = lay_out_form(studio.machine, desk.default, studio.looks)
-            with gr.Column(scale=7, min_width=320, elem_id="rushes-stage"):
-                screen = player()
-                ideas = scripted("ideas", EXAMPLES, styles="ideas.css")
-        with gr.Column(elem_id="rushes-drafts"):
-            gr.Markdown(label("shelf"), elem_classes="rushes-heading")
-            row = shelf()
+        with gr.Tabs(selected=models_tab.DESK, elem_id="rushes-tabs") as tabs:
+            with gr.Tab(label("tab_desk"), id=models_tab.DESK, elem_id="rushes-tab-desk"):
+                with gr.Row(elem_id="rushes-desk"):
+                    with gr.Column(scale=4, min_width=320, elem_id="rushes-form"):
+                        form = lay_out_form(studio.machine, desk.default, studio.looks)
+                    with gr.Column(scale=7, min_width=320, elem_id="rushes-stage"):
+                        screen = player()
+                        ideas = scripted("ideas", EXAMPLES, styles="ideas.css")
+                with gr.Column(elem_id="rushes-drafts"):
+                    gr.Markdown(label("shelf"), elem_classes="rushes-heading")
+                    row = shelf()
+            with gr.Tab(label("tab_models"), id=models_tab.MODELS, elem_id="rushes-tab-models") as tab:
+                gr.Markdown(label("models_intro"), elem_classes="rushes-quiet")
+                cards = models_tab.models_list()
         _wire(page, desk, Controls(form=form, top=top, player=screen, ideas=ideas, shelf=row))
+        models_tab.wire(studio, tabs, tab, cards, form)
         add_endpoints(studio)
     built: gr.Blocks = page
     return built
@@ -96,6 +103,7 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     form.stop.click(desk.stop_draft, draft, None, queue=False, **QUIET)
     controls.shelf.click(desk.reopen, None, [draft, kept_draft, *fields], **QUEUED)
     controls.player.edit(desk.edit_draft, None, [draft, kept_draft], **QUEUED)
+    controls.player.pause(desk.set_aside, None, None, queue=False, **QUIET)
     controls.player.undo(desk.undo_edit, None, [draft, kept_draft], **QUEUED)
     controls.player.change(None, controls.player, None, js="view => window.Rushes.tell(view)", **QUIET)
     shown = [controls.player, form.make, form.stop, form.go_on, controls.shelf]

@@ -13,7 +13,6 @@ INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DO
 FIXED_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",  # for browsers that do not know frame-ancestors
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
@@ -26,8 +25,13 @@ def script_hashes(html: bytes) -> list[str]:
     return list(dict.fromkeys(f"'sha256-{base64.b64encode(digest).decode('ascii')}'" for digest in digests))
 
 
-def content_policy(hashes: Iterable[str]) -> str:
-    """The Content-Security-Policy of a page whose inline scripts have these hashes."""
+def framing_headers(framer: str) -> dict[str, str]:
+    """For browsers that do not know frame-ancestors, which have no word for one other page."""
+    return {} if framer else {"X-Frame-Options": "DENY"}
+
+
+def content_policy(hashes: Iterable[str], framer: str = "") -> str:
+    """The Content-Security-Policy of a page whose inline scripts have these hashes, and which `framer` may embed."""
     rules = {
         "default-src": "'none'",
         "script-src": " ".join(["'self'", "'unsafe-eval'", *hashes]),
@@ -40,6 +44,6 @@ def content_policy(hashes: Iterable[str]) -> str:
         "manifest-src": "'self'",
         "base-uri": "'self'",
         "form-action": "'none'",
-        "frame-ancestors": "'none'",
+        "frame-ancestors": framer or "'none'",
     }
     return "; ".join(f"{name} {sources}" for name, sources in rules.items())

@@ -23,6 +23,7 @@ from pipeline.studio.page import head, labels
 from pipeline.studio.player import PAGE_ASSETS
 from pipeline.studio.policy import script_hashes
 from pipeline.studio.theme import studio_theme
+from pipeline.studio.visitors import Welcome
 
 LARGEST_UPLOAD = "1kb"  # nothing is uploaded, and the guard has no route for it
 STARTS_WITHIN_SECONDS = 60.0
@@ -55,7 +56,8 @@ def guard_page(page: gr.Blocks, studio: Studio, routes: Sequence[Route], house: 
         head=head(),
         favicon_path=str(PAGE_ASSETS / "favicon.svg"),
     )
-    return Guard(Spoken(application), replace(house, scripts=script_hashes(head().encode())))
+    inside = Welcome(Spoken(application)) if house.framer else Spoken(application)
+    return Guard(inside, replace(house, scripts=script_hashes(head().encode())))
 
 
 class PageServer:
@@ -64,20 +66,21 @@ class PageServer:
     def __init__(self, application: Guard, listener: socket.socket) -> None:
         configuration = uvicorn.Config(
             application,
+            port=listener.getsockname()[1],  # told to whoever asks; the socket is bound already
             log_level="warning",
             log_config=None,
             ws="none",
             server_header=False,
             timeout_graceful_shutdown=CLOSES_WITHIN_SECONDS,
         )
-        self._server = uvicorn.Server(configuration)
-        self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True, name="rushes-page")
+        self.uvicorn = uvicorn.Server(configuration)
+        self._thread = threading.Thread(target=self.uvicorn.run, args=([listener],), daemon=True, name="rushes-page")
 
     def start(self) -> None:
         """Begin, and return when it answers. Raises DraftError when it does not."""
         self._thread.start()
         stop = time.monotonic() + STARTS_WITHIN_SECONDS
-        while not self._server.started:
+        while not self.uvicorn.started:
             if not self._thread.is_alive() or time.monotonic() > stop:
                 raise DraftError("The page's server does not start.", "The reason is in the log.")
             time.sleep(0.01)
@@ -85,5 +88,5 @@ class PageServer:
     def close(self) -> None:
         """End, and return when it has."""
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what is broken off from here on is meant to be
-        self._server.should_exit = True
+        self.uvicorn.should_exit = True
         self._thread.join()

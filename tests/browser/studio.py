@@ -91,6 +91,7 @@ def open_studio(folder: Path, *options: str, before: tuple[str, ...] = ()) -> It
         port = probe.getsockname()[1]
     command = [sys.executable, "app.py", "--port", str(port), "--drafts", str(folder / "drafts"), "--no-browser"]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub")}
+    environment |= {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(port)}  # which a Space heeds
     with subprocess.Popen([*before, *command, *options], cwd=ROOT, stderr=subprocess.DEVNULL, env=environment) as app:
         url = f"http://127.0.0.1:{port}/"
         try:

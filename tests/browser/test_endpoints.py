@@ -34,6 +34,39 @@ def test_a_draft_made_by_a_program_can_be_followed_and_stopped(client: Client) -
     assert wait_for(client, draft, "stopped")["chunks"] == 4
 
 
+def test_a_draft_is_watched_until_it_is_over_and_stands_on_the_shelf(client: Client) -> None:
+    draft = client.predict("a blue star rises over sea", 1.0, "wide", 5, api_name="/make_draft")
+    reports = list(client.submit(draft, api_name="/watch"))
+    assert [report["draft"] for report in reports] == [draft] * len(reports)
+    states = [report["state"] for report in reports]
+    assert states[-1] == "finished"
+    assert "running" in states
+    steps = [report["step"] for report in reports if report["state"] == "running"]
+    assert max(steps) > 1
+    newest = client.predict(5, api_name="/shelf")[0]
+    assert (newest["draft"], newest["state"], newest["model"]) == (draft, "finished", "miniature")
+    assert (newest["prompt"], newest["video"]) == ("a blue star rises over sea", "draft.mp4")
+    assert client.predict(0, api_name="/shelf") == []
+
+
+def test_a_draft_nobody_made_cannot_be_watched(client: Client) -> None:
+    with pytest.raises(AppError, match="There is no draft"):
+        client.predict("20260101-000000-0123456789abcdef", api_name="/watch")
+
+
+def test_a_program_names_the_model_and_is_told_what_there_is(client: Client) -> None:
+    with pytest.raises(AppError, match="somebody/something"):
+        client.predict("a red ball", 1.0, "wide", 5, "", "somebody/something", api_name="/make_draft")
+
+
+def test_every_endpoint_tells_what_it_takes_and_gives(client: Client) -> None:
+    told = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    for name in ("make_draft", "watch", "status", "stop", "pause", "resume", "edit", "delete", "shelf", "queue"):
+        assert told[f"/{name}"]["description"], name
+        assert told[f"/{name}"]["returns"], name
+        assert all(parameter["python_type"]["type"] != "Any" for parameter in told[f"/{name}"]["parameters"]), name
+
+
 def test_a_draft_is_deleted_by_a_program_once_nobody_works_on_it(client: Client) -> None:
     draft = client.predict("a red ball moves left over snow", 6.0, "wide", 5, api_name="/make_draft")
     with pytest.raises(AppError, match="Stop it first"):
