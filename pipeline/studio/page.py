@@ -28,6 +28,7 @@ HEAD_SCRIPTS = (
     "copying.js",
     "filmstrip.js",
     "surgery.js",
+    "naming.js",
     "cards.js",
     "compare.js",
     "opening.js",

@@ -23,6 +23,7 @@ from pipeline.studio.forms import FIELDS, SEED_BITS, Form
 from pipeline.studio.language import language_of
 from pipeline.studio.player import PAGE_ASSETS, Strip, script_texts, strip_of
 from pipeline.studio.texts import Language, say
+from pipeline.studio.toast import toast
 from pipeline.studio.wording import say_duration
 from pipeline.worker import Worker
 
@@ -87,7 +88,7 @@ class Takes:
         said = say(language, "takes_help", seconds=asked.seconds, steps=asked.steps)
         return {"help": said, "choices": [asdict(choice) for choice in choices]}
 
-    def start(self, event: gr.EventData, old: str | None, *values: Any) -> list[Any]:
+    def start(self, request: gr.Request, event: gr.EventData, old: str | None, *values: Any) -> list[Any]:
         """A new sheet in the place of the old one: its name, twice, for the page and for the browser to remember."""
         count = event._data.get("count")
         form = _form(values)
@@ -101,7 +102,7 @@ class Takes:
                 drafts.append(draft)
         except DraftError as error:
             if not drafts:
-                raise gr.Error(str(error), print_exception=False) from error
+                raise toast(language_of(request), error) from error
         self._sheets[drafts[0]] = Sheet(form=form, drafts=tuple(drafts))
         while len(self._sheets) > REMEMBERED_SHEETS:
             self._drop(next(iter(self._sheets)))
@@ -146,7 +147,7 @@ class Takes:
         try:
             made = self._worker.submit(self._machine.plan(self._machine.read(form)))
         except DraftError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise toast(language_of(request), error) from error
         return [made, made, *self._fill(form)]
 
     def _drop(self, name: str | None) -> None:
