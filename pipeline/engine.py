@@ -12,6 +12,8 @@ from pipeline.drafts.measurements import Measurements
 from pipeline.drafts.room import Room
 from pipeline.errors import DiskFull, InvalidRequest, StopRequested
 from pipeline.events import Event, Started, Stopped
+from pipeline.gpu.backend import keep_one_heap
+from pipeline.gpu.interrupting import asking, heeding
 from pipeline.making import Emit, Making
 from pipeline.models import open_model
 from pipeline.models.base import VideoModel
@@ -21,7 +23,7 @@ from pipeline.plan.planner import decide_again
 from pipeline.plan.retreat import check_device, fit_again
 from pipeline.plan.spec import ModelSpec
 from pipeline.prompt.cache import EmbeddingCache
-from pipeline.restoring import restore
+from pipeline.restoring import Restored, restore, with_same_weights
 
 
 class Engine:
@@ -39,6 +41,7 @@ class Engine:
         weights: Mapping[str, Path] | None = None,
         probe: Callable[..., Device] | None = None,
     ) -> None:
+        keep_one_heap()
         self.drafts, self.cache = drafts, EmbeddingCache(drafts / ".embeddings")
         self._probe = probe
         self.weights = weights or {}
@@ -71,11 +74,8 @@ class Engine:
     def _run(self, plan: DraftPlan, draft: str, emit: Emit, most_chunks: int | None) -> None:
         journal = Journal(self.drafts, draft)
         journal.sweep()
-        sentences = plan.sentences
-        restored = restore(journal, plan, sentences)
-        device = (self._probe or probe_device)(use_card=plan.memory.device.kind is not DeviceKind.CPU)
-        done = {"chunks_done": len(restored.latents), "slices_done": len(restored.slices)}
-        plan = _as_things_are_now(plan, device, **done)
+        restored = restore(journal, plan, plan.sentences)
+        plan = self._as_things_are_now(plan, chunks_done=len(restored.latents), slices_done=len(restored.slices))
         room = Room(journal, plan.memory.disk_bytes, emit)
 
         def tell(event: Event) -> None:
@@ -86,16 +86,26 @@ class Engine:
                 room.write(partial(journal.note, event))
             emit(event)
 
+        with heeding(partial(_check, journal)):
+            self._make(plan, journal, room, restored, tell, most_chunks)
+
+    def _make(
+        self, plan: DraftPlan, journal: Journal, room: Room, restored: Restored, tell: Emit, most_chunks: int | None
+    ) -> None:
         try:
             room.write(partial(journal.begin, plan))
             room.wait()
-            tell(Started(draft=draft, plan=plan))
+            tell(Started(draft=journal.draft, plan=plan))
+            with asking():
+                model = self.open(plan.spec, plan.memory.device)
+                identity = model.identity()
+                restored = with_same_weights(journal, restored, identity, plan.spec.title)
+                model.follow(plan.memory.choices)
+            room.write(partial(journal.write_json, "weights.json", {"identity": identity}))
         except StopRequested:
             tell(Stopped(file=None, frames=0, chunks=len(restored.latents), seconds=0.0))
             return
-        model = self.open(plan.spec, plan.memory.device)
-        model.follow(plan.memory.choices)
-        making = Making(plan, model, journal, tell, room)
+        making, sentences = Making(plan, model, journal, tell, room), plan.sentences
         try:
             making.take_up(restored)
             making.encode(sentences, self.cache)
@@ -113,17 +123,25 @@ class Engine:
         except StopRequested:
             making.keep()
 
+    def _as_things_are_now(self, plan: DraftPlan, *, chunks_done: int, slices_done: int) -> DraftPlan:
+        """The plan, or another where it no longer fits; one with the same chunks where some are made.
 
-def _as_things_are_now(plan: DraftPlan, device: Device, *, chunks_done: int, slices_done: int) -> DraftPlan:
-    """The plan, or another where it no longer fits; one with the same chunks where some are made.
+        Raises DraftError for what cannot be carried out here.
+        """
+        if plan.memory.device.supposed:
+            raise InvalidRequest(
+                "vram_limit", f"There is no such card here: {plan.memory.device.name}.", "It can be planned."
+            )
+        device = (self._probe or probe_device)(use_card=plan.memory.device.kind is not DeviceKind.CPU)
+        # What an edit decided is in the plan alone, and lost if planned from the request.
+        if chunks_done or plan.parent:
+            check_device(plan, device)
+            return fit_again(plan, device, chunks_done=chunks_done, slices_done=slices_done)
+        if device.kind is not plan.memory.device.kind:
+            return plan
+        return decide_again(plan, device, Measurements(self.drafts).experience(plan.request, device))
 
-    Raises DraftError for what cannot be carried out here.
-    """
-    if plan.memory.device.supposed:
-        raise InvalidRequest(
-            "vram_limit", f"There is no such card here: {plan.memory.device.name}.", "It can be planned."
-        )
-    if chunks_done or plan.parent:  # what an edit decided is in the plan alone, and lost if planned from the request
-        check_device(plan, device)
-        return fit_again(plan, device, chunks_done=chunks_done, slices_done=slices_done)
-    return decide_again(plan, device) if device.kind is plan.memory.device.kind else plan
+
+def _check(journal: Journal) -> None:
+    if journal.stop_requested():
+        raise StopRequested

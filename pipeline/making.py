@@ -32,8 +32,9 @@ from pipeline.drafts.room import Room
 from pipeline.errors import DraftError, OutOfMemory, StopRequested
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Retreated, SliceReady, StepDone, Stopped
 from pipeline.gpu.backend import is_out_of_memory, peak_bytes
-from pipeline.gpu.interrupting import asking_at_each_layer
+from pipeline.gpu.interrupting import asking, heeding
 from pipeline.models.base import VideoModel
+from pipeline.patience import Patience
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
@@ -70,7 +71,7 @@ class Making:
         self.decoded = self.faded = 0  # slices that the decoder, the fader were given
         self.frames = self.chunks = 0
         self.previews = PacedPreviews()
-        self.running = RunningChunk(journal)
+        self.running, self.patience = RunningChunk(journal), Patience(journal)
         self.too_much_bytes: dict[Stage, int] = {}  # what stages that ran out of memory were forecast to need
 
     # 0 -----------------------------------------------------------------------------------------------------------
@@ -92,7 +93,7 @@ class Making:
         if self.embeds:
             self.tell(Encoded(sentences=len(sentences), cached=len(sentences), seconds=0.0))
             return
-        with asking_at_each_layer(self._check_stop):
+        with asking():
             encoded = self._attempt(
                 Stage.ENCODE,
                 lambda: encode_sentences(
@@ -151,7 +152,8 @@ class Making:
 
     def _denoise(self, chunk: Chunk) -> Tensor:
         sampling = sampling_of(self.plan, chunk, self.embeds, self.behind)
-        tail = self._attempt(Stage.DECODE, lambda: self._tail(chunk))
+        with asking():
+            tail = self._attempt(Stage.DECODE, lambda: self._tail(chunk))
         last, steps = time.monotonic(), sampling.steps * chunk.rounds
         resume_from = self.running.begin(identify(self.plan.request.model, chunk, sampling, tail), steps=steps)
         self.resumed = self.resumed or resume_from is not None
@@ -162,6 +164,7 @@ class Making:
             preview = self.previews.draw(lambda: self.model.preview(clean()), step_seconds=seconds)
             self.tell(StepDone(chunk=chunk.index, step=step, steps=steps, seconds=seconds, preview=preview))
             self._check_stop()
+            self.patience.learn(seconds)
             last = time.monotonic()
 
         self._check_stop()
@@ -179,7 +182,7 @@ class Making:
         """A new decoder is told first what came before."""
         assert self.timeline is not None
         start, first = time.monotonic(), self.decoded
-        with self.decoder.visit() as decode:
+        with heeding(self.patience.check), asking(), self.decoder.visit() as decode:
             for piece in self.plan.slices[self.decoded :]:
                 if piece.chunk >= self.chunks:
                     break
@@ -192,7 +195,7 @@ class Making:
                     faded = self.fader.push(frames[piece.skip :], fade=fade, hold=piece.hold)
                     self.faded = self.decoded
                     if piece.index == len(self.pieces):
-                        self._write(faded, piece.chunk, start)
+                        self._write(faded, piece.chunk, start, self.patience.check)
                 if any(following.opens_scene for following in self.plan.slices[self.decoded : self.decoded + 1]):
                     self.decoder.restart()
                 start = time.monotonic()
@@ -226,10 +229,12 @@ class Making:
                 self.decoder = self.model.open_decoder()
                 self.decoded = 0 if plan.spec.causal_decoder else self.faded
 
-    def _write(self, frames: NDArray[np.uint8], chunk: int, start: float) -> None:
+    def _write(
+        self, frames: NDArray[np.uint8], chunk: int, start: float, check: Callable[[], None] = lambda: None
+    ) -> None:
         index = len(self.pieces)
         path = self.journal.slice_path(index)
-        self.room.put(path, partial(write_slice, frames, fps=self.plan.spec.fps))
+        self.room.put(path, partial(write_slice, frames, fps=self.plan.spec.fps, check=check))
         self.pieces.append(path)
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DECODE] += seconds

@@ -1,7 +1,7 @@
 """What an interrupted draft already has: everything that is whole. What is torn or missing counts as not made."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -9,7 +9,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.drafts.journal import Journal, read_events
+from pipeline.drafts.journal import Journal, read_events, read_json
+from pipeline.errors import InvalidRequest
 from pipeline.events import SliceReady
 from pipeline.plan.draft import DraftPlan
 from pipeline.prompt.cache import PromptEmbeds
@@ -43,6 +44,26 @@ def restore(journal: Journal, plan: DraftPlan, sentences: list[str]) -> Restored
         behind={number: tensor for number, tensor in found.items() if number > len(latents)},
         slices=_slices(journal, plan, chunks=len(latents)),
     )
+
+
+def with_same_weights(journal: Journal, restored: Restored, identity: str, model: str) -> Restored:
+    """What goes on with the weights that are there now: all of it, or, where nothing is finished, nothing.
+
+    Raises:
+        InvalidRequest: when something is finished that was made with others.
+    """
+    known = read_json(journal.weights_path())
+    if not isinstance(known, dict) or known.get("identity", identity) == identity:
+        return restored  # an older Rushes did not say
+    if restored.latents or restored.behind or restored.slices:
+        raise InvalidRequest(
+            "model",
+            f"Draft {journal.draft}, or the one it was made from, was begun with other weights of {model} than are here"
+            " now.",
+            "What is finished can be played. Put those weights back to go on, or make the draft anew.",
+        )
+    journal.running_path().unlink(missing_ok=True)
+    return replace(restored, embeds={})
 
 
 def _embeds(journal: Journal, sentences: list[str]) -> dict[str, PromptEmbeds]:

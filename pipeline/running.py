@@ -22,7 +22,7 @@ from pipeline.plan.chunks import Chunk
 
 logger = logging.getLogger(__name__)
 
-SHARE = 0.02  # of the time that denoising takes; dearer states are written less often
+SHARE = 0.01  # of the time since a state was written that the next one may take; dearer states are written less often
 
 
 def identify(model: str, chunk: Chunk, sampling: Sampling, tail: Tensor | None) -> str:
@@ -46,7 +46,7 @@ class RunningChunk:
         self._name, self._steps = "", 0
         self._state: SamplingState | None = None
         self._written_step = 0
-        self._began, self._writing_seconds = time.monotonic(), 0.0
+        self._written_at, self._writing_seconds = time.monotonic(), 0.0  # the last time, and what it took
 
     def begin(self, name: str, *, steps: int) -> SamplingState | None:
         """What a chunk goes on from, in memory if it was interrupted just now, else from disk; None from the start.
@@ -61,12 +61,12 @@ class RunningChunk:
         return self._state
 
     def keep(self, state: SamplingState) -> None:
-        """A step is done. Written if writing has cost less than its share; not after the last, when the chunk itself
-        is next."""
+        """A step is done. Written if what the last writing took has become its share of the time since; not after the
+        last, when the chunk itself is next."""
         if state.step >= self._steps:
             return
         self._state = state
-        if self._writing_seconds <= SHARE * (time.monotonic() - self._began):
+        if self._writing_seconds <= SHARE * (time.monotonic() - self._written_at):
             self.save()
 
     def save(self) -> None:
@@ -83,7 +83,8 @@ class RunningChunk:
         except (WriteFailed, SafetensorError) as error:
             logger.warning("where the chunk stands is not kept: %s", error)
         finally:
-            self._writing_seconds += time.monotonic() - start
+            self._written_at = time.monotonic()
+            self._writing_seconds = self._written_at - start
 
     def remove(self) -> None:
         """The chunk is finished, or there is none."""

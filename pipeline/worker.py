@@ -195,7 +195,7 @@ class Worker(DraftsView):
             running, self._closing = self._running, True
             if running:
                 with suppress(WriteFailed):
-                    Journal(self.drafts, running).request_stop()
+                    Journal(self.drafts, running).suspend()
             self._changed.notify_all()
         self._engine.close(GRACE_SECONDS if running else IDLE_GRACE_SECONDS)
         if self._lock is not None:

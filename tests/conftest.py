@@ -127,9 +127,12 @@ def tiny_assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def tiny(tiny_assets: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Whoever opens the miniature in this process gets the tiny checkpoint; its folder."""
+    """Whoever opens the miniature in this process gets the tiny checkpoint; its folder. A stop lets a slice be made
+    however busy the machine is: the tiny checkpoint's steps take no time."""
+    from pipeline import patience
     from pipeline.gpu import loading
 
+    monkeypatch.setattr(patience, "LEAST_SECONDS", 60.0)
     monkeypatch.setattr(loading, "ASSETS", tiny_assets)
     return tiny_assets / MINIATURE.key
 

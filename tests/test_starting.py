@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from pipeline import engine as engine_module
+from pipeline.drafts.measurements import Measurements
 from pipeline.engine import Engine
 from pipeline.errors import DoesNotFit, InvalidRequest
 from pipeline.events import Event, Finished, Started
 from pipeline.plan.alternatives import plan_draft
 from pipeline.plan.device import Device, suppose_card
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.memory import Stage
 from pipeline.plan.spec import VideoShape
 from tests.conftest import DeviceMaker, PlanMaker, ProfileMaker, RequestMaker
 from tests.tiny import make_draft, of
@@ -64,6 +66,28 @@ def test_where_nothing_fits_any_more_it_is_said_before_anything_is_loaded(
     with pytest.raises(DoesNotFit):
         Engine(tmp_path).run(make_plan(), "20260101-120000-0123456789abcdef", events.append)
     assert not events
+
+
+@pytest.mark.fault(1, 2)
+@pytest.mark.parametrize("stage", [Stage.DENOISE, Stage.DECODE])
+def test_a_plan_in_whose_way_memory_ran_out_since_is_made_anew_and_says_so(
+    tmp_path: Path,
+    make_plan: PlanMaker,
+    make_device: DeviceMaker,
+    machine_becomes: Callable[[Device], None],
+    stage: Stage,
+) -> None:
+    """As of a draft that waited while another ran out of memory; one of another size goes on as it was planned."""
+    plan, other = make_plan(shape=LARGE, frames=49, steps=1), make_plan()
+    machine_becomes(make_device(gib=64.0))
+    need = plan.memory.choices[stage].card_bytes
+    Measurements(tmp_path).record_ran_out(plan, {stage: need})
+    events, _ = make_draft(tmp_path, plan)
+    again = of(Started, events)[0].plan
+    assert again.memory.choices[stage].card_bytes < need
+    assert "memory ran out since" in again.reasons[0]
+    assert of(Finished, events)[0].frames == 49
+    assert of(Started, make_draft(tmp_path, other)[0])[0].plan == other
 
 
 def test_a_plan_for_a_card_that_is_not_here_is_refused(

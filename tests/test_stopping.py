@@ -7,18 +7,22 @@ from typing import Any
 import pytest
 from torch import Tensor
 
+from pipeline import patience
 from pipeline.drafts.journal import Journal
 from pipeline.errors import DraftError
-from pipeline.events import ChunkDenoised, Event, Finished, SliceReady, Started, StepDone, Stopped
+from pipeline.events import ChunkDenoised, Encoded, Event, Finished, SliceReady, Started, StepDone, Stopped
+from pipeline.gpu import interrupting
+from pipeline.gpu.loading import Checkpoint
 from pipeline.models.base import Frames
 from pipeline.models.ltx import LTXModel
+from pipeline.patience import Patience
 from pipeline.plan.chunks import Chunk, plan_slices
 from pipeline.plan.spec import Component
 from pipeline.prompt.cache import PromptEmbeds
 from pipeline.video import preview as preview_module
 from pipeline.video.mp4 import read_settings
 from tests.conftest import PlanMaker
-from tests.tiny import Say, count_frames, kinds, make_draft, of
+from tests.tiny import Say, count_frames, kinds, make_draft, of, run_until
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -97,6 +101,77 @@ def test_a_stop_is_heard_between_two_layers_of_the_text_encoder(
     assert seen == ["the first layer"]
     assert not journal.embeddings_path().exists()
     assert not list((tmp_path / ".embeddings").glob("*"))
+
+
+@pytest.mark.fault(9)
+@pytest.mark.parametrize(
+    ("component", "said"),
+    [
+        (Component.TEXT_ENCODER, ["Started", "Stopped"]),
+        (Component.TRANSFORMER, ["Started", "Encoded", "Stopped"]),
+        (Component.VAE, ["Started", "Encoded", "StepDone", "ChunkDenoised", "Stopped"]),
+    ],
+)
+def test_a_stop_is_heard_while_weights_are_read(
+    tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch, component: Component, said: list[str]
+) -> None:
+    """Between two tensors: no component is read to its end."""
+    read, whole = list[Component](), Checkpoint.load
+
+    def load(self: Checkpoint, wanted: Component, *arguments: Any) -> Any:
+        if wanted is component:
+            (folder,) = (path for path in tmp_path.iterdir() if path.name[0].isdigit())
+            (folder / "STOP").touch()
+        module = whole(self, wanted, *arguments)
+        read.append(wanted)
+        return module
+
+    monkeypatch.setattr(Checkpoint, "load", load)
+    monkeypatch.setattr(interrupting, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(Patience, "learn", lambda *_: None)
+    events, _ = make_draft(tmp_path, make_plan())
+    assert kinds(events) == said
+    assert component not in read
+
+
+@pytest.mark.fault(9)
+def test_a_stop_in_the_middle_of_a_decode_leaves_the_slice_and_keeps_its_latents(
+    tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(frames=73)
+    with monkeypatch.context() as impatient:
+        impatient.setattr(interrupting, "PAUSE_SECONDS", 0.0)
+        impatient.setattr(Patience, "learn", lambda self, _: setattr(self, "_step_seconds", 0.0))
+        events, journal = make_draft(tmp_path, plan, stopping_at(1, ChunkDenoised))
+    end = events[-1]
+    assert isinstance(end, Stopped)
+    assert (end.frames, end.chunks, len(of(SliceReady, events))) == (count_frames(journal.video_path()), 2, 1)
+    journal.take_up()
+    again = run_until(tmp_path, plan, journal.draft)
+    assert not of(StepDone, again)
+    assert isinstance(again[-1], Finished)
+    assert count_frames(journal.video_path()) == plan.request.frames
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("kind", [Started, Encoded, StepDone, ChunkDenoised, SliceReady])
+def test_a_stop_twice_at_any_stage_is_one_and_what_is_asked_after_the_end_changes_nothing(
+    tmp_path: Path, make_plan: PlanMaker, kind: type[Event]
+) -> None:
+    def say(event: Event, journal: Journal) -> None:
+        if isinstance(event, kind | Stopped):
+            journal.request_stop()
+            journal.request_stop()
+
+    plan = make_plan(frames=73)
+    events, journal = make_draft(tmp_path, plan, say)
+    assert [type(event) for event in events].count(Stopped) == 1
+    kept = {path.name: path.read_bytes() for path in journal.folder.iterdir()}
+    journal.request_stop()
+    assert {path.name: path.read_bytes() for path in journal.folder.iterdir()} == kept
+    journal.take_up()
+    assert isinstance(run_until(tmp_path, plan, journal.draft)[-1], Finished)
 
 
 @pytest.mark.fault(9)

@@ -32,6 +32,7 @@ let current = null;
 find(".empty strong").textContent = texts.player_empty;
 find(".empty span").textContent = texts.player_empty_help;
 find(".save").textContent = texts.save;
+find(".aside").addEventListener("click", () => trigger("pause", { draft: current, way: props.value.aside }));
 find(".strip").setAttribute("aria-label", texts.strip_label);
 find(".meter").setAttribute("aria-label", texts.meter_label);
 video.setAttribute("aria-label", texts.player_label);
@@ -72,6 +73,14 @@ const drawSave = (view) => {
   }
 };
 
+// Beside what is said of a draft that waits or is made; the buttons under the form stop it for good.
+const drawAside = (view) => {
+  const aside = find(".aside");
+  aside.hidden = !view?.aside;
+  setText(".aside", view?.aside ? texts[`aside_${view.aside}`] : "");
+  aside.title = view?.aside ? texts[`aside_${view.aside}_help`] : "";
+};
+
 const drawJoins = (joins) => {
   find(".joins").dataset.flagged = String(Boolean(joins?.flagged));
   setText(".joins", joins?.sentence || "");
@@ -99,6 +108,7 @@ const draw = () => {
   setText(".detail", view?.detail || "");
   setText(".title", view?.title || "");
   setText(".settings", view?.settings || "");
+  drawAside(view);
   drawMeter(view);
   drawSave(view);
   drawJoins(view?.joins);

@@ -1,6 +1,6 @@
 """One draft's folder: the truth about it. Everything is written under a temporary name, synced, then renamed.
 
-    drafts/<id>/  request.json  plan.json  embeddings.safetensors  chunk-000.latents.safetensors
+    drafts/<id>/  request.json  plan.json  weights.json  embeddings.safetensors  chunk-000.latents.safetensors
                   running.safetensors  slice-000.mp4  draft.mp4  events.jsonl  STOP  LOCK
 
 Knows file names and how to write them; knows nothing about models, tensors' meaning or video.
@@ -28,6 +28,7 @@ from pipeline.plan.draft import DraftPlan
 ID_PATTERN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{16}")
 MEDIA_PATTERN = re.compile(r"(?:slice-[0-9]{3}|draft)\.mp4")
 """The only files of a draft a browser may ask for."""
+SUSPENDED = b"until the next start\n"  # in STOP
 TAIL_BYTES = 2**14  # of events.jsonl; a row has a few hundred
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 SAYS_NO_ROOM = re.compile(rf"os error ({'|'.join(map(str, NO_ROOM))})\b")  # of safetensors, whose errors have no number
@@ -85,6 +86,10 @@ class Journal:
     def path(self, name: str) -> Path:
         """A file of this draft."""
         return self.folder / name
+
+    def weights_path(self) -> Path:
+        """Where it is said which weights the draft is made with."""
+        return self.path("weights.json")
 
     def embeddings_path(self) -> Path:
         """Where the embeddings of this draft's sentences are."""
@@ -154,7 +159,12 @@ class Journal:
     def request_stop(self) -> None:
         """Ask whoever works on this draft to stop; a file, so that it works across processes."""
         with _refusals(self.folder):
-            self.path("STOP").touch()
+            self.path("STOP").write_bytes(b"")
+
+    def suspend(self) -> None:
+        """Ask whoever works on this draft to stop, for a restart to go on; nothing where it is to stop anyway."""
+        with _refusals(self.folder), suppress(FileExistsError), self.path("STOP").open("xb") as file:
+            file.write(SUSPENDED)
 
     def withdraw_stop(self) -> None:
         """Nobody asks any more."""
@@ -185,6 +195,13 @@ class Journal:
             raise InvalidRequest(
                 "draft", f"The plan of draft {self.draft} cannot be read: {str(error).splitlines()[0]}"
             ) from error
+
+    def suspended(self) -> bool:
+        """Whether it was asked to stop for a restart to go on, and nobody asked otherwise since."""
+        try:
+            return self.path("STOP").read_bytes() == SUSPENDED
+        except OSError:
+            return False
 
     def stop_requested(self) -> bool:
         """Whether somebody asked."""

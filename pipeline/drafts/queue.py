@@ -2,24 +2,27 @@
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.drafts.journal import ID_PATTERN, Journal, last_event, read_events
-from pipeline.errors import QueueFull
-from pipeline.events import ENDS, Paused, Queued
+from pipeline.errors import QueueFull, WriteFailed
+from pipeline.events import ENDS, Paused, Queued, Stopped
 
 RESTING = frozenset(kind.__name__ for kind in (*ENDS, Paused))
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
-    """A draft's place in the queue. `began` is how often it was begun since it was put there."""
+    """A draft's place in the queue. `began` is how often it was begun since it was put there; `suspended` one was
+    asked to stop for a restart to go on."""
 
     waits: bool
     ticket: int
     draft: str
     began: int = 0
+    suspended: bool = False
 
 
 class DraftQueue:
@@ -88,20 +91,36 @@ class DraftQueue:
             if place.began >= attempts:
                 given_up.append(place.draft)
             else:
+                if place.suspended:
+                    self._go_on(Journal(self._drafts, place.draft), place.ticket)
                 self._waiting.append(place.draft)
         return given_up
 
+    def _go_on(self, journal: Journal, ticket: int) -> None:
+        """What was to be done when it was kept, and was not: the process was ended before."""
+        with suppress(WriteFailed):
+            journal.note(Queued(ticket=ticket))
+            journal.withdraw_stop()
+
 
 def _place(folder: Path) -> Place | None:
-    """Where a draft stood in the queue; None for one that is over, rests or was never in it."""
+    """Where a draft stood in the queue; None for one that is over, rests or was never in it.
+
+    One that was kept for a restart is neither, though nobody was left to put it in again.
+    """
     last = last_event(folder) if ID_PATTERN.fullmatch(folder.name) else None
-    if last is None or last.get("event") in RESTING:
+    if last is None:
+        return None
+    suspended = Journal(folder.parent, folder.name).suspended()
+    kept_for_restart = suspended and last.get("event") == Stopped.__name__
+    if last.get("event") in RESTING and not kept_for_restart:
         return None
     if last.get("event") == "Queued":
         return Place(waits=True, ticket=int(last["ticket"]), draft=folder.name)
     began = 0
     for row in reversed(read_events(folder)):
         if row.get("event") == "Queued":
-            return Place(waits=False, ticket=int(row["ticket"]), draft=folder.name, began=began)
+            began = 0 if suspended else began
+            return Place(waits=False, ticket=int(row["ticket"]), draft=folder.name, began=began, suspended=suspended)
         began += row.get("event") == "Started"
     return None  # somebody makes it without the queue, on the command line

@@ -73,6 +73,8 @@ def _finished_chunks(journal: Journal, plan: DraftPlan) -> int:
 def _link(old: Journal, plan: DraftPlan, new: Journal, changed: DraftPlan) -> None:
     """What stays, as if it had been made in the new folder."""
     assert changed.parent is not None
+    if changed.parent.kept and old.weights_path().exists():
+        _put(old.weights_path(), new.weights_path())
     if plan.sentences == changed.sentences and old.embeddings_path().exists():
         _put(old.embeddings_path(), new.embeddings_path())
     kept = changed.parent.kept

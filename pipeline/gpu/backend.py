@@ -1,6 +1,8 @@
 """What torch calls a device: where it is, what it computes in, how much it holds, and how it says that it is full."""
 
+import ctypes
 import errno
+from contextlib import suppress
 
 import psutil
 import torch
@@ -19,6 +21,19 @@ SPELLINGS = (
     "hiperroroutofmemory",
 )
 """How the libraries below torch say that memory ran out, in lower case."""
+
+
+M_ARENA_MAX = -8  # malloc.h of glibc
+
+
+def keep_one_heap() -> None:
+    """Have all threads that follow share one heap of glibc's; elsewhere nothing is done.
+
+    Each of its usual heaps keeps what it once held, so that memory grows from chunk to chunk; in one it does not
+    (the miniature: tests/bench/README.md).
+    """
+    with suppress(OSError, AttributeError, TypeError):  # no glibc; Windows cannot even be asked
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 def torch_device(device: Device) -> torch.device:

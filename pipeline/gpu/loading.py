@@ -31,6 +31,7 @@ from transformers.utils.logging import disable_progress_bar
 from pipeline.errors import ModelUnavailable
 from pipeline.gpu.contents import check_contents
 from pipeline.gpu.folders import check_own_folder
+from pipeline.gpu.identity import CONTENT, identify_weights
 from pipeline.gpu.lora import Change, check_changes, read_lora
 from pipeline.gpu.revisions import find_file, find_snapshot, record_revision
 from pipeline.gpu.tensors import INSTALL, Stored, check_finite, list_originals, list_tensors, read_tensor, refusals
@@ -38,7 +39,6 @@ from pipeline.plan.spec import Component, ModelSpec
 
 disable_progress_bar()  # of loading weights, in the middle of Rushes' own
 BLOCK = re.compile(r"[^.].*?\.\d+\.")  # the beginning of a tensor's name in a list of blocks
-CONTENT = re.compile(r"[0-9a-f]{64}")  # SHA-256, as Hugging Face's cache names what a large file's link points to
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 CLASSES: dict[str, Any] = {
     "AnyFlowFARTransformer3DModel": AnyFlowFARTransformer3DModel,
@@ -184,6 +184,11 @@ class Checkpoint:
         """The tokenizer that goes with the text encoder; a folder that brings a program of its own is refused."""
         with refusals(self.model, self.folder / "tokenizer"):
             return AutoTokenizer.from_pretrained(self.folder / "tokenizer", trust_remote_code=False)
+
+    def identity(self, components: Iterable[Component]) -> str:
+        """Names the weights of some components, and what changes them, by what the files hold."""
+        files = [file for component in components for file in self._files(component)]
+        return identify_weights(self.model, files + [file for _, file in self.loras])
 
     def fingerprint(self, component: Component) -> str:
         """Names the weights of a component for caches: changes when the files change.

@@ -22,7 +22,8 @@ from diffusers.hooks.layerwise_casting import DEFAULT_SKIP_MODULES_PATTERN
 from huggingface_hub import constants
 from optimum.quanto import qint4, qint8, quantize
 from optimum.quanto.nn import QLinear
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pipeline.errors import ModelUnavailable, say_bytes
@@ -62,8 +63,9 @@ def open_quantized(
         _make(checkpoint, component, network, precision, dtype, folder)
     module = _outline(checkpoint, component, network, precision)
     for file in sorted(folder.glob("*.safetensors")):
-        with refusals(checkpoint.model, file, "Delete its folder: it is made again."):
-            tensors = {name: _aligned(tensor) for name, tensor in load_file(file, device=str(place)).items()}
+        hint = "Delete its folder: it is made again."
+        with refusals(checkpoint.model, file, hint), safe_open(file, "pt", device=str(place)) as stored:
+            tensors = {name: _aligned(stored.get_tensor(name)) for name in stored.keys()}  # noqa: SIM118 - no mapping
         module.load_state_dict(tensors, strict=False, assign=True)
     tie_words(module)
     missing = [name for name, tensor in module.named_parameters() if tensor.is_meta]

@@ -16,6 +16,7 @@ from torch import nn
 from pipeline.errors import ModelUnavailable, OutOfMemory
 from pipeline.gpu.attention import set_attention
 from pipeline.gpu.backend import is_out_of_memory, torch_device, torch_dtype
+from pipeline.gpu.interrupting import asking
 from pipeline.gpu.loading import Checkpoint
 from pipeline.gpu.quantization import check_room, open_quantized
 from pipeline.gpu.streaming import open_streamed_encoder, stream_blocks
@@ -94,7 +95,9 @@ class Residency:
         stage, exhausted = STAGES[component], False
         guests: list[tuple[nn.Module, str, nn.Parameter]] = []
         try:
-            yield self._enter(component, guests)
+            with asking():
+                module = self._enter(component, guests)
+            yield module
         except (MemoryError, RuntimeError, OSError) as error:
             if not is_out_of_memory(error):
                 raise

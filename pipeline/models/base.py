@@ -86,6 +86,10 @@ class VideoModel(Protocol):
         """Read into main memory what stays there anyway."""
         ...
 
+    def identity(self) -> str:
+        """Names the weights by what is in them. Raises ModelUnavailable where they cannot be read."""
+        ...
+
     def encoder_fingerprint(self) -> str:
         """Names what a sentence's embedding depends on besides the sentence, for the embedding cache."""
         ...

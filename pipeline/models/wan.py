@@ -50,6 +50,10 @@ class WanModel:
         self._choices = choices
 
     # Sentences -------------------------------------------------------------------------------------------------------
+    def identity(self) -> str:
+        """Names the weights by what is in them."""
+        return self.checkpoint.identity(self.spec.networks)
+
     def encoder_fingerprint(self) -> str:
         """Names the text encoder's weights, and how many tokens it is given."""
         return f"{self.checkpoint.fingerprint(Component.TEXT_ENCODER)}/{self.spec.text_tokens}"

@@ -96,19 +96,23 @@ def budget_for(request: GenerationRequest, device: Device, profile: VramProfile)
     )
 
 
-def decide_again(plan: DraftPlan, device: Device) -> DraftPlan:
-    """The plan if it still fits what `device` has free now, else another, which says so.
+def decide_again(plan: DraftPlan, device: Device, experience: Experience) -> DraftPlan:
+    """The plan if it still fits what `device` has free now, and no stage of it ran out of memory so in another draft
+    since; else another, which says so.
 
     Raises:
         DoesNotFit: when nothing fits any more.
     """
     budget = budget_for(plan.request, device, plan.memory.profile)
-    if all(fits(choice, budget) for choice in plan.memory.choices.values()):
+    chosen = plan.memory.choices
+    if all(fits(choice, _allowed(stage, budget, experience)) for stage, choice in chosen.items()):
         return plan
-    again = decide(plan.request, device, plan.memory.profile)
+    again = decide(plan.request, device, plan.memory.profile, experience)
     before = max(plan.memory.budget_bytes, plan.memory.budget.ram_bytes)
     now = max(budget.card_bytes, budget.ram_bytes)
     why = f"Planned again when it began: {say_bytes(before)} were free when it was asked for, {say_bytes(now)} are now."
+    if all(fits(choice, budget) for choice in chosen.values()):
+        why = "Planned again when it began: memory ran out since in a draft that was made in the same way."
     return replace(again, reasons=(why, *again.reasons))
 
 

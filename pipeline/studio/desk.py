@@ -21,6 +21,7 @@ from pipeline.plan.spec import ModelSpec
 from pipeline.seams.check import Verdict
 from pipeline.studio.advice import Machine, advise, note_unknown_words, read_vocabulary, say_model, say_need
 from pipeline.studio.filling import fill
+from pipeline.studio.following import Follower
 from pipeline.studio.forms import (
     FIELDS,
     Form,
@@ -66,7 +67,7 @@ class Desk:
         self.studio = studio
         self.default = form_of(studio.look, studio.model)
         self._words = read_vocabulary()
-        self._followers: dict[str, object] = {}
+        self._followers: dict[str, Follower] = {}
 
     def check(self, request: gr.Request, *values: Any) -> list[dict[str, Any]]:
         """A verdict for each field."""
@@ -125,6 +126,14 @@ class Desk:
         except DraftError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
+    def set_aside(self, event: gr.EventData) -> None:
+        """Pause the draft on the page, or take it out of the queue."""
+        draft, worker = str(event._data.get("draft", "")), self.studio.worker
+        try:
+            (worker.stop if event._data.get("way") == "remove" else worker.pause)(draft)
+        except DraftError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
     def resume_draft(self, draft: str | None) -> None:
         """Ask the worker to go on with an unfinished draft from what is finished of it."""
         try:
@@ -178,27 +187,35 @@ class Desk:
         One follower a page: when the page turns to another draft, the older follower gives way.
         """
         language, page = language_of(request), str(request.session_hash)
-        self._followers[page] = mine = object()
+        older = self._followers.get(page)
+        self._followers[page] = mine = Follower()
         seen = None
         try:
+            if older is not None:
+                await mine.come_after(older)
             while self._followers.get(page) is mine:
                 status = self.studio.worker.status(draft) if draft else None
                 if status is None:
                     ready, busy, hidden = _buttons(over=True, unfinished=False)
+                    mine.settled.clear()
                     yield None, ready, busy, hidden, self._shelf(language)
                     return
                 warm = self.studio.worker.ready
                 if (status.version, warm) != seen:
                     shelf = self._shelf(language) if seen is None or status.state.over else gr.skip()
                     seen = (status.version, warm)
+                    mine.settled.clear()
                     yield self._updates(status, language, shelf, warm=warm)
+                    mine.settled.set()
                 if status.state.over:
                     joins = await asyncio.to_thread(look_at_joins, self.studio.machine.drafts, status.draft)
                     if joins and self._followers.get(page) is mine:
+                        mine.settled.clear()
                         yield self._updates(status, language, gr.skip(), warm=warm, joins=joins)
                     return
                 await asyncio.sleep(FOLLOW_SECONDS)
         finally:
+            mine.settled.set()
             if self._followers.get(page) is mine:
                 del self._followers[page]
 

@@ -103,6 +103,7 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     form.stop.click(desk.stop_draft, draft, None, queue=False, **QUIET)
     controls.shelf.click(desk.reopen, None, [draft, kept_draft, *fields], **QUEUED)
     controls.player.edit(desk.edit_draft, None, [draft, kept_draft], **QUEUED)
+    controls.player.pause(desk.set_aside, None, None, queue=False, **QUIET)
     controls.player.undo(desk.undo_edit, None, [draft, kept_draft], **QUEUED)
     controls.player.change(None, controls.player, None, js="view => window.Rushes.tell(view)", **QUIET)
     shown = [controls.player, form.make, form.stop, form.go_on, controls.shelf]

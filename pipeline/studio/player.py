@@ -58,6 +58,7 @@ class PlayerView:
 
     `sentence` is read aloud by screen readers when it changes; `detail` changes too often for that. `joins` is the
     badge of a draft that is over and was judged, `parent` the draft this one was made from, empty if from none.
+    `aside` is what can be done beside stopping: `pause`, or `remove` while it waits in line.
     """
 
     draft: str
@@ -76,6 +77,7 @@ class PlayerView:
     save_as: str
     joins: Joins | None
     parent: str
+    aside: str
 
 
 def player() -> gr.HTML:
@@ -133,8 +135,15 @@ def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict 
         save_as=f"rushes-{status.draft[:DATE_CHARACTERS]}.mp4",  # no word of a person in a file name
         joins=say_joins(joins, language, fps=status.fps) if joins else None,
         parent=status.parent,
+        aside=_aside(status),
     )
     return asdict(view)
+
+
+def _aside(status: DraftStatus) -> str:
+    if status.state is DraftState.QUEUED and status.ahead:
+        return "remove"
+    return "pause" if status.state in (DraftState.QUEUED, DraftState.RUNNING, DraftState.NO_ROOM) else ""
 
 
 def _strip(status: DraftStatus) -> Strip | None:

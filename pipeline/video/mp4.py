@@ -8,7 +8,8 @@ import json
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pipeline.errors import DiskFull, WriteFailed
 
 MOST_METADATA_BYTES = 2**21  # the longest settings that can be asked for are a sixth of it, in escapes
 TIMEOUT_SECONDS = 120  # assumed: a slice takes seconds, a film is copied as fast as the disk is
+CHECK_SECONDS = 0.02  # between two looks at whether a slice is still wanted
 NO_ROOM = ("No space left on device", "Disk quota exceeded")  # as ffmpeg says ENOSPC and EDQUOT
 GO_ON = "What is finished is kept, and the draft can go on from there."
 ENCODE = (
@@ -30,14 +32,17 @@ ENCODE = (
         "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,"
         "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace=bt709",
     ),
-    *("-c:v", "libx264", "-preset", "veryfast", "-crf", "18", "-profile:v", "high", "-pix_fmt", "yuv420p"),
+    *("-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-profile:v", "high", "-pix_fmt", "yuv420p"),
+    # With macroblock trees the first frames of a slice have 2 % less detail than their neighbours, at worst 11 %, which
+    # is a seam; without, none (four drafts of the miniature, 28 slices, 2026-11-21: tests/bench/README.md).
+    *("-x264-params", "mbtree=0"),
     # No B-frames: the first frame of a fragment is shown at its time 0, so that appended slices meet exactly.
     *("-bf", "0", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"),
 )
 
 
-def write_slice(frames: NDArray[np.uint8], path: Path, *, fps: int) -> None:
-    """Encode frames [F, H, W, 3] uint8 RGB as one fragmented mp4.
+def write_slice(frames: NDArray[np.uint8], path: Path, *, fps: int, check: Callable[[], None] = lambda: None) -> None:
+    """Encode frames [F, H, W, 3] uint8 RGB as one fragmented mp4; `check` is called now and then, and may raise.
 
     Raises:
         DiskFull: when there is no room.
@@ -47,7 +52,7 @@ def write_slice(frames: NDArray[np.uint8], path: Path, *, fps: int) -> None:
     """
     _, height, width, _ = frames.shape
     source = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "-")
-    _ffmpeg([*source, *ENCODE, str(path)], path, data=np.ascontiguousarray(frames).tobytes())
+    _ffmpeg([*source, *ENCODE, str(path)], path, data=np.ascontiguousarray(frames).tobytes(), check=check)
 
 
 def join_slices(slices: list[Path], path: Path, *, title: str, settings: dict[str, Any]) -> None:
@@ -122,27 +127,51 @@ def read_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
             yield clip.reader.read_frame()
 
 
-def _ffmpeg(arguments: list[str], path: Path, *, data: bytes | None = None) -> None:
+def _ffmpeg(
+    arguments: list[str], path: Path, *, data: bytes | None = None, check: Callable[[], None] = lambda: None
+) -> None:
     try:
         command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-nostdin" if data is None else "-hide_banner"]
-        answer = subprocess.run(
+        process = subprocess.Popen(
             [*command, *arguments],
-            input=data,
-            capture_output=True,
-            timeout=TIMEOUT_SECONDS,
-            check=False,
+            stdin=None if data is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C in a terminal is for Rushes, which lets a file be finished
         )
-    except subprocess.TimeoutExpired as error:
-        said = f"ffmpeg did not finish {path.name} within {TIMEOUT_SECONDS} s and was ended."
-        raise WriteFailed(str(path), said, GO_ON) from error
     except (OSError, RuntimeError) as error:  # the latter is imageio-ffmpeg's, which has no program for every machine
         reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
         said = f"ffmpeg cannot be started to write {path.name}: {reason}."
         raise WriteFailed(str(path), said, f"IMAGEIO_FFMPEG_EXE may name another. {GO_ON}") from error
-    if answer.returncode:
-        lines = answer.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+    try:
+        told = _wait_for(process, data, check)
+    except subprocess.TimeoutExpired as error:
+        said = f"ffmpeg did not finish {path.name} within {TIMEOUT_SECONDS} s and was ended."
+        raise WriteFailed(str(path), said, GO_ON) from error
+    if process.returncode:
+        lines = told.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
         said = f"ffmpeg did not write {path.name}: {lines[-1]}"
         if any(reason in line for reason in NO_ROOM for line in lines):
             raise DiskFull(str(path), said, "Free some disk.")
         raise WriteFailed(str(path), said, GO_ON)
+
+
+def _wait_for(process: "subprocess.Popen[bytes]", data: bytes | None, check: Callable[[], None]) -> bytes:
+    """What it says until it ends. Raises TimeoutExpired after TIMEOUT_SECONDS, and what `check` does, having ended it.
+
+    It is fed by a thread: `communicate` takes no input a second time.
+    """
+    told = list[bytes]()
+    feeding = threading.Thread(target=lambda: told.extend(process.communicate(data)), daemon=True, name="rushes-ffmpeg")
+    over = time.monotonic() + TIMEOUT_SECONDS
+    feeding.start()
+    try:
+        while feeding.is_alive():
+            check()
+            if time.monotonic() >= over:
+                raise subprocess.TimeoutExpired(process.args, TIMEOUT_SECONDS)
+            feeding.join(CHECK_SECONDS)
+    finally:
+        process.kill()  # which does nothing to one that is through
+        feeding.join()
+    return told[1]

@@ -17,3 +17,37 @@ def test_continue_takes_the_place_of_stop_and_finishes_the_draft(visit: Visit) -
     page.get_by_text("Done: 6.0 seconds of video").wait_for()
     sync_api.expect(stop).to_be_disabled()
     assert not any(cell.is_disabled() for cell in page.locator(".strip button").all())
+
+
+def test_pause_beside_the_progress_rests_the_draft_until_continue(visit: Visit) -> None:
+    page = visit.page
+    pause, go_on = page.get_by_role("button", name="Pause"), page.get_by_role("button", name="Continue")
+    visit.fill(seconds=6, steps=6)
+    sync_api.expect(pause).to_be_hidden()
+    visit.make()
+    visit.stage("preview")
+    pause.click()
+    sync_api.expect(page.locator(".sentence")).to_have_text("Paused. What is finished is kept.")
+    sync_api.expect(pause).to_be_hidden()
+    go_on.click()
+    sync_api.expect(go_on).to_be_hidden()
+    page.get_by_text("Done: 6.0 seconds of video").wait_for()
+    sync_api.expect(pause).to_be_hidden()
+
+
+def test_a_draft_in_line_says_its_place_and_can_be_removed(visit: Visit, browser: sync_api.Browser) -> None:
+    visit.fill(seconds=20, steps=20)
+    visit.make()
+    visit.stage("preview")
+    with browser.new_context(locale="en-US") as context:  # another browser, which remembers no draft
+        second = Visit(context.new_page(), visit.address)
+        second.open()
+        second.fill(seconds=2)
+        second.make()
+        sentence = second.page.locator(".sentence")
+        sync_api.expect(sentence).to_have_text("In line: one draft before this one.")
+        second.page.get_by_role("button", name="Remove from queue").click()
+        sync_api.expect(sentence).to_have_text("Stopped before the first pictures were ready.")
+        sync_api.expect(second.page.get_by_role("button", name="Remove from queue")).to_be_hidden()
+    visit.page.get_by_role("button", name="Stop and keep").click()
+    sync_api.expect(visit.page.locator(".sentence")).to_contain_text("Stopped")

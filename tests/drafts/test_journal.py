@@ -200,6 +200,7 @@ def test_only_films_match_what_a_browser_may_ask_for(journal: Journal) -> None:
     [
         "request.json",
         "plan.json",
+        "weights.json",
         "events.jsonl",
         "STOP",
         "embeddings.safetensors",

@@ -134,3 +134,39 @@ def test_what_waits_again_is_no_longer_asked_to_stop(tmp_path: Path, queue: Draf
     Journal(tmp_path, draft).request_stop()
     queue.put(draft)
     assert not Journal(tmp_path, draft).stop_requested()
+
+
+@pytest.mark.fault(12)
+@pytest.mark.parametrize("kept", [[STOPPED], []], ids=["kept already", "not kept yet"])
+def test_what_was_suspended_waits_again_though_nobody_was_left_to_put_it_in(
+    tmp_path: Path, queue: DraftQueue, make_plan: PlanMaker, kept: list[Event]
+) -> None:
+    """As after a second SIGTERM: before the engine had kept it, or between that and the queue."""
+    plan = make_plan()
+    ran, waited = begin(tmp_path, plan, 2)
+    for name in (ran, waited):
+        queue.put(name)
+    note(tmp_path, ran, Started(draft=ran, plan=plan), Started(draft=ran, plan=plan))
+    Journal(tmp_path, ran).suspend()
+    note(tmp_path, ran, *kept)
+    assert restored(tmp_path) == ([ran, waited], [])
+    assert not Journal(tmp_path, ran).stop_requested()
+    assert (last_event(tmp_path / ran) or {})["event"] == "Queued"
+    assert restored(tmp_path) == ([ran, waited], [])
+
+
+@pytest.mark.parametrize("person", ["before", "after"])
+@pytest.mark.parametrize("end", [STOPPED, *ENDS[1:]], ids=lambda end: type(end).__name__)
+def test_what_a_person_stopped_or_what_came_to_its_end_rests_though_rushes_was_closed(
+    tmp_path: Path, queue: DraftQueue, make_plan: PlanMaker, end: Event, person: str
+) -> None:
+    (draft,) = begin(tmp_path, make_plan(), 1)
+    queue.put(draft)
+    journal = Journal(tmp_path, draft)
+    if person == "before" and end is STOPPED:
+        journal.request_stop()
+    journal.suspend()
+    if person == "after" and end is STOPPED:
+        journal.request_stop()
+    note(tmp_path, draft, end)
+    assert restored(tmp_path) == ([], [])

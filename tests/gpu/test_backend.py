@@ -1,6 +1,10 @@
 """Where torch computes, in which precision, and how it says that there is no more memory."""
 
+import ctypes
 import errno
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -82,3 +86,42 @@ def test_memory_in_use_is_this_process_s_own(make_device: DeviceMaker) -> None:
     block = torch.ones(2**27)  # 512 MiB
     assert peak_bytes(make_device()) - before > 2**28
     del block
+
+
+HEAPS = """
+import ctypes, sys, threading
+from pipeline.gpu.backend import keep_one_heap
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.fopen.restype = ctypes.c_void_p
+libc.malloc_info.argtypes = ctypes.c_int, ctypes.c_void_p
+libc.fclose.argtypes = (ctypes.c_void_p,)
+if sys.argv[1] == "one":
+    keep_one_heap()
+everybody = threading.Barrier(4)
+
+def allocate():
+    everybody.wait()
+    for _ in range(100):
+        libc.malloc(1000)
+    everybody.wait()
+
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+told = libc.fopen(sys.argv[2].encode(), b"w")
+libc.malloc_info(0, told)
+libc.fclose(told)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="no glibc")
+def test_threads_that_follow_share_one_heap(tmp_path: Path) -> None:
+    counts = {}
+    for how in ("one", "many"):
+        told = tmp_path / how
+        subprocess.run([sys.executable, "-c", HEAPS, how, str(told)], check=True, timeout=120)
+        counts[how] = told.read_text(encoding="utf-8").count("<heap ")
+    assert counts["one"] < counts["many"]

@@ -129,7 +129,7 @@ def test_a_draft_that_is_planned_in_tiles_is_decoded_in_them(
     plan = plan_of(frames=13, steps=1, guidance=1.0, shape=VideoShape(width=128, height=128))
     choice = replace(plan.memory.choices[Stage.DECODE], tile_pixels=96)
     tiled = replace(plan, memory=replace(plan.memory, choices=plan.memory.choices | {Stage.DECODE: choice}))
-    monkeypatch.setattr(engine_module, "decide_again", lambda plan, _: plan)
+    monkeypatch.setattr(engine_module, "decide_again", lambda plan, *_: plan)
     made = []
     for place, decided in (("whole", plan), ("tiles", tiled)):
         _, journal = make_draft(tmp_path / place, decided)

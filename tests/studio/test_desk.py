@@ -39,6 +39,7 @@ class Register:
         self.drafts = {status.draft: status for status in drafts}
         self.submitted: list[DraftPlan] = []
         self.stopped: list[str] = []
+        self.paused: list[str] = []
         self.resumed: list[str] = []
 
     def submit(self, plan: DraftPlan) -> str:
@@ -52,6 +53,11 @@ class Register:
 
     def stop(self, draft: str) -> None:
         self.stopped.append(draft)
+
+    def pause(self, draft: str) -> None:
+        if draft not in self.drafts:
+            raise DraftError("There is no such draft.")
+        self.paused.append(draft)
 
     def resume(self, draft: str) -> None:
         if draft not in self.drafts:
@@ -102,12 +108,24 @@ def test_a_follower_gives_way_to_a_newer_one_on_the_same_page(sit: Callable[...,
         older = desk.follow(RUNNING.draft, REQUEST)
         await anext(older)
         newer = desk.follow("20260101-120000-fedcba9876543210", REQUEST)
-        await anext(newer)
+        coming = asyncio.ensure_future(anext(newer))
+        await asyncio.sleep(0)
         left = [_ async for _ in older]
+        await coming
         await newer.aclose()
         return len(left)
 
     assert asyncio.run(follow_two()) == 0
+
+
+def test_what_is_set_aside_is_paused_or_taken_out_of_the_queue_and_a_refusal_is_told(sit: Callable[..., Desk]) -> None:
+    register = Register(RUNNING)
+    desk = sit(register)
+    for way in ("pause", "remove"):
+        desk.set_aside(SimpleNamespace(_data={"draft": RUNNING.draft, "way": way}))  # type: ignore[arg-type]
+    assert (register.paused, register.stopped) == ([RUNNING.draft], [RUNNING.draft])
+    with pytest.raises(gr.Error, match="no such draft"):
+        desk.set_aside(SimpleNamespace(_data={"draft": "nothing", "way": "pause"}))  # type: ignore[arg-type]
 
 
 def test_leaving_the_page_touches_no_draft(sit: Callable[..., Desk]) -> None:

@@ -102,6 +102,25 @@ def test_a_status_is_one_sentence(status: DraftStatus, sentence: str) -> None:
     assert view(status)["sentence"] == sentence
 
 
+@pytest.mark.parametrize(
+    ("status", "aside"),
+    [
+        (QUEUED, "pause"),
+        (replace(QUEUED, ahead=1), "remove"),
+        (RUNNING, "pause"),
+        (replace(SECOND, state=DraftState.STOPPING), ""),
+        (replace(SECOND, state=DraftState.PAUSED), ""),
+        (FINISHED, ""),
+        (STOPPED, ""),
+        (FAILED, ""),
+    ],
+)
+def test_what_runs_can_be_paused_and_what_waits_in_line_removed(status: DraftStatus, aside: str) -> None:
+    assert view(status)["aside"] == aside
+    for language in Language:
+        assert not aside or sentences(language)[f"aside_{aside}"]
+
+
 def test_a_cold_engine_is_said() -> None:
     assert view(QUEUED, warm=False)["sentence"] == "Warming up the engine…"
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.errors import DiskFull, WriteFailed
+from pipeline.errors import DiskFull, StopRequested, WriteFailed
 from pipeline.video import mp4
 from pipeline.video.mp4 import join_slices, read_frames, read_settings, write_slice
 from tests.tiny import count_frames
@@ -184,6 +184,21 @@ def test_an_ffmpeg_that_hangs_is_ended_and_told(tmp_path: Path, monkeypatch: pyt
         write_slice(clip(25), tmp_path / "slice-000.mp4", fps=FPS)
     assert "What is finished is kept" in refusal.value.hint
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+@pytest.mark.fault(9)
+@pytest.mark.skipif(sys.platform == "win32", reason="no scripts as programs")
+def test_an_ffmpeg_whose_slice_is_not_wanted_any_more_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = tmp_path / "pid"
+    stand_in(tmp_path, monkeypatch, f"open({str(pid)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)")
+
+    def check() -> None:
+        if pid.exists() and pid.read_text():
+            raise StopRequested
+
+    with pytest.raises(StopRequested):
+        write_slice(clip(25), tmp_path / "slice-000.mp4", fps=FPS, check=check)
+    assert not psutil.pid_exists(int(pid.read_text()))
 
 
 @pytest.mark.fault(16)

@@ -54,6 +54,10 @@ class CountingModel:
     def warm_up(self) -> None:
         """There is nothing to read."""
 
+    def identity(self) -> str:
+        """Of no weights."""
+        return "counting"
+
     def encoder_fingerprint(self) -> str:
         """Of no encoder."""
         return "counting"
