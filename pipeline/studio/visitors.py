@@ -30,7 +30,7 @@ KEY = re.compile(r"[\w-]{20,64}", re.ASCII)
 KEY_BYTES = 24
 YEAR_SECONDS = 365 * 24 * 3600
 OWNER = "OWNER"  # a file in a draft's folder
-MOST_WAITING = 2  # drafts of one visitor that are not over
+MOST_WAITING = 4  # drafts of one visitor that are not over, a sheet of four takes among them
 RETENTION_SECONDS = 24 * 3600
 KEPT_BYTES = 4 * 2**30  # of all drafts; a Space's own disk has 50 GB
 
