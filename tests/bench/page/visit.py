@@ -18,6 +18,7 @@ window.when = (test) => new Promise((done) => {
   const look = () => (test() ? done(performance.now()) : requestAnimationFrame(look));
   look();
 });
+window.forecast = () => document.querySelector("#rushes-forecast .line")?.textContent.trim();
 window.named = (role, name) => [...document.querySelectorAll(role)].find(
   (each) => (each.getAttribute("aria-label") || each.textContent).trim() === name);
 """
@@ -69,7 +70,7 @@ class Visit:
         """Seconds from the address to a form that forecasts."""
         self.page.goto("about:blank")
         self.page.goto(self.url, wait_until="commit")
-        usable = "() => when(() => document.querySelector('#rushes-forecast .line')?.textContent)"
+        usable = "() => when(forecast)"
         return float(self.page.evaluate(usable)) / 1000
 
     def wait_until_warm(self) -> None:
@@ -124,7 +125,7 @@ class Visit:
     def reload(self) -> float:
         """Seconds from a reload to the draft's own sentence."""
         self.page.reload(wait_until="commit")
-        back = "() => when(() => document.querySelector('#rushes-player .sentence')?.textContent)"
+        back = "() => when(() => document.querySelector('#rushes-player .sentence')?.textContent.trim())"
         return float(self.page.evaluate(back)) / 1000
 
     def stop(self) -> float:
@@ -140,7 +141,7 @@ class Visit:
     def fill_shelf(self, count: int) -> float:
         """Milliseconds from the form that can be used to `count` drafts on the shelf, after a reload."""
         self.page.reload(wait_until="commit")
-        script = """(count) => when(() => document.querySelector("#rushes-forecast .line")?.textContent).then((form) =>
+        script = """(count) => when(forecast).then((form) =>
           when(() => document.querySelectorAll("#rushes-shelf li button[aria-label]").length >= count)
             .then((now) => Math.max(0, now - form)))"""
         return float(self.page.evaluate(script, count))
