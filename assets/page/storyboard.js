@@ -13,6 +13,7 @@ const prompt = () => document.getElementById("rushes-prompt"); // drawn before o
 let shots = []; // as they stand on the cards
 let asText = false; // somebody writes the text itself
 let timer = 0;
+let drawing = false; // cards that leave take the focus with them, which is nobody going away
 
 list.setAttribute("aria-label", texts.storyboard);
 const box = () => prompt()?.querySelector("textarea");
@@ -140,7 +141,9 @@ const draw = () => {
   const cards = marked && !asText;
   if (prompt()) prompt().dataset.cards = String(cards);
   list.hidden = !cards;
+  drawing = true;
   list.replaceChildren(...(cards ? shots.map(card) : []));
+  drawing = false;
   find(".tools").hidden = !marked && !shots[0]?.prompt;
   find(".add").hidden = marked && asText;
   find(".add").disabled = shots.length >= (props.value?.most || 0);
@@ -177,6 +180,6 @@ const take = () => {
 };
 watch("value", () => !within() && take());
 element.addEventListener("focusout", (event) => {
-  if (!element.contains(event.relatedTarget) && !timer) take();
+  if (!drawing && !element.contains(event.relatedTarget) && !timer) take();
 });
 take();

@@ -81,13 +81,14 @@ class Visit:
 
 
 @contextmanager
-def open_studio(folder: Path, *options: str, before: tuple[str, ...] = ()) -> Iterator[str]:
+def open_studio(folder: Path, *options: str, before: tuple[str, ...] = (), port: int = 0) -> Iterator[str]:
     """A studio with an empty drafts folder and an empty cache of Hugging Face's, both in `folder`; its address.
 
-    `before` is a command that starts it.
+    `before` is a command that starts it; a `port` of 0 is any.
     """
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
         port = probe.getsockname()[1]
     command = [sys.executable, "app.py", "--port", str(port), "--drafts", str(folder / "drafts"), "--no-browser"]
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(folder / "hub")}

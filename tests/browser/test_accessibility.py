@@ -1,0 +1,143 @@
+"""Everybody can use the page: no violation of WCAG 2.2 AA that axe-core finds, a list of keys, the player first on a
+phone, and nothing that moves by itself for who does not want it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.browser.studio import SENTENCE, Visit, sync_api
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+STORY = "[2s] a red ball falls over snow / [2s cut] a blue star rises over sea"
+Open = Callable[..., Visit]
+
+
+@pytest.fixture
+def open_page(browser: sync_api.Browser, address: str) -> Iterator[Open]:
+    """A visitor with a screen, a colour scheme and a language."""
+    contexts = []
+
+    def make(**settings: Any) -> Visit:
+        context = browser.new_context(**({"viewport": DESKTOP, "locale": "en-GB"} | settings))
+        contexts.append(context)
+        visit = Visit(context.new_page(), address)
+        visit.page.goto(address)
+        sync_api.expect(visit.page.locator("#rushes-forecast .line")).to_contain_text("97")
+        return visit
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+def violations(page: sync_api.Page) -> list[str]:
+    """What axe-core finds, each with the elements it means."""
+    found = axe.Axe().run(page, options=WCAG).response["violations"]
+    return [f"{each['id']}: {[node['html'][:120] for node in each['nodes']]}" for each in found]
+
+
+def tell_shots(page: sync_api.Page) -> None:
+    page.locator("#rushes-prompt textarea").fill(STORY)
+    page.locator("#rushes-storyboard .turn").click()
+    page.locator("#rushes-storyboard .shot").nth(1).wait_for()
+
+
+STATES: dict[str, Callable[[sync_api.Page], Any]] = {
+    "rest": lambda page: None,
+    "storyboard": tell_shots,
+    "more options": lambda page: page.locator("#rushes-more > button").click(),
+    "keys": lambda page: page.locator(".top .keys").click(),
+    "refused": lambda page: page.keyboard.press("Control+Enter"),
+}
+PAGES: dict[str, dict[str, Any]] = {
+    "light": {},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"viewport": PHONE, "has_touch": True},
+    "dark phone in Chinese": {"viewport": PHONE, "color_scheme": "dark", "locale": "zh-CN"},
+    "Chinese": {"locale": "zh-CN"},
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("kind", PAGES)
+def test_axe_finds_no_violation(open_page: Open, kind: str, state: str) -> None:
+    page = open_page(**PAGES[kind]).page
+    STATES[state](page)
+    page.wait_for_timeout(600)  # until colours have faded to where they stay
+    assert violations(page) == []
+
+
+def test_axe_finds_no_violation_while_a_draft_runs_and_when_it_is_over(open_page: Open) -> None:
+    visit = open_page()
+    visit.fill(SENTENCE, seconds=3, steps=6)
+    visit.make()
+    visit.stage("preview")
+    assert violations(visit.page) == []
+    visit.wait_until_over()
+    assert violations(visit.page) == []
+
+
+@pytest.mark.parametrize(
+    ("locale", "title", "line"),
+    [("en-GB", "Keys", "Make draft"), ("zh-CN", "快捷键", "生成草稿")],
+)
+def test_a_question_mark_lists_the_keys_and_escape_closes_the_list(
+    open_page: Open, locale: str, title: str, line: str
+) -> None:
+    page = open_page(locale=locale).page
+    box = page.locator("#rushes-prompt textarea")
+    box.click()
+    page.keyboard.type("what?")  # while somebody writes it is a question mark
+    sync_api.expect(box).to_have_value("what?")
+    dialog = page.get_by_role("dialog", name=title)
+    sync_api.expect(dialog).to_be_hidden()
+    page.locator("#rushes-look input").nth(1).focus()
+    page.keyboard.press("?")
+    sync_api.expect(dialog).to_be_visible()
+    sync_api.expect(dialog).to_contain_text(line)
+    page.keyboard.press("Escape")
+    sync_api.expect(dialog).to_be_hidden()
+    page.get_by_role("button", name=title).click()
+    sync_api.expect(dialog).to_be_visible()
+
+
+def test_on_a_phone_the_player_comes_first_then_the_sentence_then_the_buttons(open_page: Open) -> None:
+    page = open_page(viewport=PHONE).page
+    places = [
+        page.locator(selector).bounding_box() or {}
+        for selector in (".player .stage", "#rushes-prompt textarea", "#rushes-make", "#rushes-shape")
+    ]
+    tops = [place["y"] for place in places]
+    assert tops == sorted(tops)
+    assert tops[2] + places[2]["height"] < PHONE["height"]
+    tell_shots(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.locator("#rushes-more > button").click()
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_every_control_can_be_reached_by_tab_and_shows_that_it_is(open_page: Open) -> None:
+    page = open_page().page
+    page.locator("#rushes-prompt textarea").focus()
+    reached = set()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.closest('[id^=rushes-]')?.id"))
+        focused = page.evaluate(
+            "(e => [e.outerHTML.slice(0, 120), e.matches('input, textarea') && !e.matches('[type=range], [type=radio]'),"
+            " [e, e.parentElement].some(each => getComputedStyle(each).outlineStyle !== 'none')])(document.activeElement)"
+        )
+        assert focused[1] or focused[2], focused[0]  # what is written into has the caret and another frame
+    assert reached >= {"rushes-make", "rushes-shape", "rushes-length", "rushes-look", "rushes-memory", "rushes-more"}
+
+
+def test_who_wants_no_motion_sees_none(open_page: Open) -> None:
+    page = open_page(reduced_motion="reduce").page
+    moving = page.evaluate(
+        "[...document.querySelectorAll('*')].filter(e => parseFloat(getComputedStyle(e).transitionDuration) > 0).length"
+    )
+    assert moving == 0
