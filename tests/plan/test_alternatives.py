@@ -25,7 +25,6 @@ from pipeline.plan.catalog import (
     MINIATURE,
     WAN_5B,
     WAN_A14B,
-    WAN_A14B_LIGHTNING,
 )
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.duration import Closeness, no_experience
@@ -247,7 +246,9 @@ def test_shorter_chunks_keep_an_overlap_set_by_hand(
 
 
 @pytest.mark.parametrize(
-    ("spec", "fewer_steps"), [(WAN_A14B, WAN_A14B_LIGHTNING), (LTX_13B, LTX_13B_DISTILLED)], ids=lambda spec: spec.key
+    ("spec", "fewer_steps"),
+    [(WAN_A14B, CATALOG["wan-a14b-lightning"]), (LTX_13B, LTX_13B_DISTILLED)],
+    ids=lambda spec: spec.key,
 )
 def test_the_same_networks_in_fewer_steps_are_offered_before_others(
     spec: ModelSpec,
