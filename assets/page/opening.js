@@ -2,7 +2,7 @@
 // be opened and nothing is uploaded. The server is sent the text alone, and believes nothing in it.
 window.Rushes = window.Rushes || {};
 {
-  const LARGEST_TEXT = 100_000; // characters; the longest sentences in escapes are fewer
+  const LARGEST_BYTES = 200_000; // of settings, which fit what the server takes at once
   const LARGEST_TABLE = 8 * 2 ** 20; // of metadata in an mp4
   const MOST_BOXES = 64; // at the top of an mp4; ours have four
   const FILM = /\.(mp4|m4v|mov)$/i;
@@ -79,10 +79,10 @@ window.Rushes = window.Rushes || {};
       if (!file) return;
       const { texts } = this;
       try {
-        const text = FILM.test(file.name) ? await readComment(file) : file.size > LARGEST_TEXT ? null : await file.text();
+        const text = FILM.test(file.name) ? await readComment(file) : file.size > LARGEST_BYTES ? null : await file.text();
         if (text === null) return this.say(texts.opening_unreadable, true);
         if (!text.trimStart().startsWith("{")) return this.say(FILM.test(file.name) ? texts.opening_not_ours : texts.opening_unreadable, true);
-        if (text.length > LARGEST_TEXT) return this.say(texts.opening_not_ours, true);
+        if (new TextEncoder().encode(text).length > LARGEST_BYTES) return this.say(texts.opening_too_long, true);
         this.onSettings(text);
       } catch {
         this.say(texts.opening_unreadable, true); // cut off, gone, or not to be read

@@ -95,7 +95,6 @@ class Takes:
         drafts = list[str]()
         try:
             whole = self._machine.plan(self._machine.read(form))
-            self._drop(old)
             for _ in range(count if count in COUNTS else COUNTS[0]):
                 draft = self._worker.submit(self._machine.plan(take_of(whole, secrets.randbits(SEED_BITS))))
                 (self._machine.drafts / draft / TAKE).touch()
@@ -103,6 +102,7 @@ class Takes:
         except DraftError as error:
             if not drafts:
                 raise toast(language_of(request), error) from error
+        self._drop(old)
         self._sheets[drafts[0]] = Sheet(form=form, drafts=tuple(drafts))
         while len(self._sheets) > REMEMBERED_SHEETS:
             self._drop(next(iter(self._sheets)))

@@ -56,22 +56,25 @@ def main() -> None:
     """Make them and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=DRAFT_STEPS, help="of the draft")
+    parser.add_argument("--seeds", type=int, default=len(SEEDS), choices=range(2, len(SEEDS) + 1), help="a sentence")
     options = parser.parse_args()
+    seeds = SEEDS[: options.seeds]
     same, chance, moved = list[float](), list[float](), 0
     with TemporaryDirectory() as folder:
         drafts = Path(folder)
         for sentence in SENTENCES:
             takes, wholes = [], []
-            for seed in SEEDS:
+            for seed in seeds:
                 wanted = replace(pipeline.request(sentence, seconds=2, seed=seed), steps=options.steps)
                 take = take_of(pipeline.plan(wanted, drafts), seed)
                 takes.append(film(take, drafts))
                 wholes.append(film(wanted, drafts)[: len(takes[-1])])
             seen, meant = [centres(take) for take in takes], [centres(whole) for whole in wholes]
             same += [apart(*pair) for pair in zip(seen, meant, strict=True)]
-            chance += [apart(seen[(number + 1) % len(SEEDS)], meant[number]) for number in range(len(SEEDS))]
+            chance += [apart(seen[(number + 1) % len(seeds)], meant[number]) for number in range(len(seeds))]
             pairs = zip(takes, wholes, strict=True)
             moved += sum(judge(take).words.motion == judge(whole).words.motion for take, whole in pairs)
+            print(f"{sentence}: {same[-len(seeds) :]}", flush=True)
     count = len(same)
     print(f"{count} takes of {take.steps} steps, {take.frames} frames, against drafts of {options.steps} steps")
     for name, values in (("the take's own draft", same), ("the draft of another seed", chance)):
