@@ -26,17 +26,35 @@ def read_settings(path: Path) -> GenerationRequest:
     Raises:
         InvalidRequest: when the file cannot be read, is too large, is neither, or asks for what no request may.
     """
-    values = _from_film(path) if path.suffix.lower() in FILMS else _from_json(path)
+    return _check(_from_film(path) if path.suffix.lower() in FILMS else _from_json(path), path.name)
+
+
+def read_settings_text(text: str, name: str) -> GenerationRequest:
+    """The request in a file's JSON, or in the metadata of a film; `name` is what the file is called in refusals.
+
+    Raises:
+        InvalidRequest: as `read_settings` does.
+    """
+    if len(text) > LARGEST_JSON_BYTES:
+        raise InvalidRequest("settings", f"{name} is larger than {LARGEST_JSON_BYTES:,} bytes.", HINT)
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest("settings", f"{name} is neither an mp4 nor JSON.", HINT) from error
+    return _check(values, name)
+
+
+def _check(values: Any, name: str) -> GenerationRequest:
     if not isinstance(values, dict):
-        raise InvalidRequest("settings", f"{path.name} holds no settings.", HINT)
+        raise InvalidRequest("settings", f"{name} holds no settings.", HINT)
     values = json.loads(json.dumps(values), parse_int=_short)
     request = {key: value for key, value in values.items() if key not in WRITTEN_BESIDES}
-    _refuse_unknown(path, "", request, GenerationRequest)
-    _refuse_unknown(path, "shape.", request.get("shape"), VideoShape)
+    _refuse_unknown(name, "", request, GenerationRequest)
+    _refuse_unknown(name, "shape.", request.get("shape"), VideoShape)
     shots = request.get("shots")
     for shot in shots if isinstance(shots, list) else ():
-        _refuse_unknown(path, "shots.", shot, Shot)
-    return _validate(path, request)
+        _refuse_unknown(name, "shots.", shot, Shot)
+    return _validate(name, request)
 
 
 def _from_film(path: Path) -> Any:
@@ -68,15 +86,15 @@ def _short(digits: str) -> float:
     return int(digits) if len(digits) <= MOST_DIGITS else float("inf")
 
 
-def _refuse_unknown(path: Path, where: str, values: Any, kind: type[Any]) -> None:
+def _refuse_unknown(name: str, where: str, values: Any, kind: type[Any]) -> None:
     if isinstance(values, dict):
         unknown = sorted(set(values) - {field.name for field in fields(kind)})
         if unknown:
             named = ", ".join(f"{where}{key[:40]!r}" for key in unknown[:3])
-            raise InvalidRequest("settings", f"{path.name} holds what is no setting: {named}.", HINT)
+            raise InvalidRequest("settings", f"{name} holds what is no setting: {named}.", HINT)
 
 
-def _validate(path: Path, values: dict[str, Any]) -> GenerationRequest:
+def _validate(name: str, values: dict[str, Any]) -> GenerationRequest:
     from pydantic import TypeAdapter, ValidationError
 
     try:
@@ -84,4 +102,4 @@ def _validate(path: Path, values: dict[str, Any]) -> GenerationRequest:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise InvalidRequest("settings", f"{path.name}: {place}: {first['msg']}.", HINT) from error
+        raise InvalidRequest("settings", f"{name}: {place}: {first['msg']}.", HINT) from error

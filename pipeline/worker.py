@@ -80,6 +80,11 @@ class Worker(DraftsView):
         """Of the process, if there is one."""
         return self._engine.pid
 
+    @property
+    def keep_bytes(self) -> int | None:
+        """What all drafts together may have before the oldest finished ones go; None where all stay."""
+        return self._keep_bytes
+
     def submit(self, plan: DraftPlan, key: str | None = None) -> str:
         """Put a draft in the queue; returns its id. With a key that was used before, the id of that draft instead.
 

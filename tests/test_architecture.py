@@ -26,7 +26,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.plan.draft",),
     ("pipeline.plan.reasons",),
     ("pipeline.plan.planner",),
-    ("pipeline.plan.alternatives", "pipeline.plan.recutting"),
+    ("pipeline.plan.alternatives", "pipeline.plan.recutting", "pipeline.plan.takes"),
     ("pipeline.plan.retreat",),
     ("pipeline.plan.say", "pipeline.plan.editing"),
     ("pipeline.events",),

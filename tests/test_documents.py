@@ -6,9 +6,13 @@ import tomllib
 from importlib.metadata import packages_distributions
 
 import pytest
+from huggingface_hub import SpaceCard
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 import pipeline
 from pipeline import errors
+from pipeline.plan.catalog import CATALOG
 from tests.source import MODULES, ROOT, imports, tops
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -89,6 +93,18 @@ def test_everything_in_the_readmes_tree_exists() -> None:
 def test_spaces_install_what_the_project_depends_on() -> None:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line and not line.startswith("#")] == PROJECT["dependencies"]
+
+
+def test_the_readme_says_how_spaces_start_it() -> None:
+    card = SpaceCard.load(ROOT / "README.md").data
+    assert (card.sdk, card.license) == ("gradio", PROJECT["license"].lower())
+    assert (ROOT / card.app_file).is_file()
+    (gradio,) = (Requirement(line) for line in PROJECT["dependencies"] if line.startswith("gradio"))
+    assert gradio.specifier.contains(card.sdk_version)
+    assert SpecifierSet(PROJECT["requires-python"]).contains(card.python_version)
+    known = {spec.repository for spec in CATALOG.values()} | {f.repository for s in CATALOG.values() for f in s.files}
+    assert card.models
+    assert set(card.models) <= known
 
 
 def test_every_library_that_is_imported_is_a_declared_dependency() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 from collections import namedtuple
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from huggingface_hub import constants, file_download
 
 from pipeline import download as downloading
+from pipeline import repository
 from pipeline.download import DownloadEvent, download
 from pipeline.errors import DoesNotFit, DraftError, ModelUnavailable, WriteFailed
 from pipeline.gpu.loading import find_checkpoint
@@ -134,6 +136,15 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     said = refusal()
     assert "The connection to Hugging Face failed" in said
     assert "Check the connection and run the same command again" in said
+
+
+@pytest.mark.fault(22)
+def test_a_hub_that_takes_the_call_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of files is waited for no longer than the limit."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setattr(repository, "TIMEOUT_SECONDS", 0.2)
+        assert "The connection to Hugging Face failed" in refusal()
 
 
 def test_no_network_and_nothing_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,33 @@ def test_more_drafts_are_no_more_series_and_no_word_of_them_is_told(worker: Work
         make(metrics, make_plan(negative_prompt=f"{SECRET} {draft}"), draft=f"{SECRET}-{draft}")
     assert samples(metrics).keys() == before
     assert SECRET not in metrics.exposition().decode()
+
+
+@pytest.mark.fault(40)
+def test_whoever_reads_while_much_happens_reads_whole_counts(worker: Worker, plan: DraftPlan) -> None:
+    """Four tell stories as four read; nothing is torn, no count goes back, none is lost."""
+    metrics = Metrics(worker)
+    make(metrics, plan)
+    series = samples(metrics).keys()
+
+    def tell(number: int) -> None:
+        for draft in range(25):
+            make(metrics, plan, draft=f"{number}-{draft}")
+
+    def read(_: int) -> list[float]:
+        counts = []
+        for _ in range(25):
+            found = samples(metrics)
+            assert found.keys() == series
+            counts.append(found["rushes_drafts_ended_total[state=finished]"])
+        return counts
+
+    with ThreadPoolExecutor(8) as pool:
+        telling, reading = pool.map(tell, range(4)), pool.map(read, range(4))
+        seen = list(reading)
+        assert len(list(telling)) == 4
+    assert all(counts == sorted(counts) for counts in seen)
+    assert samples(metrics)["rushes_drafts_ended_total[state=finished]"] == 101
 
 
 def test_nothing_is_remembered_of_drafts_that_are_over(worker: Worker, plan: DraftPlan) -> None:

@@ -25,6 +25,7 @@ from pipeline.plan.spec import Component, VideoShape
 from tests.conftest import PlanMaker
 from tests.tiny import count_frames, make_draft, of
 
+pytestmark = pytest.mark.usefixtures("tiny")
 LARGE = VideoShape(width=320, height=320)
 
 

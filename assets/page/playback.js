@@ -4,6 +4,7 @@
 window.Rushes = window.Rushes || {};
 {
   const Source = window.ManagedMediaSource || window.MediaSource;
+  const INTO_SECONDS = 0.001; // past a frame's first moment, where rounding could still show the one before
 
   // The codec string, from the first avcC box: profile, constraints and level follow the box's version byte.
   const readCodec = (bytes) => {
@@ -25,13 +26,13 @@ window.Rushes = window.Rushes || {};
   class Playback {
     // onMore is called whenever more of the draft can be played.
     constructor(video, { urlOf, onMore }) {
-      Object.assign(this, { video, urlOf, onMore });
+      Object.assign(this, { video, urlOf, onMore, looping: true });
       this.reset();
       video.addEventListener("ended", () => this.mode === "list" && this.playNext());
     }
 
     reset() {
-      Object.assign(this, { view: null, mode: "", source: null, buffer: null, appended: 0, busy: false, at: -1 });
+      Object.assign(this, { view: null, mode: "", source: null, buffer: null, appended: 0, ends: [], busy: false, at: -1, back: null });
     }
 
     close() {
@@ -47,14 +48,36 @@ window.Rushes = window.Rushes || {};
     // Take in the newest view of a draft. Called often; only what is new has an effect.
     show(view) {
       if (this.view && this.view.draft !== view.draft) this.close();
+      if (this.mode === "file" && !view.over) this.goOn(view);
       this.view = view;
       if (!this.mode) {
         if (view.over && view.video) this.playFile();
         else if (view.pieces.length) this.mode = Source ? "stream" : "list";
       }
-      if (this.mode === "stream") this.feed();
+      if (this.mode === "stream") {
+        // A slice that a stop had cut short is made anew: it goes over the one it was.
+        while (this.appended && view.pieces[this.appended - 1]?.stop !== this.ends[this.appended - 1]) this.appended -= 1;
+        this.feed();
+      }
       if (this.mode === "list" && (this.at < 0 || this.video.ended)) this.playNext();
-      this.video.loop = view.over && this.mode !== "list";
+      this.loop(this.looping);
+    }
+
+    // A draft that was over is made further: its file gives way to slices, at the same place, paused if it was.
+    goOn(view) {
+      const back = { seconds: this.position(), paused: this.video.paused };
+      this.close();
+      Object.assign(this, { view, back });
+    }
+
+    loop(wanted) {
+      this.looping = wanted;
+      this.video.loop = Boolean(wanted && this.view?.over && this.mode !== "list");
+    }
+
+    // How long the draft is, or will be; of one that was stopped, what there is.
+    totalSeconds() {
+      return this.view ? (this.view.over && this.playableSeconds()) || this.view.seconds : 0;
     }
 
     // Where playing stands on the draft's timeline.
@@ -65,25 +88,47 @@ window.Rushes = window.Rushes || {};
 
     playableSeconds() {
       if (!this.view || !this.mode) return 0;
-      if (this.mode === "file") return this.view.seconds;
-      const last = this.view.pieces[(this.mode === "stream" ? this.appended : this.view.pieces.length) - 1];
+      const { pieces } = this.view;
+      if (this.mode === "file") return this.video.duration || (pieces.length ? pieces[pieces.length - 1].stop : this.view.seconds);
+      const last = pieces[(this.mode === "stream" ? this.appended : pieces.length) - 1];
       return last ? last.stop : 0;
     }
 
+    // Goes to a place that can be played; plays on if it played, and stays paused if it did not.
     async seek(seconds) {
+      if (!this.view) return;
+      let aim = Math.max(0, Math.min(seconds, this.playableSeconds() - 0.5 / this.view.fps));
       if (this.mode === "list") {
-        this.at = this.view.pieces.findIndex((piece) => seconds < piece.stop) - 1;
-        this.playNext();
-        await once(this.video, "loadedmetadata");
-        seconds -= this.view.pieces[this.at].start;
+        const { pieces } = this.view;
+        const at = Math.max(0, pieces.findIndex((piece) => aim < piece.stop));
+        if (at !== this.at) {
+          const playing = !this.video.paused && !this.video.ended;
+          this.load(at);
+          await once(this.video, "loadedmetadata");
+          if (playing) this.start();
+        }
+        aim -= pieces[at].start;
       }
-      this.video.currentTime = Math.max(0, seconds) + 0.001;
-      this.start();
+      this.video.currentTime = aim + INTO_SECONDS;
+    }
+
+    // One frame on or back, to its middle, where every browser shows the same one.
+    step(frames) {
+      if (!this.view) return;
+      this.video.pause();
+      const { fps } = this.view;
+      const now = Math.floor(this.position() * fps + 0.01);
+      this.seek((now + frames + 0.5) / fps);
     }
 
     // Called when something first becomes playable and on a click; never later, so that a pause is respected.
     start() {
-      this.video.play().catch(() => {});
+      const { video } = this;
+      video.play().catch((error) => {
+        if (error.name !== "NotAllowedError" || video.muted) return;
+        video.muted = true; // a browser plays with sound only after a click on the page
+        video.play().catch(() => {});
+      });
     }
 
     playFile() {
@@ -95,13 +140,17 @@ window.Rushes = window.Rushes || {};
     playNext() {
       const { pieces, over, video } = this.view;
       if (this.at + 1 < pieces.length) {
-        this.at += 1;
-        this.video.src = this.urlOf(this.view.draft, pieces[this.at].file);
+        this.load(this.at + 1);
         this.start();
       } else if (over && video) {
         this.playFile();
-        this.video.loop = true;
+        this.loop(this.looping);
       }
+    }
+
+    load(index) {
+      this.at = index;
+      this.video.src = this.urlOf(this.view.draft, this.view.pieces[index].file);
     }
 
     async feed() {
@@ -146,9 +195,20 @@ window.Rushes = window.Rushes || {};
       this.buffer.appendBuffer(bytes);
       await done;
       if (gone()) return;
+      this.ends[this.appended] = this.view.pieces[this.appended].stop;
       this.appended += 1;
-      if (this.appended === 1) this.start();
+      if (this.back) this.returnTo(this.back);
+      else if (this.appended === 1) this.start();
       this.onMore();
+    }
+
+    // As soon as there is enough again to be where goOn left.
+    returnTo({ seconds, paused }) {
+      const all = this.appended === this.view.pieces.length;
+      if (this.playableSeconds() <= seconds && !all) return;
+      this.back = null;
+      this.seek(seconds);
+      if (!paused) this.start();
     }
 
     async open(bytes) {

@@ -1,6 +1,7 @@
 // Draws the player's value (pipeline/studio/player.py, PlayerView) whenever it changes. Runs as the body of a function
 // that is given element, props, trigger and watch. Text is set as text, never as markup.
-const { Playback, Filmstrip, MovingPreview, Surgery } = window.Rushes;
+const { Playback, Filmstrip, MovingPreview, Surgery, Controls, Outcome, copyText } = window.Rushes;
+const TOLD_MS = 4000; // how long a word about a press stays
 const NARROW_PIXELS = 720; // one column: the player is below the form, so a new draft scrolls to it
 const texts = props.texts[navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en"];
 const find = (selector) => element.querySelector(selector);
@@ -15,14 +16,23 @@ const urlOf = (draft, file) => {
   return address.hostname === location.hostname ? new URL(address.pathname, location.origin).href : address.href;
 };
 
-const playback = new Playback(video, { urlOf, onMore: () => drawStrip() });
+let told;
+const tell = (text) => {
+  clearTimeout(told);
+  find(".told").textContent = text;
+  told = setTimeout(() => (find(".told").textContent = ""), TOLD_MS);
+};
+
+const playback = new Playback(video, { urlOf, onMore: () => (drawStrip(), controls.draw()) });
+const controls = new Controls(root, { video, playback, texts });
+const outcome = new Outcome(find(".notify"), { texts, note: tell });
 const surgery = new Surgery(find(".surgery"), {
   texts,
   onEdit: (edit) => trigger("edit", edit),
   onUndo: (draft) => trigger("undo", { draft }),
 });
 const pick = (seconds, chunk) => {
-  playback.seek(seconds);
+  playback.seek(seconds).then(() => playback.start());
   surgery.pick(chunk);
 };
 const filmstrip = new Filmstrip(find(".strip"), { urlOf, onPick: pick });
@@ -35,7 +45,13 @@ find(".save").textContent = texts.save;
 find(".aside").addEventListener("click", () => trigger("pause", { draft: current, way: props.value.aside }));
 find(".strip").setAttribute("aria-label", texts.strip_label);
 find(".meter").setAttribute("aria-label", texts.meter_label);
-video.setAttribute("aria-label", texts.player_label);
+root.setAttribute("aria-label", texts.player_label);
+find(".saves").setAttribute("aria-label", texts.saves_label);
+find(".frames").textContent = texts.save_frames;
+find(".frames").title = texts.save_frames_help;
+find(".copy").textContent = texts.copy_settings;
+find(".copy").title = texts.copy_settings_help;
+find(".copy").addEventListener("click", async () => tell((await copyText(props.value.request)) ? texts.copied : texts.not_copied));
 
 const setText = (selector, text) => {
   const target = find(selector);
@@ -63,14 +79,14 @@ const drawPreview = (view) => {
 const drawStrip = () => filmstrip.draw(props.value, playback.playableSeconds());
 
 const drawSave = (view) => {
-  const save = find(".save");
-  save.setAttribute("aria-disabled", String(!view?.video));
-  if (view?.video) {
-    save.href = urlOf(view.draft, view.video);
-    save.download = view.save_as;
-  } else {
-    save.removeAttribute("href");
+  const files = { ".save": [view?.video, view?.save_as], ".frames": [view?.frames, view?.save_frames_as] };
+  for (const [selector, [file, name]] of Object.entries(files)) {
+    const link = find(selector);
+    link.setAttribute("aria-disabled", String(!file));
+    if (file) Object.assign(link, { href: urlOf(view.draft, file), download: name });
+    else link.removeAttribute("href");
   }
+  find(".copy").disabled = !view;
 };
 
 // Beside what is said of a draft that waits or is made; the buttons under the form stop it for good.
@@ -104,6 +120,8 @@ const draw = () => {
     if (view && !view.over && innerWidth <= NARROW_PIXELS) root.scrollIntoView({ behavior: "smooth", block: "start" });
   }
   root.dataset.failed = String(Boolean(view?.failed));
+  root.dataset.over = String(Boolean(view?.over));
+  root.dataset.making = String(Boolean(view && !view.over && !view.outcome));
   setText(".sentence", view?.sentence || "");
   setText(".detail", view?.detail || "");
   setText(".title", view?.title || "");
@@ -113,8 +131,10 @@ const draw = () => {
   drawSave(view);
   drawJoins(view?.joins);
   surgery.draw(view);
-  if (!view) return;
+  outcome.draw(view);
+  if (!view) return controls.draw();
   playback.show(view);
+  controls.draw();
   drawStrip();
   drawPreview(view);
   if (view.over && root.dataset.stage === "preview" && !view.pieces.length) setStage("waiting"), setBadge("");

@@ -1,5 +1,6 @@
-// What can be changed of a draft that is over: a quiet row of buttons under the filmstrip, for the chunk last clicked.
-// Undo goes back to the draft that this one was made from.
+// What can be changed of a draft that is over: a row of buttons under the filmstrip, for the chunk last clicked, and a
+// line that says what each does. Undo goes back to the draft that this one was made from, Forward to what was undone:
+// every draft stays, so nothing is lost either way.
 window.Rushes = window.Rushes || {};
 {
   const OF_A_CHUNK = ["redo", "reprompt", "branch", "cut"];
@@ -10,18 +11,30 @@ window.Rushes = window.Rushes || {};
   class Surgery {
     // onEdit is given {draft, way, amount, sentence}, onUndo the draft to go back to.
     constructor(row, { texts, onEdit, onUndo }) {
-      Object.assign(this, { row, texts, onEdit, onUndo, view: null, chunk: null });
+      Object.assign(this, { row, texts, onEdit, onUndo, view: null, chunk: null, undone: null });
       row.setAttribute("aria-label", texts.edit_label);
       this.which = make("span", { className: "which" });
       this.buttons = {};
-      for (const way of [...OF_A_CHUNK, "extend", "undo"]) {
-        const button = make("button", { type: "button", textContent: texts[`edit_${way}`], title: texts[`edit_${way}_help`] });
+      this.help = make("p", { className: "help" });
+      this.help.id = "rushes-edit-help";
+      for (const way of [...OF_A_CHUNK, "extend", "undo", "forward"]) {
+        const button = make("button", { type: "button", textContent: texts[`edit_${way}`] });
         button.dataset.way = way;
+        button.setAttribute("aria-describedby", this.help.id);
+        for (const event of ["focus", "pointerenter"]) button.addEventListener(event, () => this.explain(way));
+        for (const event of ["blur", "pointerleave"]) button.addEventListener(event, () => this.explain(""));
         button.addEventListener("click", () => this.press(way));
         this.buttons[way] = button;
       }
       this.form = this.makeForm();
-      row.replaceChildren(this.which, ...Object.values(this.buttons), this.form);
+      row.replaceChildren(this.which, ...Object.values(this.buttons), this.form, this.help);
+    }
+
+    // What a button does, while it is looked at; else how to begin, or that nothing was lost.
+    explain(way) {
+      const { texts, view } = this;
+      const rest = view?.parent ? "edit_kept" : this.chunk === null ? "edit_choose" : "edit_safe";
+      this.help.textContent = texts[way ? `edit_${way}_help` : rest];
     }
 
     makeForm() {
@@ -71,12 +84,17 @@ window.Rushes = window.Rushes || {};
       buttons.cut.hidden ||= chunk === view?.cells.length - 1;
       buttons.extend.hidden = !made;
       buttons.undo.hidden = !view?.parent;
+      buttons.forward.hidden = !view?.over || this.undone?.from !== view.draft;
       if (this.asked) for (const button of Object.values(buttons)) button.hidden = true;
       this.form.hidden = !this.asked;
+      this.explain(this.asked || "");
     }
 
     press(way) {
-      if (way === "undo") this.onUndo(this.view.parent);
+      if (way === "undo") {
+        this.undone = { from: this.view.parent, to: this.view.draft };
+        this.onUndo(this.view.parent);
+      } else if (way === "forward") this.onUndo(this.undone.to);
       else if (way === "reprompt" || way === "extend") this.ask(way);
       else this.send(way, this.chunk + 1, "");
     }

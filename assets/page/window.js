@@ -1,17 +1,9 @@
-// What the window itself tells: how far a draft is, in its title; and whether the studio answers, in a line at the top.
+// What the window itself tells: whether the studio answers, in a line at the top.
 window.Rushes = window.Rushes || {};
 {
   const ASK_SECONDS = 3; // a studio that is started again answers after about four
   const PATIENCE_SECONDS = 10; // an answer takes milliseconds; a machine that swaps gets some time
-  const NAME = "Rushes";
   let line = null;
-
-  // view is the player's value (pipeline/studio/player.py, PlayerView), or nothing.
-  const tell = (view) => {
-    const cells = view && !view.over ? view.cells : [];
-    const made = cells.filter((cell) => cell.state === "done").length;
-    document.title = cells.length ? `${Math.min(made + 1, cells.length)}/${cells.length} · ${NAME}` : NAME;
-  };
 
   const answers = async () => {
     try {
@@ -57,5 +49,5 @@ window.Rushes = window.Rushes || {};
     return [draft, form && typed !== null ? { ...form, prompt: typed } : form];
   };
 
-  Object.assign(window.Rushes, { tell, watchServer, restore });
+  Object.assign(window.Rushes, { watchServer, restore });
 }

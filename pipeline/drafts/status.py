@@ -57,7 +57,8 @@ class DraftStatus:
 
     `retreated_in` names the stage that ran out of memory last and went on in a way that takes less; empty if none did.
     `room` says what it waits for while the disk is full.
-    `parent` is the draft it was made from; empty if from nothing but a request.
+    `parent` is the draft it was made from; empty if from nothing but a request. `saved_seconds` is what stopping it
+    saved, by what was measured until then; None if it was not stopped.
     """
 
     draft: str
@@ -87,6 +88,7 @@ class DraftStatus:
     chunk_prompts: tuple[str, ...] = ()
     parent: str = ""
     room: WaitingForRoom | None = None
+    saved_seconds: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -208,25 +210,30 @@ class DraftRecord:
             room=self.room,
             chunk_prompts=tuple(request["shots"][chunk["shot"]]["prompt"] for chunk in chunks),
             parent=(self.plan.get("parent") or {}).get("draft", ""),
+            saved_seconds=self._work_left()[1] if self.state is DraftState.STOPPED else None,
         )
 
     def _seconds_left(self) -> tuple[float | None, float | None]:
         """To the first slice and to the end: the forecast at first, then measured steps and slices."""
         if self.state.over or self._began is None:
             return None, None
-        forecast = self.plan["forecast"]
+        first, everything = self._work_left()
         if self._step_seconds is None:
             passed = time.monotonic() - self._began
-            first, everything = forecast["first_slice_seconds"], forecast["total_seconds"]
-            return None if self.slices else max(1.0, first - passed), max(1.0, everything - passed)
+            first, everything = max(1.0, first - passed), max(1.0, everything - passed)
+        return None if self.slices else first, everything
+
+    def _work_left(self) -> tuple[float, float]:
+        """Seconds of work to the first slice and to the end; the forecast's before the first step."""
+        forecast = self.plan["forecast"]
+        if self._step_seconds is None:
+            return forecast["first_slice_seconds"], forecast["total_seconds"]
         slices = self.plan["slices"]
         piece = sum(self._slice_seconds) / len(self._slice_seconds) if self._slice_seconds else 4 * self._step_seconds
         kept = (self.plan.get("parent") or {}).get("kept", ())  # of the draft that this one was made from
         still = (chunk for chunk in range(self.chunks_done, len(self.plan["chunks"])) if chunk not in kept)
         left = max(0, sum(map(self._steps, still)) - self.step)
-        everything = left * self._step_seconds + (len(slices) - len(self.slices)) * piece
-        if self.slices:
-            return None, everything
+        everything = left * self._step_seconds + max(0, len(slices) - len(self.slices)) * piece
         until_first = sum(map(self._steps, range(self.chunks_done, slices[0]["chunk"] + 1))) - self.step
         return until_first * self._step_seconds + piece, everything
 

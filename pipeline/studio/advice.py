@@ -21,20 +21,14 @@ from pipeline.plan.draft import DraftPlan
 from pipeline.plan.presets import VramProfile
 from pipeline.plan.request import GenerationRequest
 from pipeline.plan.spec import ModelSpec
-from pipeline.studio.forms import Form, form_with, read_form, say_misfit, say_refusal, spec_of
+from pipeline.studio.forms import Form, form_with, read_form, spec_of
 from pipeline.studio.texts import Language, say
+from pipeline.studio.translation import say_error, say_failure, say_name, translate
 from pipeline.studio.wording import join_words, say_duration
 
 VOCABULARY = Path(__file__).resolve().parents[2] / "assets" / "miniature" / "tokenizer" / "tokenizer.json"
 PROBE_LASTS_SECONDS = 2.0  # a driver takes a tenth of a second to answer; a slider moves faster
 MOST_WORDS_NAMED = 4
-FIELD_OF = {
-    "frames": "seconds",
-    "width": "shape",
-    "height": "shape",
-    "vram_limit": "vram_limit_gib",
-    "ram_limit": "ram_limit_gib",
-}
 WORDS = re.compile(r"\w+", re.UNICODE)  # the miniature's tokenizer splits at white space and punctuation
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "pink")
 SHAPES = ("ball", "square", "triangle", "star")
@@ -141,7 +135,7 @@ def advise(form: Form, machine: Machine, language: Language, fetched: FetchStatu
         done, total = fetched.done_bytes / 2**30, fetched.total_bytes / 2**30
         need = say(language, "fetching", model=here.spec.title, done=done, total=total or here.download_bytes / 2**30)
         return replace(advice, need=need, command="", action=say(language, "fetch_cancel"))
-    need = f"{fetched.message} {advice.need}".strip()
+    need = say_failure(language, fetched.message, advice.need)
     return replace(advice, need=need, action=say(language, "fetch"), fetch=here.spec.key)
 
 
@@ -149,13 +143,13 @@ def _forecast(form: Form, machine: Machine, language: Language) -> Advice:
     try:
         plan = machine.plan(machine.read(form if (form.prompt or "").strip() else replace(form, prompt="a ball")))
     except InvalidRequest as error:
-        return Advice(line=say_refusal(language, FIELD_OF.get(error.field, error.field), error), fits=False)
+        return Advice(line=say_error(language, error), fits=False)
     except DoesNotFit as error:
         offers = _offers(form, error.changes, machine, language)
         share = error.need_bytes / max(1, error.budget_bytes)
-        return Advice(line=say_misfit(language, error), fits=False, share=share, offers=offers)
+        return Advice(line=translate(language, error.message), fits=False, share=share, offers=offers)
     except DraftError as error:
-        return Advice(line=str(error), fits=False)
+        return Advice(line=say_error(language, error), fits=False)
     forecast, chunks = plan.forecast, len(plan.chunks)
     peak = plan.memory.peak_bytes / 2**30
     line = say(
@@ -185,13 +179,13 @@ def _forecast(form: Form, machine: Machine, language: Language) -> Advice:
         detail=detail,
         share=plan.memory.peak_bytes / max(1, plan.memory.budget_bytes),
         offers=_offers(form, machine.faster(plan), machine, language),
-        reasons=(band, *plan.reasons),
+        reasons=(band, *(translate(language, reason) for reason in plan.reasons)),
     )
 
 
 def say_model(here: Installation, language: Language) -> str:
     """A model as it is offered: plainly where it can be used, else marked."""
-    title = here.spec.title
+    title = say_name(language, "model", here.spec.title)
     if here.usable:
         return title
     kind = "unusable" if here.obstacle else here.presence
@@ -201,7 +195,7 @@ def say_model(here: Installation, language: Language) -> str:
 def say_need(here: Installation, language: Language) -> str:
     """What is to be done before a model can be used; nothing where it can."""
     if here.usable or here.obstacle:
-        return here.obstacle
+        return translate(language, here.obstacle)
     return say(language, "model_needed", model=here.spec.title, gigabytes=here.download_bytes / 2**30)
 
 

@@ -1,4 +1,4 @@
-"""What happens on a click: check, plan, submit, follow, stop, reopen, edit. It computes nothing and keeps no draft.
+"""What happens on a click: check, plan, submit, follow, stop, edit. It computes nothing and keeps no draft.
 
 A draft belongs to the worker. A reload, a second tab or a lost connection ends a follower here and touches no draft.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline.drafts.status import DraftState, DraftStatus
-from pipeline.errors import DoesNotFit, DraftError
+from pipeline.errors import DraftError, InvalidRequest
 from pipeline.fetcher import Fetcher, FetchState
 from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.edits import read_edit
@@ -29,17 +29,16 @@ from pipeline.studio.forms import (
     form_of,
     look_of,
     refusals,
-    restore_form,
-    say_misfit,
-    say_refusal,
     spec_of,
     spoken,
 )
 from pipeline.studio.joins import look_at_joins
 from pipeline.studio.language import language_of
+from pipeline.studio.library import Library
 from pipeline.studio.player import show
-from pipeline.studio.shelf import SHELF_LENGTH, fill_shelf
 from pipeline.studio.texts import Language, say
+from pipeline.studio.toast import toast
+from pipeline.studio.translation import say_error
 from pipeline.worker import Worker
 
 logger = logging.getLogger(__name__)
@@ -66,6 +65,7 @@ class Desk:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
         self.default = form_of(studio.look, studio.model)
+        self.library = Library(studio.worker, studio.machine.drafts, self.default, studio.machine.profiles, fill)
         self._words = read_vocabulary()
         self._followers: dict[str, Follower] = {}
 
@@ -73,7 +73,7 @@ class Desk:
         """A verdict for each field."""
         form, language = _form(values), language_of(request)
         wrong = refusals(form)
-        said = {field: say_refusal(language, field, error) for field, error in wrong.items()}
+        said = {field: say_error(language, error) for field, error in wrong.items()}
         here = self.studio.machine.installation(spec_of(form))
         if not here.usable:
             said.setdefault("model", f"{say_need(here, language)} {here.command}".strip())
@@ -84,10 +84,8 @@ class Desk:
         try:
             machine = self.studio.machine
             draft = self.studio.worker.submit(machine.plan(machine.read(_form(values))))
-        except DoesNotFit as error:
-            raise gr.Error(say_misfit(language_of(request), error), print_exception=False) from error
         except DraftError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise toast(language_of(request), error) from error
         return draft, draft
 
     def advise(self, request: gr.Request, *values: Any) -> tuple[str, dict[str, Any], dict[str, Any], str]:
@@ -97,7 +95,7 @@ class Desk:
         note = note_unknown_words(spoken(form.prompt), known, language)
         return note, self._forecast(form, language), asdict(form), look_of(form, self.studio.looks)
 
-    def fetch(self, event: gr.EventData) -> None:
+    def fetch(self, request: gr.Request, event: gr.EventData) -> None:
         """Start or cancel a download, as the button under the forecast says."""
         model = event._data.get("fetch")
         try:
@@ -106,7 +104,7 @@ class Desk:
             elif model == "":
                 self.studio.fetcher.cancel()
         except DraftError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise toast(language_of(request), error) from error
 
     async def follow_fetch(self, request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
         """The forecast, with how far a download is, until it is over."""
@@ -118,45 +116,46 @@ class Desk:
             if running:
                 await asyncio.sleep(FETCH_SECONDS)
 
-    def stop_draft(self, draft: str | None) -> None:
+    def stop_draft(self, request: gr.Request, draft: str | None) -> None:
         """Ask the worker to stop; what is finished is kept."""
         try:
             if draft:
                 self.studio.worker.stop(draft)
         except DraftError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise toast(language_of(request), error) from error
 
-    def set_aside(self, event: gr.EventData) -> None:
+    def set_aside(self, request: gr.Request, event: gr.EventData) -> None:
         """Pause the draft on the page, or take it out of the queue."""
         draft, worker = str(event._data.get("draft", "")), self.studio.worker
         try:
             (worker.stop if event._data.get("way") == "remove" else worker.pause)(draft)
         except DraftError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise toast(language_of(request), error) from error
 
-    def resume_draft(self, draft: str | None) -> None:
+    def resume_draft(self, request: gr.Request, draft: str | None) -> None:
         """Ask the worker to go on with an unfinished draft from what is finished of it."""
         try:
             if draft:
                 self.studio.worker.resume(draft)
         except DraftError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise toast(language_of(request), error) from error
 
-    def edit_draft(self, event: gr.EventData) -> list[Any]:
+    def edit_draft(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """The id of a draft made from the one on the page, twice: for the page and for the browser to remember."""
         asked = {key: event._data.get(key) for key in ("draft", "way", "amount", "sentence")}
         try:
             edit = read_edit(str(asked["way"]), float(asked["amount"] or 0), str(asked["sentence"] or ""))
             draft = self.studio.worker.edit(str(asked["draft"]), edit)
         except DraftError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise toast(language_of(request), error) from error
         return [draft, draft]
 
-    def undo_edit(self, event: gr.EventData) -> list[Any]:
+    def undo_edit(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """The id of the draft that the one on the page was made from, if it is still there."""
         draft = str(event._data.get("draft", ""))
         if self.studio.worker.status(draft) is None:
-            raise gr.Error("The draft this one was made from is not there any more.", print_exception=False)
+            gone = InvalidRequest("draft", "The draft this one was made from is not there any more.")
+            raise toast(language_of(request), gone)
         return [draft, draft]
 
     def restore(self, request: gr.Request, kept_draft: Any, kept_form: Any) -> list[Any]:
@@ -165,21 +164,13 @@ class Desk:
         form = form_kept(kept_form, self.default)
         fields, language = fill(form), language_of(request)
         if self.studio.worker.read_only:
-            gr.Warning(say(language, "read_only"))
+            gr.Warning(say(language, "read_only"), title=say(language, "toast_warning"))
         fields[FIELDS.index("model")] = gr.update(choices=self._models(language), value=form.model)
-        return [kept_draft if known else None, *fields, self._shelf(language)]
+        return [kept_draft if known else None, *fields, self.library.draw(request)]
 
     def list_models(self, request: gr.Request) -> Any:
         """The models as they are here now."""
         return gr.update(choices=self._models(language_of(request)))
-
-    def reopen(self, event: gr.EventData) -> list[Any]:
-        """A draft from the shelf: its id, for page and browser, and the settings it was made with."""
-        draft = str(event._data.get("draft", ""))
-        status = self.studio.worker.status(draft)
-        if status is None:
-            return [gr.skip()] * (2 + len(FIELDS))
-        return [draft, draft, *fill(restore_form(status.request, self.default))]
 
     async def follow(self, draft: str | None, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """The player, the buttons and the shelf, at every change, until the draft is over.
@@ -198,11 +189,11 @@ class Desk:
                 if status is None:
                     ready, busy, hidden = _buttons(over=True, unfinished=False)
                     mine.settled.clear()
-                    yield None, ready, busy, hidden, self._shelf(language)
+                    yield None, ready, busy, hidden, self.library.draw(request)
                     return
                 warm = self.studio.worker.ready
                 if (status.version, warm) != seen:
-                    shelf = self._shelf(language) if seen is None or status.state.over else gr.skip()
+                    shelf = self.library.draw(request) if seen is None or status.state.over else gr.skip()
                     seen = (status.version, warm)
                     mine.settled.clear()
                     yield self._updates(status, language, shelf, warm=warm)
@@ -233,9 +224,6 @@ class Desk:
         """As the page offers them: those that can be used first."""
         found = [self.studio.machine.installation(spec) for spec in CATALOG.values()]
         return [(say_model(here, language), here.spec.key) for here in sorted(found, key=lambda here: not here.usable)]
-
-    def _shelf(self, language: Language) -> list[dict[str, Any]]:
-        return fill_shelf(self.studio.worker.recent(SHELF_LENGTH), language)
 
 
 def _buttons(*, over: bool, unfinished: bool) -> tuple[Any, Any, Any]:

@@ -8,22 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from pipeline.errors import DoesNotFit, DraftError, InvalidRequest
+from pipeline.errors import InvalidRequest
 from pipeline.plan.catalog import CATALOG, MINIATURE, find_model
 from pipeline.plan.presets import Look, find_profile
-from pipeline.plan.request import (
-    LEAST_GIB,
-    LONGEST_PROMPT,
-    LONGEST_SECONDS,
-    MOST_GUIDANCE,
-    MOST_STEPS,
-    GenerationRequest,
-    Shot,
-    Transition,
-)
+from pipeline.plan.request import GenerationRequest, Shot, Transition
 from pipeline.plan.spec import ModelSpec, VideoShape
 from pipeline.plan.storyboard import is_storyboard, lay_out, read_shots, write_shots
-from pipeline.studio.texts import Language, say
 
 SEED_BITS = 32
 CUSTOM = "custom"
@@ -215,27 +205,6 @@ def form_with(form: Form, request: GenerationRequest) -> Form:
         lowest_precision=request.lowest_precision,
         encoder=request.encoder,
     )
-
-
-def say_refusal(language: Language, field: str, error: DraftError) -> str:
-    """The refusal as shown at its field."""
-    return say(
-        language,
-        f"refused_{field}",
-        message=str(error),
-        longest=f"{LONGEST_PROMPT:,}",
-        seconds=LONGEST_SECONDS,
-        seed=2**SEED_BITS - 1,
-        steps=MOST_STEPS,
-        guidance=MOST_GUIDANCE,
-        least=LEAST_GIB,
-    )
-
-
-def say_misfit(language: Language, error: DoesNotFit) -> str:
-    """Why a right request cannot be made here."""
-    need, budget = error.need_bytes / 2**30, error.budget_bytes / 2**30
-    return say(language, "does_not_fit", message=error.message, need=need, budget=budget)
 
 
 def _shot(stored: Mapping[str, Any]) -> Shot:

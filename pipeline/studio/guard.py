@@ -6,16 +6,19 @@ one door, and behind it only what it needs.
 
 import ipaddress
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.errors import InvalidRequest
 from pipeline.studio.credentials import HOW, WINDOW_SECONDS, Credentials, Door, Verdict
+from pipeline.studio.language import language_of
 from pipeline.studio.policy import FIXED_HEADERS, content_policy, framing_headers, script_hashes
+from pipeline.studio.translation import translate
 
 LARGEST_BODY_BYTES = 2**18  # a form full of the longest sentences, in escapes, is a fifth of it
 ROUTES = re.compile(
@@ -114,28 +117,33 @@ class Guard:
     def _refuse(self, scope: Scope) -> Response | None:
         headers, path = Headers(scope=scope), scope["path"]
         if not self.house.knows(headers.get("host", "")):
-            return PlainTextResponse("This page is not known under this name: see --host-name.", 421)
+            return _plain(scope, "This page is not known under this name: see --host-name.", 421)
         if not self.house.sent(headers):
-            return PlainTextResponse("Another page has sent this.", 403)
+            return _plain(scope, "Another page has sent this.", 403)
         if self.house.door is not None:
             client = scope.get("client") or ("unknown", 0)
             verdict = self.house.door.ask(headers.get("authorization"), client[0])
             if verdict is Verdict.WAIT:
                 wait = {"Retry-After": str(round(WINDOW_SECONDS))}
-                return PlainTextResponse("Too many wrong passwords: wait a minute.", 429, wait)
+                return _plain(scope, "Too many wrong passwords: wait a minute.", 429, wait)
             if verdict is Verdict.WHO:
                 who = {"WWW-Authenticate": 'Basic realm="Rushes", charset="UTF-8"'}
-                return PlainTextResponse("A name and a password, please.", 401, who)
+                return _plain(scope, "A name and a password, please.", 401, who)
         if not ROUTES.fullmatch(path) or ".." in path or "//" in path:
-            return PlainTextResponse("Not found", 404)
+            return _plain(scope, "Not found.", 404)
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length[:12]) > LARGEST_BODY_BYTES:
-            return _too_large()
+            return _too_large(scope)
         return None
 
 
-def _too_large() -> Response:
-    return PlainTextResponse(f"At most {LARGEST_BODY_BYTES} bytes are taken.", 413, {"Connection": "close"})
+def _too_large(scope: Scope) -> Response:
+    return _plain(scope, f"At most {LARGEST_BODY_BYTES} bytes are taken.", 413, {"Connection": "close"})
+
+
+def _plain(scope: Scope, said: str, status: int, more: Mapping[str, str] | None = None) -> Response:
+    """A sentence instead of the page, in the visitor's language."""
+    return PlainTextResponse(translate(language_of(HTTPConnection(scope)), said), status, more)
 
 
 def _measured(scope: Scope, receive: Receive, answer: "_Answer") -> Receive:
@@ -149,7 +157,7 @@ def _measured(scope: Scope, receive: Receive, answer: "_Answer") -> Receive:
         if taken <= LARGEST_BODY_BYTES:
             return message
         if not answer.started:
-            await _too_large()(scope, receive, answer.send)
+            await _too_large(scope)(scope, receive, answer.send)
         answer.over = True
         return {"type": "http.disconnect"}
 

@@ -26,6 +26,8 @@ from pipeline.studio.forms import FIELDS
 from pipeline.studio.language import language_of
 from pipeline.studio.player import PAGE_ASSETS, script_texts
 from pipeline.studio.texts import Language, say
+from pipeline.studio.toast import toast
+from pipeline.studio.translation import say_name, translate
 from pipeline.studio.wording import say_duration
 
 PROFILE = "auto"  # the card as it is now
@@ -87,7 +89,7 @@ class ModelsTab:
         found = take_inventory(machine.device(profile), profile, machine.measurements, machine.weights)
         return tuple(sorted(found, key=lambda entry: not entry.installation.usable))
 
-    def fetch(self, event: gr.EventData) -> None:
+    def fetch(self, request: gr.Request, event: gr.EventData) -> None:
         """Start or cancel a download, as a card's button says."""
         try:
             if event._data.get("action") == "download":
@@ -95,7 +97,7 @@ class ModelsTab:
             elif event._data.get("action") == "cancel":
                 self.studio.fetcher.cancel()
         except DraftError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise toast(language_of(request), error) from error
 
     def use(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """The model of a card for the form, which lists it as it is now, and the tab with the form."""
@@ -143,7 +145,7 @@ def _lay_out(
     here = entry.installation
     card = Card(
         model=here.spec.key,
-        title=here.spec.title,
+        title=say_name(language, "model", here.spec.title),
         where=_say_where(here, language),
         fit=entry.fit,
         forecast=_say_fit(entry, language),
@@ -152,7 +154,7 @@ def _lay_out(
     if here.usable:
         return replace(card, action="use", label=say(language, "models_use"))
     if here.obstacle or not here.spec.repository:
-        return replace(card, note=here.obstacle or here.command)
+        return replace(card, note=translate(language, here.obstacle) or here.command)
     if running == here.spec.key:
         assert fetched is not None
         total = fetched.total_bytes or here.here_bytes + here.download_bytes
@@ -177,7 +179,7 @@ def _lay_out(
         card,
         action="download",
         label=say(language, key, size=say_size(language, here.download_bytes)),
-        note=fetched.message if failed and fetched else "",
+        note=translate(language, fetched.message) if failed and fetched else "",
     )
 
 

@@ -1,24 +1,41 @@
 """The page: what stands where, and which event calls which method of the desk. Building it starts nothing."""
 
+import json
 from dataclasses import dataclass
 
 import gradio as gr
 
 from pipeline.plan.catalog import CATALOG
-from pipeline.studio import models_tab
+from pipeline.studio import library, models_tab, takes
 from pipeline.studio.advice import EXAMPLES
 from pipeline.studio.desk import Desk, Studio
 from pipeline.studio.endpoints import add_endpoints
-from pipeline.studio.filling import label
+from pipeline.studio.filling import fill, label
 from pipeline.studio.form_layout import FormControls, lay_out_form, scripted
 from pipeline.studio.form_wiring import QUEUED, QUIET, RAW, wire_form
-from pipeline.studio.player import PAGE_ASSETS, player
+from pipeline.studio.player import PAGE_ASSETS, player, script_texts
 from pipeline.studio.shelf import shelf
 from pipeline.studio.texts import Language, Speaker, say, sentences
+from pipeline.studio.translation import say_name
 
 CHINESE = ("zh", "zh-CN", "zh-TW", "zh-HK")  # what browsers call it
 BROWSER_SECRET = "rushes"  # not a secret: it must be the same after a restart, or browsers forget their draft
-HEAD_SCRIPTS = ("playback.js", "filmstrip.js", "surgery.js", "naming.js", "keys.js", "window.js", "tabs.js")
+HEAD_SCRIPTS = (
+    "gradio.js",
+    "playback.js",
+    "controls.js",
+    "outcome.js",
+    "copying.js",
+    "filmstrip.js",
+    "surgery.js",
+    "naming.js",
+    "cards.js",
+    "compare.js",
+    "opening.js",
+    "keys.js",
+    "window.js",
+    "tabs.js",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +45,8 @@ class Controls:
     form: FormControls
     top: gr.HTML
     player: gr.HTML
+    offer: gr.HTML
+    sheet: gr.HTML
     ideas: gr.HTML
     shelf: gr.HTML
 
@@ -45,13 +64,14 @@ def build_page(studio: Studio) -> gr.Blocks:
                     with gr.Column(scale=7, min_width=320, elem_id="rushes-stage"):
                         screen = player()
                         ideas = scripted("ideas", EXAMPLES, styles="ideas.css")
+                offer, sheet = takes.takes_offer(), takes.takes_sheet()
                 with gr.Column(elem_id="rushes-drafts"):
                     gr.Markdown(label("shelf"), elem_classes="rushes-heading")
                     row = shelf()
             with gr.Tab(label("tab_models"), id=models_tab.MODELS, elem_id="rushes-tab-models") as tab:
                 gr.Markdown(label("models_intro"), elem_classes="rushes-quiet")
                 cards = models_tab.models_list()
-        _wire(page, desk, Controls(form=form, top=top, player=screen, ideas=ideas, shelf=row))
+        _wire(page, desk, Controls(form=form, top=top, player=screen, ideas=ideas, offer=offer, sheet=sheet, shelf=row))
         models_tab.wire(studio, tabs, tab, cards, form)
         add_endpoints(studio)
     built: gr.Blocks = page
@@ -73,7 +93,8 @@ def labels(studio: Studio) -> gr.I18n:
             device = studio.machine.device(profile)
             if key == "auto":
                 gigabytes = device.total_bytes / 2**30
-                title = say(language, "memory_auto", title=title, device=device.name, gigabytes=gigabytes)
+                name = say_name(language, "device", device.name)
+                title = say(language, "memory_auto", title=title, device=name, gigabytes=gigabytes)
             table[f"profile_{key}"] = title
     return gr.I18n(en=tables[Language.EN], **dict.fromkeys(CHINESE, tables[Language.ZH]))
 
@@ -81,7 +102,8 @@ def labels(studio: Studio) -> gr.I18n:
 def head() -> str:
     """The scripts that components share, for `launch(head=…)`."""
     sources = ((PAGE_ASSETS / name).read_text(encoding="utf-8") for name in HEAD_SCRIPTS)
-    return "".join(f"<script>{source}</script>" for source in sources)
+    texts = json.dumps(script_texts(), ensure_ascii=False)
+    return "".join(f"<script>{source.replace('TEXTS;', f'{texts};')}</script>" for source in sources)
 
 
 def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
@@ -101,13 +123,15 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     wire_form(desk, form, controls.ideas, advice)
     form.make.click(desk.make, fields, [draft, kept_draft], validator=desk.check, **QUEUED, **RAW)
     form.stop.click(desk.stop_draft, draft, None, queue=False, **QUIET)
-    controls.shelf.click(desk.reopen, None, [draft, kept_draft, *fields], **QUEUED)
     controls.player.edit(desk.edit_draft, None, [draft, kept_draft], **QUEUED)
     controls.player.pause(desk.set_aside, None, None, queue=False, **QUIET)
     controls.player.undo(desk.undo_edit, None, [draft, kept_draft], **QUEUED)
-    controls.player.change(None, controls.player, None, js="view => window.Rushes.tell(view)", **QUIET)
     shown = [controls.player, form.make, form.stop, form.go_on, controls.shelf]
     form.go_on.click(desk.resume_draft, draft, None, queue=False, **QUIET).success(
         desk.follow, draft, shown, trigger_mode="multiple", **QUEUED
     )
+    states = [draft, kept_draft]
+    library.wire(desk.library, controls.shelf, states=states, fields=fields, follow=desk.follow, shown=shown)
+    own = takes.Takes(desk.studio.worker, desk.studio.machine, fill)
+    takes.wire(own, page, controls.offer, controls.sheet, states=states, fields=fields, secret=BROWSER_SECRET)
     draft.change(desk.follow, draft, shown, trigger_mode="multiple", **QUEUED)

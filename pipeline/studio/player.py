@@ -4,6 +4,8 @@ What a visitor wrote reaches the page only as values, which the script sets as t
 """
 
 import base64
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,13 @@ from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.seams.check import Verdict
 from pipeline.studio.joins import Joins, say_joins
 from pipeline.studio.texts import Language, Speaker, say, sentences
+from pipeline.studio.translation import say_failure
 from pipeline.studio.wording import say_duration
 
 PAGE_ASSETS = Path(__file__).resolve().parents[2] / "assets" / "page"
 DATE_CHARACTERS = 15  # of a draft's id: day and time
+LEAST_SAVED_SECONDS = 1.0
+FRAMES_FILE = "frames.zip"  # made when it is asked for (media.py)
 NEARLY = 0.99  # the bar is full only when the video is there
 
 
@@ -58,23 +63,31 @@ class PlayerView:
 
     `sentence` is read aloud by screen readers when it changes; `detail` changes too often for that. `joins` is the
     badge of a draft that is over and was judged, `parent` the draft this one was made from, empty if from none.
+    `outcome` is what became of it where nothing more is made, for now or for good; `took` the seconds worked on it.
+    `request` is the JSON that `draft --settings` reads, `frames` the archive of its pictures.
     `aside` is what can be done beside stopping: `pause`, or `remove` while it waits in line.
     """
 
     draft: str
     over: bool
     failed: bool
+    outcome: str
+    took: float
     title: str
     sentence: str
     detail: str
     settings: str
+    request: str
     progress: float
     seconds: float
+    fps: int
     cells: tuple[Cell, ...]
     pieces: tuple[Piece, ...]
     preview: Strip | None
     video: str | None
     save_as: str
+    frames: str | None
+    save_frames_as: str
     joins: Joins | None
     parent: str
     aside: str
@@ -107,20 +120,16 @@ def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict 
         draft=status.draft,
         over=over,
         failed=status.state == DraftState.FAILED,
+        outcome=status.state.value if over or status.state is DraftState.PAUSED else "",
+        took=status.elapsed_seconds or 0.0,
         title=prompt,
         sentence=_sentence(status, language, warm=warm),
         detail=_detail(status, language),
-        settings=say(
-            language,
-            "settings",
-            width=request["shape"]["width"],
-            height=request["shape"]["height"],
-            frames=request["frames"],
-            steps=request["steps"],
-            seed=request["seed"],
-        ),
+        settings=say_settings(request, language),
+        request=json.dumps(dict(request), ensure_ascii=False, indent=1),
         progress=_progress(status),
         seconds=status.seconds,
+        fps=status.fps,
         cells=_cells(status, language),
         pieces=tuple(
             Piece(
@@ -130,9 +139,11 @@ def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict 
             )
             for piece in status.slices
         ),
-        preview=None if over else _strip(status),
+        preview=None if over else strip_of(status),
         video=status.video if over else None,
-        save_as=f"rushes-{status.draft[:DATE_CHARACTERS]}.mp4",  # no word of a person in a file name
+        save_as=f"{film_name(status.draft)}.mp4",
+        frames=FRAMES_FILE if over and status.video else None,
+        save_frames_as=f"{film_name(status.draft)}-frames.zip",
         joins=say_joins(joins, language, fps=status.fps) if joins else None,
         parent=status.parent,
         aside=_aside(status),
@@ -146,7 +157,20 @@ def _aside(status: DraftStatus) -> str:
     return "pause" if status.state in (DraftState.QUEUED, DraftState.RUNNING, DraftState.NO_ROOM) else ""
 
 
-def _strip(status: DraftStatus) -> Strip | None:
+def say_settings(request: Mapping[str, Any], language: Language) -> str:
+    """What a draft was made with, in a line."""
+    shape = request["shape"]
+    numbers = {key: request[key] for key in ("frames", "steps", "seed")}
+    return say(language, "settings", width=shape["width"], height=shape["height"], **numbers)
+
+
+def film_name(draft: str) -> str:
+    """What a browser calls what it saves of a draft: its day and time; no word of a person is in a file name."""
+    return f"rushes-{draft[:DATE_CHARACTERS]}"
+
+
+def strip_of(status: DraftStatus) -> Strip | None:
+    """A draft's newest moving preview; None before the first."""
     if status.preview is None:
         return None
     source = f"data:image/jpeg;base64,{base64.b64encode(status.preview.jpeg).decode('ascii')}"
@@ -194,8 +218,17 @@ def _sentence(status: DraftStatus, language: Language, *, warm: bool) -> str:
         case DraftState.FINISHED:
             return say(language, "finished", seconds=kept)
         case DraftState.STOPPED:
-            return say(language, "stopped_kept" if kept else "stopped_empty", seconds=kept)
-    return say(language, "failed", message=status.message, hint=status.hint).strip()
+            return _stopped(status, language)
+    return say_failure(language, status.message, status.hint)
+
+
+def _stopped(status: DraftStatus, language: Language) -> str:
+    """What is kept, and the time that was not spent on the rest, where there was any to speak of."""
+    kept, saved = _kept_seconds(status), status.saved_seconds
+    key = "stopped" if kept else "stopped_empty"
+    if saved is not None and saved >= LEAST_SAVED_SECONDS:
+        return say(language, f"{key}_saved", seconds=kept, saved=say_duration(language, saved))
+    return say(language, "stopped_kept" if kept else key, seconds=kept)
 
 
 def _waiting(status: DraftStatus, language: Language, *, warm: bool) -> str:

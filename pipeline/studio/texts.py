@@ -1,6 +1,6 @@
 """Every sentence of the page, complete in each language: assets/page/texts/<language>, a file for each part of it.
 
-Refusals and plan reasons are written by `plan/` in English; `refused_*` says in each language how they are shown.
+Refusals and plan reasons are written below the page, in English: translation.py.
 """
 
 import tomllib

@@ -10,7 +10,6 @@ import secrets
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ KEY = re.compile(r"[\w-]{20,64}", re.ASCII)
 KEY_BYTES = 24
 YEAR_SECONDS = 365 * 24 * 3600
 OWNER = "OWNER"  # a file in a draft's folder
-MOST_WAITING = 2  # drafts of one visitor that are not over
+MOST_WAITING = 4  # drafts of one visitor that are not over, a sheet of four takes among them
 RETENTION_SECONDS = 24 * 3600
 KEPT_BYTES = 4 * 2**30  # of all drafts; a Space's own disk has 50 GB
 
@@ -73,6 +72,7 @@ class VisitorsWorker(Worker):
     def __init__(self, drafts: Path, weights: Mapping[str, Path], *, longest_seconds: float, **how: Any) -> None:
         super().__init__(drafts, weights, **how)
         self._longest_seconds = longest_seconds
+        self._owners: dict[str, str] = {}  # as far as they are known; nobody is only for a moment
 
     def submit(self, plan: DraftPlan, key: str | None = None) -> str:
         """As a worker does. Raises DraftError, too, where this visitor has enough drafts that are not over."""
@@ -102,7 +102,7 @@ class VisitorsWorker(Worker):
     def lists(self, draft: str) -> bool:
         """Whether this visitor made it; one without an owner is on nobody's shelf."""
         visitor = visitor_now()
-        return bool(visitor) and _owner_of(self.drafts, draft) == visitor
+        return bool(visitor) and self._owner_of(draft) == visitor
 
     def recent(self, limit: int) -> list[DraftStatus]:
         """This visitor's newest drafts, newest first."""
@@ -144,6 +144,7 @@ class VisitorsWorker(Worker):
             with suppress(DraftError):  # one that is being made
                 super().delete(folder.name)
                 del sizes[folder]
+                self._owners.pop(folder.name, None)
 
     def _check_turn(self) -> None:
         mine = [draft for draft in self._own_drafts() if (found := self.status(draft)) and not found.state.over]
@@ -157,14 +158,19 @@ class VisitorsWorker(Worker):
                 journal = Journal(self.drafts, draft)
                 with journal.writing(journal.path(OWNER)) as file:
                     file.write_text(visitor, encoding="ascii")
-            _owner_of.cache_clear()
 
     def _own_drafts(self) -> list[str]:
         names = (folder.name for folder in self.drafts.iterdir() if ID_PATTERN.fullmatch(folder.name))
         return list(filter(self.lists, sorted(names, reverse=True)))
 
+    def _owner_of(self, draft: str) -> str:
+        owner = self._owners.get(draft) or _read_owner(self.drafts / draft)
+        if owner:
+            self._owners[draft] = owner
+        return owner
+
     def _is_own(self, draft: str) -> bool:
-        return bool(ID_PATTERN.fullmatch(draft)) and _owner_of(self.drafts, draft) in ("", visitor_now())
+        return bool(ID_PATTERN.fullmatch(draft)) and self._owner_of(draft) in ("", visitor_now())
 
     def _check_own(self, draft: str) -> None:
         if not self._is_own(draft):
@@ -191,9 +197,8 @@ def _key_in(cookies: str) -> str:
     return key if KEY.fullmatch(key) else ""
 
 
-@lru_cache(maxsize=4096)
-def _owner_of(drafts: Path, draft: str) -> str:
+def _read_owner(folder: Path) -> str:
     try:
-        return (drafts / draft / OWNER).read_text(encoding="ascii")
+        return (folder / OWNER).read_text(encoding="ascii")
     except (OSError, ValueError):
         return ""

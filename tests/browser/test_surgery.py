@@ -33,6 +33,26 @@ def test_a_chunk_is_redone_and_the_old_draft_comes_back_by_undo(visit: Visit) ->
     page.wait_for_function("first => document.querySelector('.save').href === first", arg=first)
     sync_api.expect(surgery.get_by_role("button", name="Undo")).to_be_hidden()
 
+    surgery.get_by_role("button", name="Forward").click()  # what was undone is still there
+    page.wait_for_function(ANOTHER_IS_OVER, arg=first)
+    sync_api.expect(surgery.get_by_text("The draft before this one is kept, too")).to_be_visible()
+
+
+def test_a_chunk_is_chosen_and_changed_with_keys_alone(visit: Visit) -> None:
+    page, surgery = visit.page, visit.page.locator(".surgery")
+    visit.fill(steps=2)
+    visit.make()
+    visit.wait_until_over()
+    first = page.locator(".save").evaluate("link => link.href")
+    sync_api.expect(surgery.get_by_text("Choose a chunk above")).to_be_visible()
+    page.get_by_role("button", name="Chunk 2, ready").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    sync_api.expect(surgery.get_by_role("button", name="Redo")).to_be_focused()
+    sync_api.expect(surgery.get_by_text("This chunk with another seed")).to_be_visible()
+    page.keyboard.press("Enter")
+    page.wait_for_function(ANOTHER_IS_OVER, arg=first)
+
 
 def test_a_chunk_is_said_differently_and_what_cannot_be_is_told(visit: Visit) -> None:
     page, surgery = visit.page, visit.page.locator(".surgery")

@@ -127,6 +127,16 @@ def test_a_stopped_draft_says_what_was_kept(record: DraftRecord, plan: DraftPlan
     assert end.elapsed_seconds == 9.0
 
 
+def test_a_stop_saved_what_the_rest_would_have_taken(record: DraftRecord, plan: DraftPlan) -> None:
+    forecast = DraftRecord(draft=record.draft, plan=record.plan, fps=record.fps, stride=record.stride)
+    forecast.apply(Stopped(file=None, frames=0, chunks=0, seconds=0.0))
+    assert forecast.snapshot().saved_seconds == 100.0  # nothing measured: all that was forecast
+    running = after(record, whole_draft(plan, record.draft)[:-3])
+    assert running.saved_seconds is None
+    record.apply(STOPPED)
+    assert record.snapshot().saved_seconds == running.eta_seconds
+
+
 def test_a_failed_draft_says_why_and_its_clock_stands_still(record: DraftRecord, plan: DraftPlan, clock: Clock) -> None:
     after(record, whole_draft(plan, record.draft)[:8])
     clock.now += 12

@@ -33,7 +33,7 @@ REQUEST: Any = SimpleNamespace(headers={"accept-language": "en"}, session_hash="
 class Register:
     """Drafts that change when a test says so; stands where the worker does and makes nothing."""
 
-    ready, read_only = True, False
+    ready, read_only, keep_bytes = True, False, None
 
     def __init__(self, *drafts: DraftStatus) -> None:
         self.drafts = {status.draft: status for status in drafts}
@@ -63,9 +63,6 @@ class Register:
         if draft not in self.drafts:
             raise DraftError("There is no such draft.")
         self.resumed.append(draft)
-
-    def recent(self, limit: int) -> list[DraftStatus]:
-        return list(self.drafts.values())[:limit]
 
 
 @pytest.fixture
@@ -122,10 +119,10 @@ def test_what_is_set_aside_is_paused_or_taken_out_of_the_queue_and_a_refusal_is_
     register = Register(RUNNING)
     desk = sit(register)
     for way in ("pause", "remove"):
-        desk.set_aside(SimpleNamespace(_data={"draft": RUNNING.draft, "way": way}))  # type: ignore[arg-type]
+        desk.set_aside(REQUEST, SimpleNamespace(_data={"draft": RUNNING.draft, "way": way}))  # type: ignore[arg-type]
     assert (register.paused, register.stopped) == ([RUNNING.draft], [RUNNING.draft])
     with pytest.raises(gr.Error, match="no such draft"):
-        desk.set_aside(SimpleNamespace(_data={"draft": "nothing", "way": "pause"}))  # type: ignore[arg-type]
+        desk.set_aside(REQUEST, SimpleNamespace(_data={"draft": "nothing", "way": "pause"}))  # type: ignore[arg-type]
 
 
 def test_leaving_the_page_touches_no_draft(sit: Callable[..., Desk]) -> None:
@@ -174,11 +171,11 @@ def test_only_a_draft_that_is_not_finished_can_be_continued(
 def test_continuing_is_asked_of_the_worker_and_a_refusal_is_told(sit: Callable[..., Desk]) -> None:
     register = Register(SECOND)
     desk = sit(register)
-    desk.resume_draft(SECOND.draft)
-    desk.resume_draft(None)
+    desk.resume_draft(REQUEST, SECOND.draft)
+    desk.resume_draft(REQUEST, None)
     assert register.resumed == [SECOND.draft]
     with pytest.raises(gr.Error, match="no such draft"):
-        desk.resume_draft("nothing")
+        desk.resume_draft(REQUEST, "nothing")
 
 
 def test_a_right_form_is_planned_and_submitted(sit: Callable[..., Desk]) -> None:

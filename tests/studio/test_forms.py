@@ -20,10 +20,10 @@ from pipeline.studio.forms import (
     read_form,
     refusals,
     restore_form,
-    say_refusal,
     seconds_told,
 )
 from pipeline.studio.texts import Language
+from pipeline.studio.translation import say_error
 
 LOOKS = load_looks()
 DEFAULT = form_of(LOOKS["balanced"])
@@ -112,7 +112,7 @@ def test_a_wrong_field_is_refused_alone_and_by_name(field: str, value: object) -
     wrong = refusals(replace(RIGHT, **{field: value}))
     assert set(wrong) == {field}
     for language in Language:
-        sentence = say_refusal(language, field, wrong[field])
+        sentence = say_error(language, wrong[field])
         assert 10 < len(sentence) < 400
         assert "{" not in sentence
 

@@ -184,6 +184,18 @@ def test_too_many_wrong_passwords_are_answered_with_how_long_to_wait(visit: Visi
     assert answers[-1].headers["retry-after"] == "60"
 
 
+@pytest.mark.parametrize(
+    ("spoken", "said"),
+    [
+        ("zh-CN", "请输入用户名和密码。"),
+        ("en", "A name and a password, please."),
+        ("", "A name and a password, please."),
+    ],
+)
+def test_who_gets_no_page_is_told_why_in_their_language(visit: Visit, locked: House, spoken: str, said: str) -> None:
+    assert visit(locked).get("/", headers={"accept-language": spoken}).text == said
+
+
 @pytest.mark.fault(38)
 @pytest.mark.parametrize(
     ("listens", "insecure", "line", "refused"),

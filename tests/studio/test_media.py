@@ -1,13 +1,20 @@
 """The media route: slices and videos of a draft, whole and in ranges; nothing else in the drafts folder or outside."""
 
+import asyncio
+import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from pipeline.studio.media import media_route
+from pipeline.studio.media import MOST_ARCHIVES, media_route
+from pipeline.video.mp4 import write_slice
 
 DRAFT = "20260101-120000-0123456789abcdef"
 CONTENT = bytes(range(256)) * 4
@@ -67,3 +74,26 @@ def test_nothing_else_is_served(client: TestClient, path: str) -> None:
     assert answer.status_code == 404
     assert b"secret" not in answer.content
     assert CONTENT not in answer.content
+
+
+def test_frames_are_served_as_a_zip_under_a_name_of_ours(tmp_path: Path) -> None:
+    folder = tmp_path / DRAFT
+    folder.mkdir()
+    write_slice(np.zeros((9, 32, 48, 3), np.uint8), folder / "draft.mp4", fps=24)
+    with TestClient(Starlette(routes=[media_route(tmp_path)])) as client:
+        for _ in range(MOST_ARCHIVES + 1):  # every one gives its turn back
+            answer = client.get(f"/media/{DRAFT}/frames.zip")
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+        assert answer.headers["content-disposition"] == 'attachment; filename="rushes-20260101-120000-frames.zip"'
+        assert len(zipfile.ZipFile(io.BytesIO(answer.content)).namelist()) == 9
+        assert client.get("/media/20260101-120000-fedcba9876543210/frames.zip").status_code == 404
+
+
+def test_more_archives_at_once_than_there_are_turns_are_asked_to_come_again(tmp_path: Path) -> None:
+    folder = tmp_path / DRAFT
+    folder.mkdir()
+    (folder / "draft.mp4").write_bytes(CONTENT)
+    serve = media_route(tmp_path).endpoint
+    request: Any = SimpleNamespace(path_params={"draft": DRAFT, "file": "frames.zip"}, method="GET")
+    codes = [asyncio.run(serve(request)).status_code for _ in range(MOST_ARCHIVES + 1)]
+    assert codes == [200] * MOST_ARCHIVES + [503]

@@ -10,7 +10,6 @@ from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.events import Preview, SliceReady, WaitingForRoom
 from pipeline.plan.memory import Stage
 from pipeline.studio.player import show
-from pipeline.studio.shelf import fill_shelf
 from pipeline.studio.texts import Language, sentences
 
 REQUEST = {
@@ -94,6 +93,12 @@ def view(status: DraftStatus, *, warm: bool = True) -> dict[str, Any]:
         ),
         (FINISHED, "Done: 4.0 seconds of video"),
         (STOPPED, "Stopped. The first 1.4 seconds are kept."),
+        (replace(STOPPED, saved_seconds=38.0), "Stopped. The first 1.4 seconds are kept; about 40 s saved."),
+        (replace(STOPPED, saved_seconds=0.4), "Stopped. The first 1.4 seconds are kept."),
+        (
+            replace(STOPPED, slices=(), video=None, video_frames=0, saved_seconds=300.0),
+            "Stopped before the first pictures were ready; about 5 min saved.",
+        ),
         (replace(STOPPED, slices=(), video=None, video_frames=0), "Stopped before the first pictures were ready."),
         (FAILED, "The disk is full. Free some space."),
     ],
@@ -161,6 +166,11 @@ def test_progress_grows_and_is_full_only_at_the_end() -> None:
     assert view(FINISHED)["progress"] == 1.0
 
 
+def test_settings_are_what_the_command_line_reads_and_frames_are_there_with_the_video() -> None:
+    assert json.loads(view(RUNNING)["request"]) == REQUEST
+    assert [view(status)["frames"] for status in (RUNNING, FINISHED, FAILED)] == [None, "frames.zip", None]
+
+
 def test_a_file_name_is_the_drafts_time_and_no_word_of_a_person() -> None:
     assert view(FINISHED)["save_as"] == f"rushes-{FINISHED.draft[:15]}.mp4"
 
@@ -171,12 +181,6 @@ def test_every_view_is_plain_json_in_every_language(status: DraftStatus, languag
     plain = json.loads(json.dumps(show(status, language, warm=True)))
     assert plain["sentence"]
     assert "{" not in plain["sentence"] + plain["detail"] + plain["settings"]
-
-
-def test_the_shelf_leaves_out_what_cannot_be_seen() -> None:
-    spines = fill_shelf([SECOND, FINISHED, STOPPED, FAILED], Language.EN)
-    assert [spine["remark"] for spine in spines] == ["being made", "4.0 s", "1.4 s"]
-    assert [spine["file"] for spine in spines] == ["slice-000.mp4", "draft.mp4", "draft.mp4"]
 
 
 def test_a_draft_made_from_another_offers_the_way_back_and_its_chunks_sentences() -> None:

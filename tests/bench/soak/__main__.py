@@ -23,6 +23,7 @@ from tests.bench.soak.followers import soak_followers
 from tests.bench.soak.jobs import soak_jobs
 from tests.bench.soak.kills import soak_kills
 from tests.bench.soak.queue import soak_queue
+from tests.bench.soak.scrapes import soak_scrapes
 from tests.source import ROOT
 
 Row = tuple[str, str, str, bool]
@@ -32,6 +33,7 @@ RESPAWN_SECONDS = 5.0
 RESTART_SECONDS = 3.0
 FLAT = 1.5  # last ÷ first
 DELAY_MS = 1000.0
+SCRAPE_MS = 50.0
 GROWTH = 1.05
 
 
@@ -88,6 +90,14 @@ def followers(folder: Path, count: int) -> list[Row]:
     return [(f"an event to each of {count} followers", said, "95 % within 1 s", met)]
 
 
+def scrapes(folder: Path, count: int) -> list[Row]:
+    """Rows about whoever reads the metrics."""
+    got = soak_scrapes(folder, count, plan_of(9, 1, folder))
+    said = f"{got.median_ms:.1f} ms, 99 % within {got.p99_ms:.1f} ms, {got.lost} lost"
+    met = got.p99_ms <= SCRAPE_MS and not got.lost
+    return [(f"one of {count} readings of /metrics, 100 a second", said, "99 % within 50 ms, 0", met)]
+
+
 def jobs(folder: Path, count: int) -> list[Row]:
     """Rows about one engine."""
     plan = plan_of(9, 4, folder)
@@ -110,6 +120,7 @@ SOAKS: dict[str, tuple[Callable[[Path, int], list[Row]], int]] = {
     "kills": (kills, 5),
     "drafts": (queue, 100),
     "followers": (followers, 20),
+    "scrapes": (scrapes, 200),
     "jobs": (jobs, 200),
 }
 """Each with its short form."""

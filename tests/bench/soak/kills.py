@@ -41,19 +41,20 @@ class KillFigures:
     ready_seconds: list[float] = field(default_factory=list)
 
 
-def soak_kills(folder: Path, kills: int, *, seed: int = 1) -> KillFigures:
-    """Make the same few drafts again and again while their process is killed `kills` times."""
+def soak_kills(folder: Path, kills: int, *, prompts: int = len(PROMPTS), seed: int = 1) -> KillFigures:
+    """Make the same few drafts, of so many sentences, again and again while their process is killed `kills` times."""
     chance, figures = random.Random(seed), KillFigures(kills=kills)
-    plans = [_plan(prompt, number, folder / "drafts") for number, prompt in enumerate(PROMPTS)]
+    plans = [_plan(prompt, number, folder / "drafts") for number, prompt in enumerate(PROMPTS[:prompts])]
     made: dict[str, DraftPlan] = {}
     with closing(Worker(folder / "whole", longest_queue=10)) as worker:
         worker.start()
         _wait_until(lambda: worker.ready)
         began = time.monotonic()
         whole = {plan.request.seed: worker.submit(plan) for plan in plans}
+        _wait_for_end(worker, next(iter(whole.values())))
+        life_seconds = time.monotonic() - began  # of a process's first draft, which takes longer than the next
         for draft in whole.values():
             _wait_for_end(worker, draft)
-        life_seconds = (time.monotonic() - began) / len(plans)
     with closing(Worker(folder / "drafts", longest_queue=10)) as worker:
         worker.start()
         for _ in range(kills):

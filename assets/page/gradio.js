@@ -1,0 +1,31 @@
+// What Gradio says in English only, whatever the page's language: the title of a refusal's toast, and names that screen
+// readers read. TEXTS are the page's own, put in by the server; a key's English is what Gradio says.
+{
+  const texts = TEXTS;
+  const own = texts[navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en"];
+  const keys = Object.keys(texts.en).filter((key) => key.startsWith("gradio_"));
+  const isBeginning = (key) => texts.en[key].endsWith(" ");
+  const WHERE = "input[aria-label], footer[aria-label], footer img[alt], .toast-title, .toast-close";
+
+  const translated = (said) => {
+    const key = keys.find((key) => (isBeginning(key) ? said.startsWith(texts.en[key]) : said === texts.en[key]));
+    return key ? own[key] + said.slice(texts.en[key].length) : said;
+  };
+  const reword = (element) => {
+    for (const name of ["aria-label", "alt"]) {
+      const said = element.getAttribute(name);
+      if (said && translated(said) !== said) element.setAttribute(name, translated(said));
+    }
+    const text = element.matches(".toast-title") && element.firstChild;
+    if (text && translated(text.data.trim()) !== text.data.trim()) text.data = translated(text.data.trim());
+  };
+  new MutationObserver((changes) => {
+    for (const { target, addedNodes } of changes) {
+      if (target.matches?.(WHERE)) reword(target);
+      for (const added of addedNodes) {
+        if (added.matches?.(WHERE)) reword(added);
+        added.querySelectorAll?.(WHERE).forEach(reword);
+      }
+    }
+  }).observe(document.documentElement, { subtree: true, childList: true, attributeFilter: ["aria-label", "alt"] });
+}

@@ -1,0 +1,107 @@
+"""The page in Chinese, in a real browser: whatever is refused, forecast or made, no English is to be read."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.studio import EXPECTED_MESSAGES, SENTENCE, Visit, sync_api
+from tests.studio.english import english_in
+
+OWN = ("[2s] a red ball falls / [3s cut] a blue star rises", "[2s] a ball / [x] a star", "qwertz", "Rushes")
+CHIPS = ".rushes-chip"  # sentences of the miniature's, which knows English only
+SAID = """chips => {
+  const said = [document.title];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
+  while (walk.nextNode()) {
+    const node = walk.currentNode;
+    const element = node.nodeType === Node.TEXT_NODE ? node.parentElement : node;
+    if (element.closest(chips) || element.closest('script, style') || !element.checkVisibility()) continue;
+    if (node === element) {
+      for (const name of ['aria-label', 'aria-valuetext', 'title', 'alt', 'placeholder'])
+        if (node.getAttribute(name)) said.push(node.getAttribute(name));
+    } else if (node.data.trim()) said.push(node.data.trim());
+  }
+  return said;
+}"""
+
+
+def english_on(page: "sync_api.Page") -> dict[str, list[str]]:
+    """The texts on a page, and the names that a screen reader reads, that have English words in them."""
+    said = page.evaluate(SAID, CHIPS)
+    assert len(said) > 30
+    found = {text: english_in(text, SENTENCE, *OWN) for text in said}
+    return {text: words for text, words in found.items() if set(words) - {"Ctrl", "Enter", "Esc", "API"}}
+
+
+@pytest.fixture
+def visit(browser: "sync_api.Browser", address: str) -> Iterator[Visit]:
+    """A visitor whose browser speaks Chinese, with all that unfolds unfolded."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="zh-CN")
+    visit = Visit(context.new_page(), address)
+    page = visit.page
+    page.goto(address)
+    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("帧")
+    page.locator("#rushes-prompt textarea").fill(SENTENCE)
+    page.locator("#rushes-more > button").click()
+    page.locator("#rushes-forecast summary").click()
+    yield visit
+    assert not [error for error in visit.errors if not EXPECTED_MESSAGES.search(error)]
+    context.close()
+
+
+def test_the_page_and_why_a_plan_is_as_it_is(visit: Visit) -> None:
+    page = visit.page
+    sync_api.expect(page.get_by_label("数字框：步数")).to_be_visible()
+    sync_api.expect(page.locator("#rushes-forecast li").first).to_be_visible()
+    assert page.locator("#rushes-forecast li").count() > 3
+    assert page.locator("html").get_attribute("lang") == "zh-CN"
+    assert not english_on(page)
+
+
+def test_what_does_not_fit_above_the_button_and_in_a_toast(visit: Visit) -> None:
+    page = visit.page
+    page.get_by_label("数字框：内存上限（GB）").fill("0.5")
+    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("只允许使用 512 MB。")
+    assert not english_on(page)
+    visit.make()
+    sync_api.expect(page.locator(".toast-message-text")).to_contain_text("只允许使用 512 MB。")
+    sync_api.expect(page.locator(".toast-title")).to_have_text("出错了")
+    assert not english_on(page)
+
+
+def test_refused_fields(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#rushes-prompt textarea").fill(OWN[1])
+    page.get_by_label("随机种子").fill("qwertz")
+    page.locator("#rushes-chunk input").fill("30")
+    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("没有写明秒数")
+    visit.make()
+    sync_api.expect(page.locator("#rushes-prompt")).to_contain_text("没有写明秒数")
+    sync_api.expect(page.locator("#rushes-more")).to_contain_text("“qwertz”不能作种子")
+    sync_api.expect(page.locator("#rushes-chunk")).to_contain_text("每段帧数不能是 30")
+    assert not english_on(page)
+
+
+def test_a_download_that_cannot_be(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#rushes-model input").click()
+    page.get_by_role("option", name="LTX-Video 2B 0.9.5").click()
+    button = page.locator("#rushes-forecast").get_by_role("button", name="下载", exact=True)
+    button.click()
+    sync_api.expect(page.locator("#rushes-forecast")).to_contain_text("设置了 HF_HUB_OFFLINE，所以不会下载。")
+    assert not english_on(page)
+
+
+def test_a_draft_and_an_edit_that_cannot_be(visit: Visit) -> None:
+    page, surgery = visit.page, visit.page.locator(".surgery")
+    page.get_by_label("数字框：步数").fill("2")
+    visit.make()
+    visit.stage("preview")
+    assert not english_on(page)
+    visit.wait_until_over()
+    surgery.get_by_role("button", name="加长").click()
+    surgery.get_by_label("再加几秒").fill("58")
+    page.keyboard.press("Enter")
+    sync_api.expect(page.locator(".toast-message-text")).to_contain_text("不能再加 58 秒：最长 60 秒。")
+    sync_api.expect(page.locator(".spines li").first).to_be_visible()
+    assert not english_on(page)

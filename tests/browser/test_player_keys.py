@@ -1,0 +1,183 @@
+"""The player's own controls, by name and by key, in both languages; the window's title; what can be saved."""
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+
+import pytest
+
+from tests.browser.studio import Visit, sync_api
+
+VIDEO = "document.querySelector('.stage video')"
+FPS = 24
+ENDS_AFTER = """took => {
+  window.told = [];
+  const outcome = new Rushes.Outcome(document.createElement("button"), { texts: {}, note: () => {} });
+  outcome.draw({ draft: "a", over: false, outcome: "", progress: 0.5 });
+  outcome.draw({ draft: "a", over: true, outcome: "finished", took, sentence: "It is done" });
+  return window.told;
+}"""
+WORDS = {
+    "en-GB": {"play": "Play", "pause": "Pause", "on": "One frame on", "back": "One frame back", "speed": "Speed",
+              "loop": "Again and again", "place": "Place in the draft", "frames": "Save frames",
+              "copy": "Copy settings", "copied": "Copied.", "player": "Draft"},
+    "zh-CN": {"play": "播放", "pause": "暂停", "on": "前进一帧", "back": "后退一帧", "speed": "速度",
+              "loop": "循环播放", "place": "播放位置", "frames": "保存每一帧", "copy": "复制设置",
+              "copied": "已复制。", "player": "草稿"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=WORDS)
+def watching(
+    request: pytest.FixtureRequest, browser: sync_api.Browser, address: str
+) -> Iterator[tuple[Visit, dict[str, str]]]:
+    """A visitor with a finished draft of three seconds, in a language."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000}, locale=request.param)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit = Visit(context.new_page(), address)
+    visit.page.goto(address)
+    if request.param == "en-GB":
+        visit.open()
+        visit.fill(steps=2)
+        visit.make()
+    else:
+        visit.page.locator("#rushes-shelf button").first.click()
+    visit.wait_until_over()
+    visit.wait_until_playing()
+    yield visit, WORDS[request.param]
+    assert not visit.errors
+    context.close()
+
+
+def frame(visit: Visit) -> int:
+    return int(visit.page.evaluate(f"Math.floor({VIDEO}.currentTime * {FPS} + 0.01)"))
+
+
+def test_keys_play_step_and_jump_while_the_player_has_the_focus(watching: tuple[Visit, dict[str, str]]) -> None:
+    visit, words = watching
+    page = visit.page
+    page.get_by_role("group", name=words["player"], exact=True).focus()
+    page.keyboard.press("Space")
+    sync_api.expect(page.get_by_role("button", name=words["play"], exact=True)).to_be_visible()
+    page.keyboard.press("Home")
+    page.wait_for_function(f"{VIDEO}.currentTime < 0.01 && !{VIDEO}.seeking")
+    for key, expected in ((".", 1), (".", 2), (",", 1), ("ArrowRight", 25), ("ArrowLeft", 1)):
+        page.keyboard.press(key)
+        page.wait_for_function(f"Math.floor({VIDEO}.currentTime * {FPS} + 0.01) === {expected}")
+    assert page.evaluate(f"{VIDEO}.paused")
+    page.keyboard.press("l")
+    assert not page.evaluate(f"{VIDEO}.loop")
+    sync_api.expect(page.get_by_role("button", name=words["loop"])).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("l")
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement !== null")
+    page.keyboard.press("f")
+    page.wait_for_function("document.fullscreenElement === null")
+
+
+def test_the_same_by_buttons(watching: tuple[Visit, dict[str, str]]) -> None:
+    visit, words = watching
+    page = visit.page
+    pause = page.get_by_role("button", name=words["pause"], exact=True)
+    if pause.is_visible():
+        pause.click()
+    before = frame(visit)
+    page.get_by_role("button", name=words["on"]).click()
+    page.wait_for_function(f"Math.floor({VIDEO}.currentTime * {FPS} + 0.01) === {before + 1}")
+    page.get_by_role("button", name=words["back"]).click()
+    page.wait_for_function(f"Math.floor({VIDEO}.currentTime * {FPS} + 0.01) === {before}")
+    page.get_by_role("combobox", name=words["speed"]).select_option("2")
+    assert page.evaluate(f"{VIDEO}.playbackRate") == 2
+    page.get_by_role("combobox", name=words["speed"]).select_option("1")
+    page.get_by_role("slider", name=words["place"]).fill("2")
+    page.wait_for_function(f"Math.abs({VIDEO}.currentTime - 2) < 0.05")
+    page.get_by_role("button", name=words["play"], exact=True).click()
+    page.wait_for_function(f"{VIDEO}.currentTime > 2.3")
+
+
+def test_typing_in_the_form_moves_nothing_in_the_player(watching: tuple[Visit, dict[str, str]]) -> None:
+    visit, words = watching
+    page = visit.page
+    pause = page.get_by_role("button", name=words["pause"], exact=True)
+    if pause.is_visible():
+        pause.click()
+    before = frame(visit)
+    page.locator("#rushes-prompt textarea").press_sequentially(" ,.lmf")
+    assert frame(visit) == before
+    assert page.evaluate(f"{VIDEO}.paused && {VIDEO}.loop && !document.fullscreenElement")
+
+
+def test_frames_are_saved_as_a_zip_and_settings_copied_as_the_command_line_reads_them(
+    watching: tuple[Visit, dict[str, str]],
+) -> None:
+    visit, words = watching
+    page = visit.page
+    with page.expect_download() as download:
+        page.get_by_role("link", name=words["frames"]).click()
+    assert download.value.suggested_filename.startswith("rushes-")
+    assert "ball" not in download.value.suggested_filename
+    archive = zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes()))
+    assert archive.testzip() is None
+    assert len(archive.namelist()) == 73
+    page.get_by_role("button", name=words["copy"]).click()
+    page.get_by_text(words["copied"]).wait_for()
+    copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
+    assert (copied["frames"], copied["shots"][0]["prompt"]) == (73, "a red ball moves left over snow")
+
+
+def test_the_title_tells_progress_and_the_end_and_a_notification_comes_where_it_was_asked_for(visit: Visit) -> None:
+    page = visit.page
+    page.add_init_script(
+        """window.told = [];
+        window.Notification = class { constructor(title, more) { window.told.push(more.body); } };
+        Notification.permission = "granted";
+        Notification.requestPermission = async () => "granted";
+        document.hasFocus = () => false;"""
+    )
+    page.reload()
+    visit.open()
+    visit.fill(seconds=4, steps=8)
+    visit.make()
+    visit.stage("preview")
+    page.wait_for_function("/^[0-9]+ % – Rushes$/.test(document.title)")
+    ask = page.get_by_role("button", name="Tell me when it is done")
+    ask.click()
+    sync_api.expect(ask).to_have_attribute("aria-pressed", "true")
+    visit.wait_until_over()
+    page.wait_for_function("document.title === 'Done – Rushes'")
+    assert page.evaluate(ENDS_AFTER, 29) == []
+    assert page.evaluate(ENDS_AFTER, 31) == ["It is done"]
+    page.keyboard.press("Shift")
+    page.wait_for_function("document.title === 'Rushes'")
+
+
+def test_stopping_tells_how_much_time_it_saved(visit: Visit) -> None:
+    page = visit.page
+    visit.fill(seconds=10, steps=8)
+    visit.make()
+    visit.stage("video")
+    page.get_by_role("button", name="Stop and keep").click()
+    sentence = page.get_by_text("Stopped. The first")
+    sync_api.expect(sentence).to_have_text(re.compile(r"seconds are kept; about .* saved\.$"))
+
+
+def test_a_finished_draft_that_goes_on_keeps_its_place_and_its_pause(visit: Visit) -> None:
+    page = visit.page
+    visit.fill(seconds=6, steps=6)
+    visit.make()
+    visit.stage("video")
+    page.get_by_role("button", name="Stop and keep").click()
+    page.get_by_text("Stopped. The first").wait_for()
+    page.reload()  # now it plays as a file
+    visit.wait_until_over()
+    visit.wait_until_playing()
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.get_by_role("slider", name="Place in the draft").fill("0.5")
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_text("Done: 6.0 seconds of video").wait_for()
+    assert page.evaluate(f"{VIDEO}.paused")
+    assert abs(visit.seconds() - 0.5) < 0.1
+    page.locator(".strip button").last.click()
+    page.wait_for_function(f"{VIDEO}.currentTime > 4")

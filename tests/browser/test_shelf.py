@@ -1,0 +1,139 @@
+"""My drafts in a real browser, in both languages: found, looked at, named, kept, deleted, opened, gone on with."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser.drafts import put_drafts
+from tests.browser.studio import EXPECTED_MESSAGES, Visit, open_studio, sync_api
+
+COUNT = 23
+WORDS = {
+    "en-GB": {"open": "Open draft", "search": "Search the sentences", "only": "Favourites", "older": "Older",
+              "newer": "Newer", "favourite": "Favourite", "more": "More", "rename": "Rename",
+              "name": "Name of this draft",
+              "delete": "Delete…", "sure": "Delete it", "keep": "Keep it", "nothing": "No draft is like that.",
+              "frees": "That frees", "deleted": "Deleted.", "counted": "1 to 20 of 23", "stay": "until you delete them",
+              "gone": "This draft is not there any more."},
+    "zh-CN": {"open": "打开草稿", "search": "在句子中搜索", "only": "收藏", "older": "较旧",
+              "newer": "较新", "favourite": "收藏", "more": "更多", "rename": "重命名", "name": "这份草稿的名称",
+              "delete": "删除…", "sure": "删除", "keep": "保留", "nothing": "没有符合条件的草稿。",
+              "frees": "将释放", "deleted": "已删除", "counted": "第 1–20 个，共 23 个", "stay": "直到您删除",
+              "gone": "这份草稿已经不在了"},
+}  # fmt: skip
+Shelf = tuple[Visit, dict[str, str], Path]
+
+
+@pytest.fixture(params=WORDS)
+def shelf(request: pytest.FixtureRequest, browser: sync_api.Browser, tmp_path: Path) -> Iterator[Shelf]:
+    """A visitor in front of 23 drafts, what things are called, and the folder."""
+    put_drafts(tmp_path / "drafts", COUNT)
+    with open_studio(tmp_path) as address:
+        context = browser.new_context(viewport={"width": 1280, "height": 1000}, locale=request.param)
+        visit = Visit(context.new_page(), address)
+        visit.page.goto(address)
+        words = WORDS[request.param]
+        visit.page.get_by_role("button", name=words["open"]).first.wait_for()
+        yield visit, words, tmp_path / "drafts"
+        assert not [error for error in visit.errors if not EXPECTED_MESSAGES.search(error)]
+        assert not visit.elsewhere
+        context.close()
+
+
+def test_drafts_are_found_named_kept_and_deleted(shelf: Shelf) -> None:
+    visit, words, drafts = shelf
+    page = visit.page
+    cards = page.get_by_role("button", name=words["open"])
+    sync_api.expect(cards).to_have_count(20)
+    sync_api.expect(page.get_by_text(words["counted"])).to_be_visible()
+    sync_api.expect(page.get_by_text(words["stay"])).to_be_visible()
+    page.get_by_role("button", name=words["older"]).click()  # all are in reach
+    sync_api.expect(cards).to_have_count(3)
+    page.get_by_role("button", name=words["newer"]).click()
+    sync_api.expect(cards).to_have_count(20)
+
+    page.get_by_role("searchbox", name=words["search"]).fill("Number 21")
+    sync_api.expect(cards).to_have_count(1)
+    card = page.get_by_role("listitem").filter(has=cards)
+    card.hover()
+    page.wait_for_function("[...document.querySelectorAll('.spines video')].some(video => video.currentTime > 0.6)")
+    card.get_by_role("button", name=words["favourite"]).click()
+    sync_api.expect(card.get_by_role("button", name=words["favourite"])).to_have_attribute("aria-pressed", "true")
+    card.get_by_role("button", name=words["more"]).click()
+    card.get_by_role("button", name=words["rename"]).click()
+    card.get_by_role("textbox", name=words["name"]).fill("<b>the one</b>")
+    page.keyboard.press("Enter")
+    sync_api.expect(card.get_by_text("<b>the one</b>")).to_be_visible()
+
+    page.get_by_role("searchbox").fill("")
+    sync_api.expect(cards).to_have_count(20)
+    page.get_by_role("button", name=words["only"], exact=True).click()
+    sync_api.expect(cards).to_have_count(1)
+    card.get_by_role("button", name=words["more"]).focus()
+    page.keyboard.press("Enter")
+    card.get_by_role("button", name=words["delete"], exact=True).click()
+    sync_api.expect(card.get_by_text(words["frees"])).to_be_visible()
+    sync_api.expect(card.get_by_role("button", name=words["keep"], exact=True)).to_be_focused()
+    page.keyboard.press("Escape")  # neither deleted nor anything stopped
+    sync_api.expect(cards).to_have_count(1)
+    card.get_by_role("button", name=words["more"]).click()
+    card.get_by_role("button", name=words["delete"], exact=True).click()
+    card.get_by_role("button", name=words["sure"], exact=True).click()
+    sync_api.expect(page.get_by_text(words["deleted"])).to_be_visible()
+    sync_api.expect(page.get_by_text(words["nothing"])).to_be_visible()
+    assert len([folder for folder in drafts.iterdir() if (folder / "plan.json").exists()]) == COUNT - 1
+
+
+def test_a_draft_opens_with_its_settings_and_one_that_is_gone_is_told(shelf: Shelf) -> None:
+    visit, words, drafts = shelf
+    page = visit.page
+    cards = page.get_by_role("button", name=words["open"])
+    cards.first.click()
+    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value("a white ball number 22 rises over sea")
+    visit.wait_until_playing()
+    for folder in sorted(drafts.iterdir(), reverse=True):
+        if folder.name.endswith(f"{21:016x}"):
+            shutil.rmtree(folder)  # in another window, or by hand
+    cards.nth(1).click()
+    sync_api.expect(page.get_by_text(words["gone"])).to_be_visible()
+    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value("a white ball number 22 rises over sea")
+    sync_api.expect(page.get_by_role("button", name="number 21")).to_have_count(0)
+
+
+def test_an_unfinished_draft_goes_on_from_the_shelf(visit: Visit) -> None:
+    page = visit.page
+    visit.fill("a green square falls over snow", seconds=6, steps=6)
+    visit.make()
+    visit.stage("video")
+    page.get_by_role("button", name="Stop and keep").click()
+    go_on = page.get_by_role("button", name="Continue: a green square falls over snow")
+    go_on.click()
+    page.get_by_text("Done: 6.0 seconds of video").wait_for()
+    sync_api.expect(go_on).to_be_hidden()
+
+
+def test_the_shelf_keeps_what_is_looked_at_when_a_draft_ends(visit: Visit) -> None:
+    page = visit.page
+    visit.fill("a pink star rises over night", seconds=1, steps=2)
+    visit.make()
+    visit.wait_until_over()
+    page.get_by_role("searchbox", name="Search the sentences").fill("pink")
+    cards = page.get_by_role("button", name="Open draft")
+    sync_api.expect(cards).to_have_count(1)
+    page.locator("#rushes-prompt textarea").fill("a blue ball falls over sea")
+    visit.make()
+    page.get_by_text("a blue ball falls over sea").first.wait_for()
+    visit.wait_until_over()
+    sync_api.expect(cards).to_have_count(1)
+
+
+def test_who_wants_less_motion_sees_stills(browser: sync_api.Browser, address: str) -> None:
+    context = browser.new_context(locale="en-GB", reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(address)
+    page.get_by_role("button", name="Open draft").first.hover()
+    page.wait_for_timeout(800)
+    assert page.evaluate("[...document.querySelectorAll('.spines video')].every(video => video.paused)")
+    context.close()
