@@ -67,7 +67,7 @@ def test_drafts_are_made_in_order_and_stopped_waiting_or_running(
 
 def test_a_draft_that_was_stopped_goes_on_when_asked(running: Worker, medium: DraftPlan) -> None:
     draft = running.submit(medium)
-    follow(running, draft, lambda status: status.chunks_done >= 1)
+    follow(running, draft, lambda status: len(status.slices) >= 1)
     running.stop(draft)
     stopped = follow(running, draft, over)
     assert stopped.state is DraftState.STOPPED
@@ -87,7 +87,7 @@ def test_a_draft_that_is_paused_steps_aside_and_comes_first_when_it_goes_on(
     running: Worker, medium: DraftPlan, short: DraftPlan
 ) -> None:
     first, second = running.submit(medium), running.submit(short)
-    follow(running, first, lambda status: status.chunks_done >= 1)
+    follow(running, first, lambda status: len(status.slices) >= 1)
     running.pause(first)
     running.pause(first)
     rested = follow(running, first, lambda status: status.state is DraftState.PAUSED)
