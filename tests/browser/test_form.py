@@ -1,6 +1,5 @@
 """The form in a real browser: eight controls at rest, everything else under More options, and all of it remembered."""
 
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -125,15 +124,3 @@ def test_the_form_comes_back_after_a_reload(visit: Visit) -> None:
     expect(page.get_by_role("radio", name="Never")).to_be_checked()
     expect(page.get_by_label("Overlap in frames")).to_have_value("9")
     expect(page.get_by_label("Seed")).to_have_value("12")
-
-
-def test_the_window_s_title_tells_how_far_a_draft_is(visit: Visit) -> None:
-    page = visit.page
-    assert page.title() == "Rushes"
-    visit.fill(seconds=3, steps=6)
-    visit.make()
-    page.wait_for_function("document.title === '1/2 · Rushes'")
-    page.wait_for_function("document.title === '2/2 · Rushes'")
-    visit.wait_until_over()
-    page.wait_for_function("document.title === 'Rushes'")
-    assert json.loads(page.evaluate("JSON.stringify(document.documentElement.lang)")) == "en"
