@@ -115,7 +115,7 @@ def test_the_form_comes_back_after_a_reload(visit: Visit) -> None:
     page.get_by_role("button", name="More options").click()
     page.get_by_role("radio", name="Never").check(force=True)
     page.get_by_label("Overlap in frames").fill("9")
-    page.get_by_label("Seed").fill("12")
+    page.locator("#rushes-seed input, #rushes-seed textarea").fill("12")
     page.wait_for_function("localStorage.getItem('rushes-form')")
     page.wait_for_timeout(1000)  # until the newest form is kept
     page.reload()
@@ -123,4 +123,4 @@ def test_the_form_comes_back_after_a_reload(visit: Visit) -> None:
     page.get_by_role("button", name="More options").click()
     expect(page.get_by_role("radio", name="Never")).to_be_checked()
     expect(page.get_by_label("Overlap in frames")).to_have_value("9")
-    expect(page.get_by_label("Seed")).to_have_value("12")
+    expect(page.locator("#rushes-seed input, #rushes-seed textarea")).to_have_value("12")
