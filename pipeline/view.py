@@ -21,6 +21,9 @@ class DraftsView:
         longest_queue: how many drafts may wait.
     """
 
+    keep_hours: int | None = None
+    """How long a draft that is over stays; None where a person deletes it."""
+
     def __init__(self, drafts: Path, *, keep: bool, longest_queue: int) -> None:
         self.drafts = drafts
         self._changed = threading.Condition()

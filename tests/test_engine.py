@@ -144,7 +144,7 @@ def test_the_film_says_where_its_chunks_meet(tmp_path: Path, make_plan: PlanMake
 def test_nothing_but_the_draft_s_own_files_is_left(tmp_path: Path, make_plan: PlanMaker) -> None:
     _, journal = make_draft(tmp_path, make_plan(frames=57))
     assert {path.name for path in journal.folder.iterdir()} == {
-        *("request.json", "plan.json", "events.jsonl", "embeddings.safetensors", "draft.mp4", "LOCK"),
+        *("request.json", "plan.json", "weights.json", "events.jsonl", "embeddings.safetensors", "draft.mp4", "LOCK"),
         *("chunk-000.latents.safetensors", "chunk-001.latents.safetensors", "slice-000.mp4", "slice-001.mp4"),
     }
 

@@ -1,6 +1,6 @@
 // Draws the models (pipeline/studio/models_tab.py, Card). Runs as the body of a function that is given element, props,
 // trigger and watch. Text is set as text, never as markup; what is there is kept, so that focus stays where it is.
-const texts = props.texts[navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en"];
+const texts = props.texts[window.Rushes.language];
 const list = element.querySelector("ul");
 const looking = element.querySelector(".looking");
 list.setAttribute("aria-label", texts.models_label);

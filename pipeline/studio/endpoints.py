@@ -8,6 +8,7 @@ from typing import TypedDict
 import gradio as gr
 from gradio.events import api as add_endpoint
 
+from pipeline.drafts.finding import find_drafts
 from pipeline.errors import DraftError
 from pipeline.plan.catalog import find_model
 from pipeline.plan.edits import read_edit
@@ -126,6 +127,9 @@ def add_endpoints(studio: Studio) -> None:
         Args:
             limit: how many, 100 at most.
         """
+        worker = studio.worker
+        listed = [draft for draft in find_drafts(worker.drafts) if worker.lists(draft)]
+        newest = map(worker.status, listed[: max(0, min(limit, MOST_ON_SHELF))])
         return [
             Spine(
                 draft=found.draft,
@@ -135,7 +139,8 @@ def add_endpoints(studio: Studio) -> None:
                 seconds=found.seconds,
                 video=found.video,
             )
-            for found in studio.worker.recent(max(0, min(limit, MOST_ON_SHELF)))
+            for found in newest
+            if found is not None
         ]
 
     def ask(request: Callable[[str], None], draft: str) -> DraftReport:

@@ -22,7 +22,9 @@ class Asked(Protocol):
     """What the language is read from: a request of Gradio's or Starlette's."""
 
     @property
-    def headers(self) -> Headers: ...
+    def headers(self) -> Headers:
+        """Those that came with it."""
+        ...
 
 
 def language_of(request: Asked) -> Language:

@@ -54,7 +54,8 @@ class Library:
     def draw(self, request: gr.Request, said: str = "", *, wrong: bool = False) -> dict[str, Any]:
         """The shelf as this page looks at it."""
         language, looking = language_of(request), self._looking.get(str(request.session_hash), Looking())
-        found = find_drafts(self._drafts, words=looking.words, favourites=looking.favourites)
+        every = find_drafts(self._drafts, words=looking.words, favourites=looking.favourites)
+        found = list(filter(self._worker.lists, every))
         first = looking.first if looking.first < len(found) else 0
         statuses = [self._worker.status(draft) for draft in found[first : first + SHELF_LENGTH]]
         spines = fill_shelf([status for status in statuses if status], self._drafts, language)
@@ -158,6 +159,8 @@ class Library:
         return self.draw(request, said, wrong=True)
 
     def _retention(self, language: Language) -> str:
+        if self._worker.keep_hours is not None:
+            return say(language, "shelf_kept_hours", hours=self._worker.keep_hours)
         limit = self._worker.keep_bytes
         if limit is None:
             return say(language, "shelf_kept")

@@ -149,7 +149,7 @@ def _lay_out(
         where=_say_where(here, language),
         fit=entry.fit,
         forecast=_say_fit(entry, language),
-        licence=say(language, "models_licence", licence=here.spec.licence),
+        licence=say(language, "models_licence", licence=say_name(language, "licence", here.spec.licence)),
     )
     if here.usable:
         return replace(card, action="use", label=say(language, "models_use"))

@@ -90,7 +90,7 @@ def say_failure(language: Language, message: str, hint: str) -> str:
 
 
 def say_name(language: Language, table: str, name: str) -> str:
-    """The name of a `device` or `model`."""
+    """The name of a `device`, `model` or `licence`."""
     return _find(language, table, name, DEEPEST) or name
 
 

@@ -31,7 +31,7 @@ KEY_BYTES = 24
 YEAR_SECONDS = 365 * 24 * 3600
 OWNER = "OWNER"  # a file in a draft's folder
 MOST_WAITING = 4  # drafts of one visitor that are not over, a sheet of four takes among them
-RETENTION_SECONDS = 24 * 3600
+RETENTION_HOURS = 24
 KEPT_BYTES = 4 * 2**30  # of all drafts; a Space's own disk has 50 GB
 
 
@@ -68,6 +68,8 @@ class VisitorsWorker(Worker):
         longest_seconds: of a draft, also of one that is extended.
         how: the worker's other arguments.
     """
+
+    keep_hours = RETENTION_HOURS
 
     def __init__(self, drafts: Path, weights: Mapping[str, Path], *, longest_seconds: float, **how: Any) -> None:
         super().__init__(drafts, weights, **how)
@@ -138,7 +140,7 @@ class VisitorsWorker(Worker):
         folders = sorted(folder for folder in self.drafts.iterdir() if ID_PATTERN.fullmatch(folder.name))
         sizes = {folder: size_bytes(folder) for folder in folders}
         for folder in folders:
-            old = time.time() - folder.stat().st_mtime > RETENTION_SECONDS
+            old = time.time() - folder.stat().st_mtime > RETENTION_HOURS * 3600
             if not old and sum(sizes.values()) <= KEPT_BYTES:
                 break
             with suppress(DraftError):  # one that is being made

@@ -13,6 +13,10 @@ WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "w
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 STORY = "[2s] a red ball falls over snow / [2s cut] a blue star rises over sea"
 Open = Callable[..., Visit]
+FOCUSED = """(() => { const focused = document.activeElement;
+  const ringed = (element) => getComputedStyle(element).outlineStyle !== "none";
+  return [focused.outerHTML.slice(0, 120), focused.matches("textarea, input:not([type=range], [type=radio])"),
+    ringed(focused) || ringed(focused.parentElement)]; })()"""
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def tell_shots(page: sync_api.Page) -> None:
 
 
 STATES: dict[str, Callable[[sync_api.Page], Any]] = {
-    "rest": lambda page: None,
+    "rest": lambda _page: None,
     "storyboard": tell_shots,
     "more options": lambda page: page.locator("#rushes-more > button").click(),
     "keys": lambda page: page.locator(".top .keys").click(),
@@ -127,11 +131,8 @@ def test_every_control_can_be_reached_by_tab_and_shows_that_it_is(open_page: Ope
     for _ in range(30):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.closest('[id^=rushes-]')?.id"))
-        focused = page.evaluate(
-            "(e => [e.outerHTML.slice(0, 120), e.matches('input, textarea') && !e.matches('[type=range], [type=radio]'),"
-            " [e, e.parentElement].some(each => getComputedStyle(each).outlineStyle !== 'none')])(document.activeElement)"
-        )
-        assert focused[1] or focused[2], focused[0]  # what is written into has the caret and another frame
+        what, written, ringed = page.evaluate(FOCUSED)
+        assert written or ringed, what  # what is written into has the caret and another frame
     assert reached >= {"rushes-make", "rushes-shape", "rushes-length", "rushes-look", "rushes-memory", "rushes-more"}
 
 

@@ -8,14 +8,15 @@ from tests.browser.studio import EXPECTED_MESSAGES, SENTENCE, Visit, sync_api
 from tests.studio.english import english_in
 
 OWN = ("[2s] a red ball falls / [3s cut] a blue star rises", "[2s] a ball / [x] a star", "qwertz", "Rushes")
-CHIPS = ".rushes-chip"  # sentences of the miniature's, which knows English only
-SAID = """chips => {
+LICENCES = ("Apache-2.0", "LTX-Video Open Weights License 0.X", "NVIDIA's NSCLv1")
+NOT_CHINESE = ".ideas, .speech"  # sentences of the miniature's, which knows English only; the way to English
+SAID = """not_chinese => {
   const said = [document.title];
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT | NodeFilter.SHOW_ELEMENT);
   while (walk.nextNode()) {
     const node = walk.currentNode;
     const element = node.nodeType === Node.TEXT_NODE ? node.parentElement : node;
-    if (element.closest(chips) || element.closest('script, style') || !element.checkVisibility()) continue;
+    if (element.closest(not_chinese) || element.closest('script, style') || !element.checkVisibility()) continue;
     if (node === element) {
       for (const name of ['aria-label', 'aria-valuetext', 'title', 'alt', 'placeholder'])
         if (node.getAttribute(name)) said.push(node.getAttribute(name));
@@ -27,9 +28,9 @@ SAID = """chips => {
 
 def english_on(page: "sync_api.Page") -> dict[str, list[str]]:
     """The texts on a page, and the names that a screen reader reads, that have English words in them."""
-    said = page.evaluate(SAID, CHIPS)
+    said = page.evaluate(SAID, NOT_CHINESE)
     assert len(said) > 30
-    found = {text: english_in(text, SENTENCE, *OWN) for text in said}
+    found = {text: english_in(text, SENTENCE, *OWN, *LICENCES) for text in said}
     return {text: words for text, words in found.items() if set(words) - {"Ctrl", "Enter", "Esc", "API"}}
 
 
@@ -79,6 +80,13 @@ def test_refused_fields(visit: Visit) -> None:
     sync_api.expect(page.locator("#rushes-prompt")).to_contain_text("没有写明秒数")
     sync_api.expect(page.locator("#rushes-more")).to_contain_text("“qwertz”不能作种子")
     sync_api.expect(page.locator("#rushes-chunk")).to_contain_text("每段帧数不能是 30")
+    assert not english_on(page)
+
+
+def test_the_models(visit: Visit) -> None:
+    page = visit.page
+    page.get_by_role("tab", name="模型").click()
+    sync_api.expect(page.get_by_text("LTX-Video 2B 0.9.8（蒸馏版）")).to_be_visible()
     assert not english_on(page)
 
 

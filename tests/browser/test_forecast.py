@@ -32,7 +32,7 @@ def test_one_click_makes_what_does_not_fit_fit(visit: Visit) -> None:
     visit.fill(seconds=1, steps=4)
     sync_api.expect(page.locator(".forecast")).not_to_have_class("forecast over")
     sync_api.expect(line).to_contain_text("first picture in")
-    page.locator("#rushes-limit input[type=number]").fill(str(too_little_gib()))
+    page.locator("#rushes-ram-limit input[type=number]").fill(str(too_little_gib()))
     sync_api.expect(page.locator(".forecast")).to_have_class("forecast over")
     sync_api.expect(line).to_contain_text("are allowed")
     smaller = offers.filter(has_text="×")
@@ -48,6 +48,7 @@ def test_one_click_makes_what_does_not_fit_fit(visit: Visit) -> None:
 
 def test_a_model_shows_its_own_shapes_and_what_it_needs(visit: Visit) -> None:
     page = visit.page
+    page.locator("#rushes-more > button").click()
     page.locator("#rushes-model input").click()
     page.get_by_role("option", name="Wan2.2 T2V-A14B ·").click()
     sync_api.expect(page.get_by_label("Wide 832×480")).to_be_checked()

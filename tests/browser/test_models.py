@@ -52,6 +52,8 @@ def download(place: Path) -> None:
 def options(visit: Visit) -> sync_api.Locator:
     """The list of models, opened."""
     visit.page.locator("#rushes-prompt textarea").click()
+    if not visit.page.locator("#rushes-model input").is_visible():
+        visit.page.locator("#rushes-more > button").click()
     visit.page.locator("#rushes-model input").click()
     return visit.page.get_by_role("option")
 

@@ -162,7 +162,6 @@ def test_a_slow_plan_names_shorter_chunks_for_people_and_machines(
     assert taken["forecast"]["total_seconds"] == pytest.approx(change["seconds"])
 
 
-# Fails until `plan` forecasts the changes it names from what was measured here, as it does the plan.
 def test_what_is_faster_is_forecast_as_the_plan_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["plan", "a ball", "--seconds", "60", "--seed", "1", "--json"]
     assert main(command) == 0

@@ -25,6 +25,7 @@ from pipeline.plan.catalog import (
     MINIATURE,
     WAN_5B,
     WAN_A14B,
+    WAN_A14B_LIGHTNING,
 )
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.duration import Closeness, no_experience
@@ -35,7 +36,6 @@ from pipeline.plan.request import GenerationRequest
 from pipeline.plan.spec import ModelSpec, VideoShape
 from tests.conftest import DeviceMaker, ProfileMaker, RequestMaker
 
-GIB = 2**30
 SLOW = Rates(operations_per_second=1e12, bus_bytes_per_second=12e9, disk_bytes_per_second=1e9, measured=True)
 
 
@@ -93,7 +93,6 @@ def test_four_bits_are_offered_where_eight_do_not_fit(
     assert ChangeKind.PRECISION not in offered(refusal.value)
 
 
-# Fails until `alternatives` names the precision the plan really takes, and tries eight bits before four.
 def test_a_change_of_precision_is_named_after_what_the_plan_takes(
     make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
 ) -> None:
@@ -124,7 +123,6 @@ def test_the_miniature_is_the_last_resort_of_every_model(
         assert change.name == MINIATURE.title in refusal.value.hint
 
 
-# Fails until `alternatives._with_model` cuts the length at LONGEST_SECONDS: 1441 frames at 24 a second are 60.04.
 @pytest.mark.parametrize("spec", [LTX_2B, WAN_5B, WAN_A14B], ids=lambda spec: spec.key)
 def test_the_longest_draft_of_all_is_refused_with_another_model_too(
     spec: ModelSpec, make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
@@ -246,9 +244,7 @@ def test_shorter_chunks_keep_an_overlap_set_by_hand(
 
 
 @pytest.mark.parametrize(
-    ("spec", "fewer_steps"),
-    [(WAN_A14B, CATALOG["wan-a14b-lightning"]), (LTX_13B, LTX_13B_DISTILLED)],
-    ids=lambda spec: spec.key,
+    ("spec", "fewer_steps"), [(WAN_A14B, WAN_A14B_LIGHTNING), (LTX_13B, LTX_13B_DISTILLED)], ids=lambda spec: spec.key
 )
 def test_the_same_networks_in_fewer_steps_are_offered_before_others(
     spec: ModelSpec,
@@ -282,7 +278,6 @@ def test_experience_is_used_for_the_same_model(
     assert {change.plan.forecast.closeness for change in same} == {Closeness.SHAPE}
 
 
-# Fails until `offer_changes` forecasts another model from the machine's measured rates instead of guessing them again.
 def test_measured_rates_hold_for_every_model(
     make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
 ) -> None:

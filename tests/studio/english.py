@@ -29,7 +29,7 @@ def english_in(text: str, *own: str) -> list[str]:
     for part in sorted(own, key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", " ", text, flags=re.ASCII)
     text = NAMES.sub(" ", text)
-    titles = {spec.title for spec in CATALOG.values()} - {MINIATURE.title}
+    titles = {spec.title.removesuffix(", distilled") for spec in CATALOG.values() if spec is not MINIATURE}
     for name in sorted((*titles, *CATALOG), key=len, reverse=True):
         text = text.replace(name, " ")
     return [word for word in WORD.findall(text) if word not in KNOWN]

@@ -233,9 +233,12 @@ def test_the_names_of_devices_are_said_and_a_card_keeps_its_own() -> None:
     assert say_name(Language.ZH, "device", "NVIDIA H100") == "NVIDIA H100"
 
 
-def test_the_miniature_is_called_by_its_chinese_name_and_the_others_by_their_own() -> None:
-    assert [say_name(Language.ZH, "model", spec.title) for spec in CATALOG.values()] == [
-        "微型模型" if spec is MINIATURE else spec.title for spec in CATALOG.values()
-    ]
+def test_models_and_licences_are_called_by_the_names_they_have_in_chinese() -> None:
+    assert say_name(Language.ZH, "model", MINIATURE.title) == "微型模型"
+    assert say_name(Language.ZH, "model", "LTX-Video 2B 0.9.8, distilled") == "LTX-Video 2B 0.9.8（蒸馏版）"
+    for spec in CATALOG.values():
+        assert not english_in(say_name(Language.ZH, "model", spec.title), spec.title.removesuffix(", distilled"))
+        licence = say_name(Language.ZH, "licence", spec.licence)
+        assert not english_in(licence, "Apache-2.0", "LTX-Video Open Weights License 0.X", "NVIDIA's NSCLv1")
     form = replace(form_for(MINIATURE), prompt="球", chunk_frames=30)
     assert chinese(refusals(form)["chunk_frames"]).startswith("微型模型的每段帧数不能是 30：")
