@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.drafts.finding import TAKE
 from pipeline.drafts.journal import ID_PATTERN, Journal, read_json
 from pipeline.drafts.status import DraftRecord, DraftState, read_record
 from pipeline.plan.catalog import CATALOG
@@ -70,6 +71,6 @@ class Register:
         return [record.state for record in self._records.values()]
 
     def newest(self, limit: int) -> list[str]:
-        """Ids of the newest drafts, newest first."""
-        names = (folder.name for folder in self._drafts.iterdir() if ID_PATTERN.fullmatch(folder.name))
-        return sorted(names, reverse=True)[:limit]
+        """Ids of the newest drafts but takes, newest first."""
+        folders = (folder for folder in self._drafts.iterdir() if ID_PATTERN.fullmatch(folder.name))
+        return sorted((folder.name for folder in folders if not (folder / TAKE).exists()), reverse=True)[:limit]

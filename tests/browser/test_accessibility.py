@@ -132,7 +132,8 @@ def test_every_control_can_be_reached_by_tab_and_shows_that_it_is(open_page: Ope
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.closest('[id^=rushes-]')?.id"))
         what, written, ringed = page.evaluate(FOCUSED)
-        assert written or ringed, what  # what is written into has the caret and another frame
+        # What is written into has the caret and another frame; after the last control comes the browser's own.
+        assert written or ringed or what.startswith("<body"), what
     assert reached >= {"rushes-make", "rushes-shape", "rushes-length", "rushes-look", "rushes-memory", "rushes-more"}
 
 

@@ -98,7 +98,7 @@ def test_a_wrong_sentence_is_refused_at_its_field_and_kept(visit: Visit, sentenc
 
 def test_a_wrong_seed_is_refused_at_its_field(visit: Visit) -> None:
     visit.fill()
-    visit.page.get_by_label("Seed").fill("-3")
+    visit.page.locator("#rushes-seed input, #rushes-seed textarea").fill("-3")
     sync_api.expect(visit.page.locator("#rushes-forecast .line")).to_contain_text("-3 is no seed")
     visit.make()
     sync_api.expect(visit.page.locator("#rushes-more")).to_contain_text("-3 is no seed")

@@ -6,7 +6,12 @@ from tests.browser.studio import EXPECTED_MESSAGES, Visit, sync_api
 
 SENTENCE = "a red ball moves left over snow"
 WORDS = {
-    "en-GB": {"ask": "4 takes · about", "ready": "ready: make the draft", "open": "Open draft"},
+    "en-GB": {
+        "ask": "4 takes · about",
+        "ready": "ready: make the draft",
+        "open": "Open draft",
+        "stop": "Stop and keep",
+    },
     "zh-CN": {"ask": "4 个试拍", "ready": "已完成：用它生成草稿", "open": "打开草稿"},
 }
 
@@ -34,7 +39,7 @@ def test_a_take_is_chosen_and_its_draft_is_made(browser: sync_api.Browser, addre
     sync_api.expect(page.locator(".player .title")).to_have_text(SENTENCE)
     visit.stage("preview")
     page.keyboard.press("Escape")
-    visit.wait_until_over()
+    page.locator('.player[data-over="true"]').wait_for()
     assert not [error for error in visit.errors if not EXPECTED_MESSAGES.search(error)]
     assert not visit.elsewhere
     context.close()

@@ -33,7 +33,7 @@ REQUEST: Any = SimpleNamespace(headers={"accept-language": "en"}, session_hash="
 class Register:
     """Drafts that change when a test says so; stands where the worker does and makes nothing."""
 
-    ready, read_only, keep_bytes = True, False, None
+    ready, read_only, keep_bytes, keep_hours = True, False, None, None
 
     def __init__(self, *drafts: DraftStatus) -> None:
         self.drafts = {status.draft: status for status in drafts}
@@ -50,6 +50,9 @@ class Register:
 
     def status(self, draft: str) -> DraftStatus | None:
         return self.drafts.get(draft)
+
+    def lists(self, draft: str) -> bool:
+        return draft in self.drafts
 
     def stop(self, draft: str) -> None:
         self.stopped.append(draft)
