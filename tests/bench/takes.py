@@ -43,7 +43,7 @@ def centres(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
     rows = np.median(clip.transpose(1, 0, 2, 3).reshape(clip.shape[1], -1, 3), axis=1)
     masks = np.abs(clip - rows[None, :, None, :]).max(axis=-1) > CONTRAST
     found = [np.argwhere(mask).mean(axis=0) if mask.sum() > SMALLEST_AREA else np.full(2, np.nan) for mask in masks]
-    return np.array(found) / frames.shape[2]
+    return np.asarray(found, np.float64) / float(frames.shape[2])
 
 
 def apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
