@@ -55,6 +55,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     """The page; launch it with `labels(studio)`, `head()`, the theme, the stylesheet `page.css` and the media route."""
     desk = Desk(studio)
     with gr.Blocks(title="Rushes", analytics_enabled=False) as page:
+        add_endpoints(studio)  # before the page's own events: who comes first has the name, `delete` for one
         top = scripted("top", styles="top.css")
         with gr.Tabs(selected=models_tab.DESK, elem_id="rushes-tabs") as tabs:
             with gr.Tab(label("tab_desk"), id=models_tab.DESK, elem_id="rushes-tab-desk"):
@@ -73,7 +74,6 @@ def build_page(studio: Studio) -> gr.Blocks:
                 cards = models_tab.models_list()
         _wire(page, desk, Controls(form=form, top=top, player=screen, ideas=ideas, offer=offer, sheet=sheet, shelf=row))
         models_tab.wire(studio, tabs, tab, cards, form)
-        add_endpoints(studio)
     built: gr.Blocks = page
     return built
 

@@ -65,6 +65,8 @@ def not_fitting(visit: Visit) -> None:
     page.get_by_role("option", name=re.compile("^Wan2.2 T2V-A14B ·")).click()
     expect(page.locator("#rushes-forecast .forecast.over")).to_be_visible()
     page.get_by_role("button", name="More options").click()
+    page.wait_for_timeout(1000)  # until it is folded
+    page.locator("#rushes-buttons").evaluate("row => row.scrollIntoView({ block: 'end' })")
 
 
 def storyboard(visit: Visit) -> None:
