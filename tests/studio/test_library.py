@@ -32,6 +32,8 @@ REQUEST: dict[str, Any] = {
 class Worker:
     """Knows finished drafts that lie in a folder; stands where the worker does and makes nothing."""
 
+    keep_hours: float | None = None
+
     def __init__(self, drafts: Path, keep_bytes: int | None = None) -> None:
         self.drafts, self.keep_bytes = drafts, keep_bytes
         self.resumed: list[str] = []
@@ -50,6 +52,9 @@ class Worker:
             return None
         state = self.states.get(draft, DraftState.FINISHED)
         return replace(FINISHED, draft=draft, request=REQUEST, state=state)
+
+    def lists(self, draft: str) -> bool:
+        return self.status(draft) is not None
 
     def resume(self, draft: str) -> None:
         if self.status(draft) is None:
