@@ -34,16 +34,23 @@ def rest(visit: Visit) -> None:
     visit.wait_until_warm()
 
 
+def make(visit: Visit, *, seconds: float) -> None:
+    """Ask for a draft, and look at the page as one does who asked for nothing special."""
+    visit.make(seconds=seconds, steps=24, seed=7)
+    visit.page.get_by_role("button", name="More options").click()
+    visit.page.evaluate("window.scrollTo(0, 0)")
+
+
 def running(visit: Visit) -> None:
     """The first chunk plays, another is being made."""
-    visit.make(seconds=6.0, steps=16, seed=7)
+    make(visit, seconds=6.0)
     visit.wait_until_running()
     visit.page.wait_for_function("() => document.querySelector('#rushes-player video').currentTime > 0.3")
 
 
 def done(visit: Visit) -> None:
     """Finished."""
-    visit.make(seconds=3.0, steps=16, seed=7)
+    make(visit, seconds=3.0)
     visit.wait_until_over()
     visit.page.wait_for_timeout(3000)
 
@@ -72,16 +79,19 @@ def not_fitting(visit: Visit) -> None:
 def storyboard(visit: Visit) -> None:
     """Three shots."""
     visit.page.get_by_role("textbox", name=re.compile("What happens")).first.fill(SHOTS)
+    visit.page.get_by_role("button", name="As cards").click()
     visit.page.wait_for_timeout(1500)
 
 
 def takes(visit: Visit) -> None:
     """Other seeds to choose from."""
-    done(visit)
-    visit.page.get_by_role("button", name=re.compile("other seeds", re.IGNORECASE)).first.click()
-    visit.page.wait_for_timeout(1500)
-    visit.wait_until_over()
-    visit.page.wait_for_timeout(1500)
+    page = visit.page
+    page.get_by_role("textbox", name=re.compile("What happens")).first.fill(SENTENCE)
+    page.get_by_role("button", name=re.compile("^4 takes")).click()
+    ready = page.get_by_role("button", name=re.compile("ready: make the draft"))
+    expect(ready).to_have_count(4)
+    ready.last.scroll_into_view_if_needed()
+    page.wait_for_timeout(1500)
 
 
 def shelf(visit: Visit) -> None:
@@ -100,8 +110,10 @@ def models(visit: Visit) -> None:
 
 def newest(visit: Visit) -> None:
     """The draft of before, as a reload shows it."""
-    visit.page.locator("#rushes-shelf li button[aria-label]").first.click()
+    visit.page.get_by_role("button", name=re.compile("^(Open draft|打开草稿)")).last.click()
     visit.page.wait_for_timeout(2500)
+    visit.page.evaluate("window.scrollTo(0, 0)")
+    visit.page.wait_for_timeout(500)
 
 
 STATES: dict[str, tuple[Callable[[Visit], None], dict[str, object]]] = {

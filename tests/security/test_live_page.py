@@ -183,7 +183,7 @@ def test_what_is_no_request_is_refused(studio: Studio, request_line: bytes) -> N
 @pytest.mark.fault(36)
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -9, 0, 10**9, 1e308, "97", [], 10**400])
 def test_impossible_lengths_are_refused_by_name(studio: Studio, number: object) -> None:
-    answer = call(studio, "make_draft", "a red ball", number, "wide", 5, "")
+    answer = call(studio, "make_draft", "a red ball", number, "wide", 5, "", "miniature")
     assert answer.status >= 400
     assert b"Traceback" not in answer.body
     assert not list(studio.drafts.glob("*/events.jsonl.tmp"))
@@ -279,7 +279,7 @@ def test_a_forwarded_name_does_not_reach_the_pages_scripts_as_markup(studio: Stu
 def test_sentences_name_no_files_and_are_answered_as_data(studio: Studio) -> None:
     before = {path for path in studio.folder.rglob("*") if path.is_file()}
     for sentence in SENTENCES:
-        answer = call(studio, "make_draft", sentence, 3600.0, "wide", 5, "")  # too long: nothing is made
+        answer = call(studio, "make_draft", sentence, 3600.0, "wide", 5, "", "miniature")  # too long: nothing is made
         assert answer.status >= 400
     assert {path for path in studio.folder.rglob("*") if path.is_file()} == before
     assert not list(Path.cwd().glob("OWNED"))
