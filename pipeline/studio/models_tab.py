@@ -19,6 +19,7 @@ from pipeline.plan.catalog import CATALOG
 from pipeline.plan.draft import DraftPlan
 from pipeline.studio.advice import say_model
 from pipeline.studio.desk import FETCH_SECONDS, Studio
+from pipeline.studio.following import Follower
 from pipeline.studio.form_desk import MODEL_FIELDS, FormDesk
 from pipeline.studio.form_layout import FormControls
 from pipeline.studio.form_wiring import QUEUED, QUIET
@@ -57,17 +58,21 @@ class ModelsTab:
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self._followers: dict[str, object] = {}
+        self._followers: dict[str, Follower] = {}
 
     async def follow(self, request: gr.Request) -> AsyncIterator[list[dict[str, Any]]]:
         """The cards as they are now, and with how far a download is until it is over.
 
-        One follower a page: an older one gives way.
+        One follower a page: an older one gives way, and is waited for: when it ends, Gradio shows its last cards again.
         """
         language, page = language_of(request), str(request.session_hash)
-        self._followers[page] = mine = object()
+        older = self._followers.get(page)
+        self._followers[page] = mine = Follower()
         running = True
         try:
+            if older is not None:
+                await mine.come_after(older)
+            mine.settled.clear()
             while running:
                 fetched = self.studio.fetcher.status  # before the files, which may be whole a moment later
                 running = fetched is not None and fetched.state is FetchState.RUNNING
@@ -79,6 +84,7 @@ class ModelsTab:
                 if running:
                     await asyncio.sleep(FETCH_SECONDS)
         finally:
+            mine.settled.set()
             if self._followers.get(page) is mine:
                 del self._followers[page]
 

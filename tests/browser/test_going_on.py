@@ -5,7 +5,8 @@ from tests.browser.studio import Visit, sync_api
 
 def test_continue_takes_the_place_of_stop_and_finishes_the_draft(visit: Visit) -> None:
     page = visit.page
-    stop, go_on = page.get_by_role("button", name="Stop and keep"), page.get_by_role("button", name="Continue")
+    stop = page.get_by_role("button", name="Stop and keep")
+    go_on = page.get_by_role("button", name="Continue", exact=True)
     visit.fill(seconds=6, steps=6)
     visit.make()
     visit.stage("video")
@@ -21,7 +22,7 @@ def test_continue_takes_the_place_of_stop_and_finishes_the_draft(visit: Visit) -
 
 def test_pause_beside_the_progress_rests_the_draft_until_continue(visit: Visit) -> None:
     page = visit.page
-    pause, go_on = page.get_by_role("button", name="Pause"), page.get_by_role("button", name="Continue")
+    pause, go_on = page.get_by_role("button", name="Pause"), page.get_by_role("button", name="Continue", exact=True)
     visit.fill(seconds=6, steps=6)
     sync_api.expect(pause).to_be_hidden()
     visit.make()

@@ -95,8 +95,7 @@ def test_a_wrong_sentence_is_refused_at_its_field_and_kept(visit: Visit, sentenc
     field.locator("textarea").fill(sentence)
     if sentence:  # the forecast refuses it before the button does
         sync_api.expect(visit.page.locator("#rushes-forecast .line")).to_contain_text(refusal)
-    visit.make()
-    sync_api.expect(field).to_contain_text(refusal)
+    visit.make_refused("#rushes-prompt", refusal)
     sync_api.expect(field.locator("textarea")).to_have_value(sentence)
 
 
@@ -104,8 +103,7 @@ def test_a_wrong_seed_is_refused_at_its_field(visit: Visit) -> None:
     visit.fill()
     visit.page.locator("#rushes-seed input, #rushes-seed textarea").fill("-3")
     sync_api.expect(visit.page.locator("#rushes-forecast .line")).to_contain_text("-3 is no seed")
-    visit.make()
-    sync_api.expect(visit.page.locator("#rushes-more")).to_contain_text("-3 is no seed")
+    visit.make_refused("#rushes-more", "-3 is no seed")
     sync_api.expect(visit.page.locator("#rushes-prompt textarea")).to_have_value(SENTENCE)
 
 
@@ -114,8 +112,7 @@ def test_a_wrong_length_is_refused_at_its_field(visit: Visit) -> None:
     page.locator("#rushes-prompt textarea").fill(SENTENCE)
     page.get_by_label("number input for Length in seconds").fill("3600")
     sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("3600 seconds cannot be made")
-    visit.make()
-    sync_api.expect(page.locator("#rushes-length")).to_contain_text("Choose a length between")
+    visit.make_refused("#rushes-length", "Choose a length between")
 
 
 def test_strange_words_get_a_note_and_the_forecast_follows(visit: Visit) -> None:

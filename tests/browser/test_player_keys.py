@@ -175,7 +175,7 @@ def test_a_finished_draft_that_goes_on_keeps_its_place_and_its_pause(visit: Visi
     visit.wait_until_playing()
     page.get_by_role("button", name="Pause", exact=True).click()
     page.get_by_role("slider", name="Place in the draft").fill("0.5")
-    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name="Continue", exact=True).click()
     page.get_by_text("Done: 6.0 seconds of video").wait_for()
     assert page.evaluate(f"{VIDEO}.paused")
     assert abs(visit.seconds() - 0.5) < 0.1
