@@ -75,6 +75,7 @@ def test_an_error_is_one_line_and_the_end(card: Device, tmp_path: Path) -> None:
 
 
 # The command ---------------------------------------------------------------------------------------------------------
+@pytest.mark.slow
 def test_miniature_rows_are_run_from_beginning_to_end(
     make_device: DeviceMaker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

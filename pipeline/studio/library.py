@@ -93,7 +93,7 @@ class Library:
         """A draft from the shelf: its id, for page and browser, the settings it was made with, and the shelf."""
         draft = str(event._data.get("draft", ""))
         status = self._worker.status(draft)
-        if status is None:
+        if status is None or not (self._drafts / draft).is_dir():  # somebody may have taken the folder away
             return [*_skip(2 + len(FIELDS)), self._refuse(request, None)]
         return [draft, draft, *self._fill(restore_form(status.request, self._default)), gr.skip()]
 

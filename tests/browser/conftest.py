@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     from tests.browser.studio import Visit, sync_api
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip them."""
+    """Skip them; what is told in both languages is usually done in English only, test_chinese.py apart."""
+    for item in items:
+        if "[zh-CN" in item.name:
+            item.add_marker(pytest.mark.slow)
     needing = [item for item in items if "browser" in getattr(item, "fixturenames", ())]
     if needing:
         from tests.browser.studio import CHROMIUM

@@ -48,7 +48,7 @@ def test_a_draft_in_line_says_its_place_and_can_be_removed(visit: Visit, browser
         sentence = second.page.locator(".sentence")
         sync_api.expect(sentence).to_have_text("In line: one draft before this one.")
         second.page.get_by_role("button", name="Remove from queue").click()
-        sync_api.expect(sentence).to_have_text("Stopped before the first pictures were ready.")
+        sync_api.expect(sentence).to_contain_text("Stopped before the first pictures were ready")
         sync_api.expect(second.page.get_by_role("button", name="Remove from queue")).to_be_hidden()
     visit.page.get_by_role("button", name="Stop and keep").click()
     sync_api.expect(visit.page.locator(".sentence")).to_contain_text("Stopped")

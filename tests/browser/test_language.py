@@ -48,6 +48,7 @@ def test_a_choice_keeps_the_sentence_and_outlives_reloads_and_new_windows(visit:
     speaks(other, "en")
 
 
+@pytest.mark.slow
 def test_a_choice_outlives_the_studio(browser: sync_api.Browser, tmp_path: Path) -> None:
     context = browser.new_context(locale="en-GB")
     page = context.new_page()

@@ -55,7 +55,7 @@ def options(visit: Visit) -> sync_api.Locator:
     if not visit.page.locator("#rushes-model input").is_visible():
         visit.page.locator("#rushes-more > button").click()
     visit.page.locator("#rushes-model input").click()
-    return visit.page.get_by_role("option")
+    return visit.page.get_by_role("listbox").get_by_role("option")
 
 
 def test_a_model_that_is_not_here_is_marked_forecast_and_refused_with_its_command(visit: Visit) -> None:

@@ -67,6 +67,7 @@ def test_a_model_is_downloaded_cancelled_and_goes_on_and_is_used(visit: Visit, h
     use.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("tab", name="Drafts")).to_have_attribute("aria-selected", "true")
+    page.get_by_role("button", name="More options").click()
     expect(page.locator("#rushes-model input")).to_have_value(re.compile(r"^LTX-Video 2B 0\.9\.5"))
     expect(page.get_by_label("number input for Length in seconds")).to_have_value("5")
 
@@ -96,6 +97,6 @@ def test_the_tab_speaks_chinese_on_a_phone_and_nothing_is_cut_off(browser: sync_
     page.goto(f"{address}#models")
     cards = page.get_by_role("list", name="模型").get_by_role("listitem")
     expect(cards).to_have_count(len(CATALOG))
-    expect(page.get_by_role("button", name="使用这个模型: Miniature")).to_be_visible()
+    expect(page.get_by_role("button", name="使用这个模型: 微型模型")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     context.close()

@@ -7,6 +7,8 @@ import pytest
 
 from tests.browser.studio import open_studio, sync_api
 
+pytestmark = pytest.mark.slow
+
 expect = sync_api.expect
 GONE = {"en-GB": "The studio does not answer.", "zh-CN": "工作室没有回应。"}
 

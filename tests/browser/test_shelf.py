@@ -1,5 +1,6 @@
 """My drafts in a real browser, in both languages: found, looked at, named, kept, deleted, opened, gone on with."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_drafts_are_found_named_kept_and_deleted(shelf: Shelf) -> None:
 
     page.get_by_role("searchbox").fill("")
     sync_api.expect(cards).to_have_count(20)
-    page.get_by_role("button", name=words["only"], exact=True).click()
+    page.get_by_role("button", name=re.compile(f"{words['only']}$")).click()
     sync_api.expect(cards).to_have_count(1)
     card.get_by_role("button", name=words["more"]).focus()
     page.keyboard.press("Enter")
@@ -100,6 +101,7 @@ def test_a_draft_opens_with_its_settings_and_one_that_is_gone_is_told(shelf: She
     sync_api.expect(page.get_by_text(words["gone"])).to_be_visible()
     sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value("a white ball number 22 rises over sea")
     sync_api.expect(page.get_by_role("button", name="number 21")).to_have_count(0)
+    visit.errors[:] = [error for error in visit.errors if "404" not in error]  # its picture was asked for
 
 
 def test_an_unfinished_draft_goes_on_from_the_shelf(visit: Visit) -> None:
