@@ -8,6 +8,8 @@ import pytest
 
 from tests.browser.studio import SENTENCE, Visit, sync_api
 
+pytestmark = pytest.mark.slow
+
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}

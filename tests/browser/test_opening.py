@@ -12,6 +12,8 @@ import pytest
 from tests.browser.drafts import put_drafts
 from tests.browser.studio import Visit, open_studio, sync_api
 
+pytestmark = pytest.mark.slow
+
 PROMPT = "#rushes-prompt textarea"
 MINE = "my own words"
 

@@ -9,6 +9,8 @@ from gradio_client.exceptions import AppError
 
 from tests.browser.studio import SENTENCE, Visit, open_studio, sync_api
 
+pytestmark = pytest.mark.slow
+
 expect = sync_api.expect
 HER_KEY = "a-program-of-adas-own-1"
 

@@ -16,7 +16,7 @@ from pipeline.plan.planner import decide
 from tests.plan.descent import descend, need
 from tests.plan.random_requests import draw_case
 
-CASES = 400
+CASES = 150
 
 
 @cache
