@@ -77,6 +77,7 @@ def test_a_disk_that_is_too_small_ends_with_3(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals to a process")
+@pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_the_next_attempt_asks_for_the_rest(fake_hub: FakeHub, tmp_path: Path) -> None:
     """Two processes of their own, with huggingface_hub as it is."""
     files = fake_hub.files[LTX_2B.repository]
