@@ -100,6 +100,7 @@ def test_a_draft_waits_for_room_and_is_finished_when_there_is(visit: Visit, disk
     visit.wait_until_playing()
 
 
+@pytest.mark.slow
 def test_a_draft_that_waits_for_room_can_be_stopped(visit: Visit, disk: SmallDisk) -> None:
     page = visit.page
     visit.fill("a blue star rises over sea", seconds=5, steps=8)

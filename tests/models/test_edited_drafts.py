@@ -25,7 +25,11 @@ from tests.tiny_wan import small_shape
 
 pytestmark = pytest.mark.usefixtures("tiny_wan")
 
-EVERY = pytest.mark.parametrize("spec", [WAN_5B, WAN_A14B, ANYFLOW_1_3B], ids=lambda spec: spec.key)
+EVERY = pytest.mark.parametrize(
+    "spec",
+    [WAN_5B, pytest.param(WAN_A14B, marks=pytest.mark.slow), pytest.param(ANYFLOW_1_3B, marks=pytest.mark.slow)],
+    ids=lambda spec: spec.key,
+)
 OTHER = "a blue star rises over sea"
 
 
