@@ -10,6 +10,8 @@ import pytest
 from tests.browser.drafts import put_drafts
 from tests.browser.studio import EXPECTED_MESSAGES, Visit, open_studio, sync_api
 
+pytestmark = pytest.mark.slow
+
 COUNT = 23
 WORDS = {
     "en-GB": {"open": "Open draft", "search": "Search the sentences", "only": "Favourites", "older": "Older",
