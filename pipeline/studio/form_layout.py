@@ -15,7 +15,7 @@ from pipeline.studio.advice import Machine
 from pipeline.studio.filling import label, shape_choices
 from pipeline.studio.forms import CUSTOM, FIELDS, Form, look_of, spec_of
 from pipeline.studio.more_layout import lay_out_more
-from pipeline.studio.player import PAGE_ASSETS, script_texts
+from pipeline.studio.scripted import scripted
 
 SHORTEST_SECONDS, SECONDS_STEP = 0.5, 0.5
 
@@ -48,13 +48,13 @@ def lay_out_form(machine: Machine, default: Form, looks: Mapping[str, Look]) -> 
             elem_id="rushes-prompt",
         )
     }
-    storyboard = scripted("storyboard", styles="storyboard.css")
-    note = scripted("note")
+    storyboard = scripted("storyboard")
+    note = scripted("note", styles=("advice",))
     with gr.Row(elem_id="rushes-buttons"):
         make = gr.Button(label("make"), variant="primary", elem_id="rushes-make", scale=3, min_width=120)
         stop = gr.Button(label("stop"), elem_id="rushes-stop", interactive=False, scale=2, min_width=120)
         go_on = gr.Button(label("go_on"), elem_id="rushes-go-on", visible=False, scale=2, min_width=120)
-    forecast = scripted("forecast")
+    forecast = scripted("forecast", styles=("advice",))
     placed["shape"] = gr.Radio(
         shape_choices(spec_of(default), default.shape),
         value=default.shape,
@@ -95,17 +95,4 @@ def lay_out_form(machine: Machine, default: Form, looks: Mapping[str, Look]) -> 
         make=make,
         stop=stop,
         go_on=go_on,
-    )
-
-
-def scripted(name: str, value: Any = None, *, styles: str = "advice.css") -> gr.HTML:
-    """A component of our own: its frame, its styles and the script that draws its value are files of these names."""
-    return gr.HTML(
-        value=value,
-        html_template=(PAGE_ASSETS / f"{name}.html").read_text(encoding="utf-8"),
-        css_template=(PAGE_ASSETS / styles).read_text(encoding="utf-8"),
-        js_on_load=(PAGE_ASSETS / f"{name}.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id=f"rushes-{name}",
-        texts=script_texts(),
     )

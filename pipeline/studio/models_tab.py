@@ -25,7 +25,7 @@ from pipeline.studio.form_layout import FormControls
 from pipeline.studio.form_wiring import QUEUED, QUIET
 from pipeline.studio.forms import FIELDS
 from pipeline.studio.language import language_of
-from pipeline.studio.player import PAGE_ASSETS, script_texts
+from pipeline.studio.scripted import scripted
 from pipeline.studio.texts import Language, say
 from pipeline.studio.toast import toast
 from pipeline.studio.translation import say_name, translate
@@ -119,15 +119,7 @@ class ModelsTab:
 
 def models_list() -> gr.HTML:
     """The component; its value is a list of `Card` as plain values, None until it is known."""
-    return gr.HTML(
-        value=None,
-        html_template=(PAGE_ASSETS / "models.html").read_text(encoding="utf-8"),
-        css_template=(PAGE_ASSETS / "models.css").read_text(encoding="utf-8"),
-        js_on_load=(PAGE_ASSETS / "models.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id="rushes-models-list",
-        texts=script_texts(),
-    )
+    return scripted("models")
 
 
 def lay_out(

@@ -11,9 +11,10 @@ from pipeline.studio.advice import EXAMPLES
 from pipeline.studio.desk import Desk, Studio
 from pipeline.studio.endpoints import add_endpoints
 from pipeline.studio.filling import fill, label
-from pipeline.studio.form_layout import FormControls, lay_out_form, scripted
+from pipeline.studio.form_layout import FormControls, lay_out_form
 from pipeline.studio.form_wiring import QUEUED, QUIET, RAW, wire_form
-from pipeline.studio.player import PAGE_ASSETS, player, script_texts
+from pipeline.studio.player import player
+from pipeline.studio.scripted import PAGE_ASSETS, script_texts, scripted
 from pipeline.studio.shelf import shelf
 from pipeline.studio.texts import Language, Speaker, say, sentences
 from pipeline.studio.translation import say_name
@@ -56,7 +57,7 @@ def build_page(studio: Studio) -> gr.Blocks:
     desk = Desk(studio)
     with gr.Blocks(title="Rushes", analytics_enabled=False) as page:
         add_endpoints(studio)  # before the page's own events: who comes first has the name, `delete` for one
-        top = scripted("top", styles="top.css")
+        top = scripted("top")
         with gr.Tabs(selected=models_tab.DESK, elem_id="rushes-tabs") as tabs:
             with gr.Tab(label("tab_desk"), id=models_tab.DESK, elem_id="rushes-tab-desk"):
                 with gr.Row(elem_id="rushes-desk"):
@@ -64,7 +65,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                         form = lay_out_form(studio.machine, desk.default, studio.looks)
                     with gr.Column(scale=7, min_width=320, elem_id="rushes-stage"):
                         screen = player()
-                        ideas = scripted("ideas", EXAMPLES, styles="ideas.css")
+                        ideas = scripted("ideas", EXAMPLES)
                 offer, sheet = takes.takes_offer(), takes.takes_sheet()
                 with gr.Column(elem_id="rushes-drafts"):
                     gr.Markdown(label("shelf"), elem_classes="rushes-heading")

@@ -7,7 +7,6 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,11 +14,11 @@ import gradio as gr
 from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.seams.check import Verdict
 from pipeline.studio.joins import Joins, say_joins
-from pipeline.studio.texts import Language, Speaker, say, sentences
+from pipeline.studio.scripted import scripted
+from pipeline.studio.texts import Language, say
 from pipeline.studio.translation import say_failure
 from pipeline.studio.wording import say_duration
 
-PAGE_ASSETS = Path(__file__).resolve().parents[2] / "assets" / "page"
 DATE_CHARACTERS = 15  # of a draft's id: day and time
 LEAST_SAVED_SECONDS = 1.0
 FRAMES_FILE = "frames.zip"  # made when it is asked for (media.py)
@@ -95,20 +94,7 @@ class PlayerView:
 
 def player() -> gr.HTML:
     """The component; its value is a `PlayerView` as plain values, or None."""
-    return gr.HTML(
-        value=None,
-        html_template=(PAGE_ASSETS / "player.html").read_text(encoding="utf-8"),
-        css_template=(PAGE_ASSETS / "player.css").read_text(encoding="utf-8"),
-        js_on_load=(PAGE_ASSETS / "player.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id="rushes-player",
-        texts=script_texts(),
-    )
-
-
-def script_texts() -> dict[str, dict[str, str]]:
-    """What scripts say by themselves, by language."""
-    return {language.value: dict(sentences(language, Speaker.SCRIPT)) for language in Language}
+    return scripted("player")
 
 
 def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict | None = None) -> dict[str, Any]:

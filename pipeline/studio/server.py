@@ -20,8 +20,8 @@ from pipeline.studio.desk import Studio
 from pipeline.studio.guard import Guard, House
 from pipeline.studio.language import Spoken
 from pipeline.studio.page import head, labels
-from pipeline.studio.player import PAGE_ASSETS
 from pipeline.studio.policy import script_hashes
+from pipeline.studio.scripted import PAGE_ASSETS
 from pipeline.studio.theme import studio_theme
 from pipeline.studio.visitors import Welcome
 

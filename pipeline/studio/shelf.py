@@ -10,7 +10,8 @@ import gradio as gr
 from pipeline.drafts.disposal import size_bytes
 from pipeline.drafts.keeping import LONGEST_TITLE, is_favourite, read_title
 from pipeline.drafts.status import DraftState, DraftStatus
-from pipeline.studio.player import PAGE_ASSETS, say_settings, script_texts
+from pipeline.studio.player import say_settings
+from pipeline.studio.scripted import scripted
 from pipeline.studio.texts import Language, say
 
 SHELF_LENGTH = 20  # drafts at a time
@@ -59,18 +60,7 @@ class ShelfView:
 
 def shelf() -> gr.HTML:
     """The component; its value is a `ShelfView` as plain values, or None before the first."""
-    return gr.HTML(
-        value=None,
-        html_template=(PAGE_ASSETS / "shelf.html").read_text(encoding="utf-8"),
-        css_template="".join(
-            (PAGE_ASSETS / f"{name}.css").read_text(encoding="utf-8") for name in ("shelf", "compare")
-        ),
-        js_on_load=(PAGE_ASSETS / "shelf.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id="rushes-shelf",
-        texts=script_texts(),
-        longest_title=LONGEST_TITLE,
-    )
+    return scripted("shelf", styles=("shelf", "compare"), longest_title=LONGEST_TITLE)
 
 
 def fill_shelf(drafts: Sequence[DraftStatus], folder: Path, language: Language) -> tuple[Spine, ...]:

@@ -21,7 +21,8 @@ from pipeline.plan.takes import take_of
 from pipeline.studio.advice import Machine
 from pipeline.studio.forms import FIELDS, SEED_BITS, Form
 from pipeline.studio.language import language_of
-from pipeline.studio.player import PAGE_ASSETS, Strip, script_texts, strip_of
+from pipeline.studio.player import Strip, strip_of
+from pipeline.studio.scripted import scripted
 from pipeline.studio.texts import Language, say
 from pipeline.studio.toast import toast
 from pipeline.studio.wording import say_duration
@@ -164,12 +165,12 @@ class Takes:
 
 def takes_offer() -> gr.HTML:
     """The row that offers takes; its value is what `Takes.offer` returns."""
-    return _component("takes_offer")
+    return scripted("takes_offer", styles=("takes",))
 
 
 def takes_sheet() -> gr.HTML:
     """The sheet; its value is what `Takes.follow` yields."""
-    return _component("takes_sheet")
+    return scripted("takes_sheet", styles=("takes",))
 
 
 def wire(
@@ -187,18 +188,6 @@ def wire(
     name.change(takes.follow, name, sheet, trigger_mode="multiple", **queued)
     sheet.stop(takes.stop, name, None, queue=False, **quiet)
     sheet.click(takes.pick, name, [*states, *fields], **queued)
-
-
-def _component(name: str) -> gr.HTML:
-    return gr.HTML(
-        value=None,
-        html_template=f'<section class="{name}"></section>',
-        css_template=(PAGE_ASSETS / "takes.css").read_text(encoding="utf-8"),
-        js_on_load=(PAGE_ASSETS / f"{name}.js").read_text(encoding="utf-8"),
-        apply_default_css=False,
-        elem_id=f"rushes-{name.replace('_', '-')}",
-        texts=script_texts(),
-    )
 
 
 def _tile(status: DraftStatus, number: int, language: Language) -> Tile:

@@ -20,19 +20,10 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
+from tests.bench.page.visit import CHANGE
+
 ROOT = Path(__file__).resolve().parents[2]
 TARGET_MS = 200
-# Sets a number as a person's typing does, and tells how long the line took to become another one.
-CHANGE = """([label, value]) => new Promise((done) => {
-  const line = document.querySelector("#rushes-forecast .line");
-  const field = document.querySelector(`input[aria-label="${label}"]`);
-  const begun = performance.now();
-  new MutationObserver((_, observer) => { observer.disconnect(); done(performance.now() - begun); })
-    .observe(line, { childList: true, characterData: true, subtree: true });
-  Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(field, value);
-  field.dispatchEvent(new Event("input", { bubbles: true }));
-  field.dispatchEvent(new Event("change", { bubbles: true }));
-})"""
 
 
 def measure(page: Page, label: str, values: list[float]) -> list[float]:
