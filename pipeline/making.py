@@ -33,7 +33,7 @@ from pipeline.errors import DraftError, OutOfMemory, StopRequested
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Retreated, SliceReady, StepDone, Stopped
 from pipeline.gpu.backend import is_out_of_memory, peak_bytes
 from pipeline.gpu.interrupting import asking, heeding
-from pipeline.models.base import VideoModel
+from pipeline.models.base import SamplingState, VideoModel
 from pipeline.patience import Patience
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
@@ -121,10 +121,7 @@ class Making:
         latents = self.behind.pop(self.chunks, None)
         if latents is None:
             latents = self._attempt(Stage.DENOISE, lambda: self._denoise(self.plan.chunks[self.chunks]))
-            if not latents.isfinite().all():
-                self.running.remove()
-                said = f"The model computed values that are no numbers in chunk {self.chunks + 1}."
-                raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
+            self._check_numbers(latents)
             self.room.put(self.journal.latents_path(self.chunks), partial(save_file, {"latents": latents}))
             self.running.remove()
         chunk = self.plan.chunks[self.chunks]  # of the plan as it is now
@@ -135,6 +132,12 @@ class Making:
         logger.info("denoise chunk %d: %.2f s, peak %.2f GiB", chunk.index, seconds, peak_gib)
         self.tell(ChunkDenoised(chunk=chunk.index, seconds=seconds))
         self.decode()
+
+    def _check_numbers(self, latents: Tensor) -> None:
+        if not latents.isfinite().all():
+            self.running.remove()
+            said = f"The model computed values that are no numbers in chunk {self.chunks + 1}."
+            raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
 
     def _append(self, chunk: Chunk, latents: Tensor) -> None:
         new = latents[:, :, chunk.overlap : chunk.overlap + chunk.new_latents]
@@ -167,10 +170,12 @@ class Making:
             self.patience.learn(seconds)
             last = time.monotonic()
 
+        def keep(state: SamplingState) -> None:
+            self._check_numbers(state.tensors["latents"])  # no step is made from what is none
+            self.running.keep(state)
+
         self._check_stop()
-        latents = self.model.denoise(
-            chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=self.running.keep
-        )
+        latents = self.model.denoise(chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=keep)
         return keeping_look(self.plan, chunk, latents, self.timeline)
 
     def decode(self) -> None:
