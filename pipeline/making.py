@@ -128,8 +128,8 @@ class Making:
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DENOISE] += seconds
         self._append(chunk, latents)
-        peak_gib = peak_bytes(self.plan.memory.device) / 2**30
-        logger.info("denoise chunk %d: %.2f s, peak %.2f GiB", chunk.index, seconds, peak_gib)
+        peak = peak_bytes(self.plan.memory.device)
+        logger.info("denoise chunk %d: %.2f s, peak %.2f GiB", chunk.index, seconds, peak / 2**30)
         self.tell(ChunkDenoised(chunk=chunk.index, seconds=seconds))
         self.decode()
 
@@ -265,8 +265,7 @@ class Making:
         """All slices to one mp4."""
         self._join()
         self.running.remove()
-        seconds = time.monotonic() - self.began
-        peak = peak_bytes(self.plan.memory.device)
+        seconds, peak = time.monotonic() - self.began, peak_bytes(self.plan.memory.device)
         logger.info("draft: %d frames in %.1f s, peak %.2f GiB", self.frames, seconds, peak / 2**30)
         self.tell(Finished(file="draft.mp4", frames=self.frames, seconds=seconds, peak_bytes=peak))
 
@@ -286,9 +285,16 @@ class Making:
                 file = "draft.mp4"
         self.tell(Stopped(file=file, frames=self.frames, chunks=self.chunks, seconds=time.monotonic() - self.began))
 
+    def leave(self) -> None:
+        """Something went wrong: what can be played is one shorter film, where the disk has room for it."""
+        with suppress(DraftError), self.journal.writing(self.journal.video_path()) as path:
+            self._film()(path)
+
     def _join(self) -> None:
-        seams = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
-        cuts = [frame for frame in self.plan.cuts if frame < self.frames]
-        settings = asdict(self.plan.request) | {"seams": seams, "cuts": cuts}
-        join = partial(join_slices, self.pieces, title=self.plan.request.prompt, settings=settings)
-        self.room.put(self.journal.video_path(), join)
+        self.room.put(self.journal.video_path(), self._film())
+
+    def _film(self) -> Callable[[Path], None]:
+        settings = asdict(self.plan.request)
+        settings["seams"] = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
+        settings["cuts"] = [frame for frame in self.plan.cuts if frame < self.frames]
+        return partial(join_slices, self.pieces, title=self.plan.request.prompt, settings=settings)

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from ctypes import c_uint64
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -91,6 +92,9 @@ def make(engine: "Engine", draft: str, plan: DraftPlan, emit: Callable[[Event], 
         failed = UNEXPECTED
     else:
         return
+    journal = Journal(engine.drafts, draft)
+    file, frames = journal.kept_film()
+    failed = replace(failed, file=file, frames=frames)
     with suppress(WriteFailed):  # the disk may be what failed
-        Journal(engine.drafts, draft).note(failed)
+        journal.note(failed)
     emit(failed)

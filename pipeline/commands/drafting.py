@@ -210,6 +210,8 @@ def follow(events: Generator[Event, None, None], options: argparse.Namespace) ->
                             _report(folder / event.file, options)
                     case Failed():
                         print(f"{event.message} {event.hint}".strip(), file=sys.stderr)
+                        if event.file:
+                            _report(folder / event.file, options)
         except KeyboardInterrupt:
             code = STOPPED
             events.close()  # asks the engine to stop and waits for it to keep what is finished

@@ -78,6 +78,7 @@ def test_a_disk_that_is_too_small_ends_with_3(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals to a process")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.fault(18)
 def test_ctrl_c_ends_with_130_and_the_next_attempt_asks_for_the_rest(
     fake_hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
