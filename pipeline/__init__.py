@@ -134,10 +134,11 @@ def draft(
         DraftError: before the first event, when there is nothing to make or nowhere to put it.
     """
     from pipeline.drafts.journal import Journal, new_draft_id
+    from pipeline.drafts.pictures import begin_draft
 
     decided = wanted if isinstance(wanted, DraftPlan) else plan(wanted, drafts)
     journal = Journal(drafts, new_draft_id())
-    journal.begin(decided)  # from here on there is a folder in which to ask for a stop
+    begin_draft(journal, decided)  # from here on there is a folder in which to ask for a stop
     yield from _make(decided, journal, drafts, weights)
 
 

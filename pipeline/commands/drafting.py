@@ -17,7 +17,8 @@ from pipeline.drafts.measurements import Measurements
 from pipeline.errors import InvalidRequest, WriteFailed, say_bytes
 from pipeline.events import Event, Failed, Finished, Started, Stopped
 from pipeline.plan.catalog import CATALOG, find_model
-from pipeline.plan.request import ENCODER_POLICIES, LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot
+from pipeline.plan.limits import ENCODER_POLICIES, LOWEST_PRECISIONS
+from pipeline.plan.request import LONGEST_SECONDS, GenerationRequest, Shot
 from pipeline.plan.say import plan_as_json, plan_as_text
 from pipeline.plan.spec import ModelSpec, Tail, VideoShape
 from pipeline.plan.storyboard import is_storyboard, lay_out

@@ -6,7 +6,8 @@ from typing import Any
 import gradio as gr
 
 from pipeline.plan.catalog import CATALOG
-from pipeline.plan.request import ENCODER_POLICIES, LOWEST_PRECISIONS, MOST_GUIDANCE, MOST_STEPS
+from pipeline.plan.limits import ENCODER_POLICIES, LOWEST_PRECISIONS
+from pipeline.plan.request import MOST_GUIDANCE, MOST_STEPS
 from pipeline.studio.advice import Machine
 from pipeline.studio.filling import label, tail_choices
 from pipeline.studio.forms import Form, spec_of
