@@ -39,8 +39,8 @@ def sampling_of(
         guidance=request.guidance,
         positive=mix_embeds([(embeds[request.shots[shot].prompt], weight) for shot, weight in shots]),
         negative=embeds[request.negative_prompt] if plan.guided else None,
-        ahead=_ahead(plan, chunk, behind.get(chunk.index + 1)),
-        keyframe=end,
+        ahead=end if plan.spec.holds_end and end is not None else _ahead(plan, chunk, behind.get(chunk.index + 1)),
+        keyframe=None if plan.spec.holds_end else end,
         tail=Tail.LATENTS if begins_with_picture else request.continued_by,  # a picture is held, however chunks go on
     )
 
@@ -55,7 +55,10 @@ def picture_of(plan: DraftPlan, chunk: Chunk, place: Keyframe, model: VideoModel
     index = 0 if place is Keyframe.START else len(plan.chunks) - 1
     if chunk.index != index or place not in plan.request.pictures:
         return None
-    return model.encode_frames(read_beside(journal, place, plan.request.shape))
+    frames = read_beside(journal, place, plan.request.shape)
+    if place is Keyframe.END and plan.spec.holds_end:
+        return model.encode_frames(frames.repeat(1 + plan.spec.frame_stride, axis=0))[:, :, 1:]
+    return model.encode_frames(frames)
 
 
 def _ahead(plan: DraftPlan, chunk: Chunk, follows: Tensor | None) -> Tensor | None:

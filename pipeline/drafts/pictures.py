@@ -1,6 +1,6 @@
 """A person's pictures: read with suspicion, kept by what is in them, and beside the draft that is given them.
 
-    drafts/.pictures/<name>.png     what was given: upright, 8-bit RGB, at most 2,560 pixels a side
+    drafts/.pictures/<name>.png     what was given: upright, 8-bit RGB, at most 1,920 pixels a side
     drafts/<id>/start.png, end.png  the same in the draft's own size, cut to its proportions about the centre
 
 A draft reads what is beside it and nothing else, so it goes on from the same picture whatever becomes of the file.
@@ -32,8 +32,8 @@ LARGEST_FILE_BYTES = 2**25  # a telephone's largest JPEG has about half
 LEAST_SIDE_PIXELS = 64  # the smallest draft has 96
 LARGEST_SIDE_PIXELS = 12_000
 MOST_PIXELS = 50_000_000  # 150 MB once decoded; cameras have 12 to 48 million
-LARGEST_KEPT_PIXELS = 2560  # a side: twice the largest draft's
-MOST_KEPT = 64  # the newest; drafts have copies of their own
+LARGEST_KEPT_PIXELS = 1920  # a side: half as long again as the largest draft's
+MOST_KEPT = 32  # the newest; drafts have copies of their own
 BEHIND_ALPHA = (255, 255, 255, 255)  # what is seen through a transparent picture: white, as on most pages
 
 

@@ -25,7 +25,7 @@ device. May raise StopRequested."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a chunk is denoised. `negative` is None when guidance is 1; `ahead` [1, C, chunk.ahead, h, w] are the latents
+    """How a chunk is denoised. `negative` is None when guidance is 1; `ahead` [1, C, f, h, w] are the latents
     that it ends with, where there are such, kept exactly; `keyframe` [1, C, 1, h, w] is a picture that its last frame
     is to be; `tail` tells how what is given is used, in the model's usual way where it is None."""
 

@@ -102,7 +102,7 @@ class Workload:
     `decode_float32` that the VAE computes in float32 whatever the device does; `blocks` what a causal transformer
     denoises of a chunk one after the other, a usual block if not given; `tail` how a chunk is told what came before,
     the model's usual way if not given; `reencoded_latents` what the last frames before it are encoded to for that;
-    `keyframes` which pictures are given, each encoded to one latent.
+    `keyframes` which pictures are given.
     """
 
     spec: ModelSpec
@@ -165,7 +165,7 @@ class Workload:
         """In 16 bits. A causal transformer keeps what it reads for each sentence, and reads before it denoises."""
         network, batch = self.spec.transformer, 2 if self.batched else 1
         if not isinstance(network, CausalTransformer):
-            beside = Keyframe.END in self.keyframes  # a latent's tokens more
+            beside = Keyframe.END in self.keyframes and not self.spec.holds_end  # a latent's tokens more
             tokens = self.spec.tokens_of(self.shape, self.chunk_latents + beside)
             return network.live_bytes(tokens, batch=batch, given=self.given)
         needs = []
@@ -190,7 +190,8 @@ class Workload:
     def reencoding_bytes(self, device: Device) -> int:
         """Most there is while frames are encoded: the VAE's encoder, and what is live; 0 where none are."""
         vae, precision = self.spec.vae, self.precision(Stage.DECODE, device)
-        encoded = self.reencoded_latents or (1 if self.keyframes else 0)
+        held = Keyframe.END in self.keyframes and self.spec.holds_end  # a picture and what stands still after it
+        encoded = max(self.reencoded_latents, 2 if held else 1 if self.keyframes else 0)
         if not encoded:
             return 0
         live = vae.encode_live_bytes(self.decode_pixels, encoded)
