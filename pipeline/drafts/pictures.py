@@ -173,7 +173,7 @@ def read_beside(journal: Journal, place: Keyframe, shape: VideoShape) -> NDArray
     """One of a draft's pictures as frames [1, H, W, 3]. Raises InvalidRequest where it is missing or torn."""
     try:
         with Image.open(journal.picture_path(place), formats=("PNG",)) as image:
-            frame: NDArray[Any] = np.asarray(image.convert("RGB"))
+            frame: NDArray[Any] = np.array(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError) as error:
         raise InvalidRequest(
             f"{place}_image",
