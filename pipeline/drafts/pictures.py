@@ -159,7 +159,7 @@ def _fit(drafts: Path, place: Keyframe, request: GenerationRequest) -> bytes:
         raise InvalidRequest(
             f"{place}_image",
             f"The picture of the {place} frame is not in {drafts} any more.",
-            f"Give the picture again: --{place}-image FILE, or under More options on the page.",
+            "Give the picture again.",
         ) from error
     with suppress(OSError):
         path.touch()  # it is in use

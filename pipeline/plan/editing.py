@@ -30,8 +30,6 @@ from pipeline.plan.retreat import check_device, fit_again
 from pipeline.plan.scenes import chunk_stops, longest_scene, plan_all_slices
 from pipeline.plan.spec import Tail
 
-END_DROPPED = "The end frame is dropped: the draft ends elsewhere now."
-
 
 def edit_plan(
     plan: DraftPlan, edit: Edit, *, draft: str, made: int, device: Device, experience: Experience | None = None
@@ -88,7 +86,7 @@ def edit_plan(
         forecast=forecast,
         reasons=(
             _explain(draft, edit, len(anew), len(changed.chunks)),
-            *([END_DROPPED] if plan.request.end_image and not request.end_image else []),
+            *_explain_end(plan.request, request),
             *changed.reasons,
         ),
     )
@@ -260,3 +258,8 @@ def _slices(
 def _explain(draft: str, edit: Edit, anew: int, count: int) -> str:
     made = f"{anew} of {count} chunks are made" if anew else "no chunk is made"
     return f"From draft {draft} by {name_of(edit)}: {made}, the rest stays."
+
+
+def _explain_end(old: GenerationRequest, new: GenerationRequest) -> list[str]:
+    lines = ["The end frame is dropped: the draft ends elsewhere now."]
+    return lines if old.end_image and not new.end_image else []

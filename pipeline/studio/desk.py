@@ -35,6 +35,7 @@ from pipeline.studio.forms import (
 from pipeline.studio.joins import look_at_joins
 from pipeline.studio.language import language_of
 from pipeline.studio.library import Library
+from pipeline.studio.pictures import PICTURE_FIELDS
 from pipeline.studio.player import show
 from pipeline.studio.texts import Language, say
 from pipeline.studio.toast import toast
@@ -77,7 +78,10 @@ class Desk:
         here = self.studio.machine.installation(spec_of(form))
         if not here.usable:
             said.setdefault("model", f"{say_need(here, language)} {here.command}".strip())
-        return [gr.validate(field not in said, said.get(field, "")) for field in FIELDS]
+        shown = [
+            field for field in FIELDS if field not in PICTURE_FIELDS.values()
+        ]  # `make` says what is wrong with those
+        return [gr.validate(field not in shown or field not in said, said.get(field, "")) for field in FIELDS]
 
     def make(self, request: gr.Request, *values: Any) -> tuple[str, str]:
         """The id of a new draft, for the page and for the browser to remember."""
