@@ -1,8 +1,11 @@
 // A picture that a draft begins or ends with (pipeline/studio/pictures.py): dropped, pasted or chosen here, sent as it is,
 // and known by the name that comes back. Runs as the body of a function that is given element, props, watch and trigger.
-const texts = props.texts[window.Rushes.language];
+// TEXTS are the page's own and PLACE is start or end, put in by the server: props are lost where a field comes and goes.
+const all = TEXTS;
+const place = PLACE;
+const texts = all[window.Rushes.language];
 const find = (selector) => element.querySelector(selector);
-const text = (key) => texts[`${props.place}_image${key ? `_${key}` : ""}`];
+const text = (key) => texts[`${place}_image${key ? `_${key}` : ""}`];
 const addressOf = (name) => new URL(`pictures/${name}`, document.baseURI);
 const field = find(".picture");
 let sending = 0; // the latest picture that was given; an earlier one that arrives later is not wanted
@@ -38,7 +41,7 @@ const send = async (file) => {
   const mine = ++sending;
   say(texts.picture_sending);
   try {
-    const answer = await fetch(addressOf(props.place), { method: "POST", body: file });
+    const answer = await fetch(addressOf(place), { method: "POST", body: file });
     const found = answer.status === 413 ? { said: texts.picture_too_large } : await answer.json();
     if (mine !== sending) return;
     if (!found.name) return say(found.said, true);

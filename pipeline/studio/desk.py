@@ -78,10 +78,9 @@ class Desk:
         here = self.studio.machine.installation(spec_of(form))
         if not here.usable:
             said.setdefault("model", f"{say_need(here, language)} {here.command}".strip())
-        shown = [
-            field for field in FIELDS if field not in PICTURE_FIELDS.values()
-        ]  # `make` says what is wrong with those
-        return [gr.validate(field not in shown or field not in said, said.get(field, "")) for field in FIELDS]
+        for picture in PICTURE_FIELDS.values():  # which show no verdict: `make` says what is wrong with them
+            said.pop(picture, None)
+        return [gr.validate(field not in said, said.get(field, "")) for field in FIELDS]
 
     def make(self, request: gr.Request, *values: Any) -> tuple[str, str]:
         """The id of a new draft, for the page and for the browser to remember."""

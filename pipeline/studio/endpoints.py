@@ -64,7 +64,7 @@ def add_endpoints(studio: Studio) -> None:
     """Give the page being built its named endpoints."""
     default = form_of(studio.look, studio.model)
 
-    def make_draft(
+    def make_draft(  # noqa: PLR0913 - programs name what they give
         prompt: str,
         seconds: float = default.seconds or 4.0,
         shape: str = "wide",

@@ -7,6 +7,7 @@ A picture is read and kept by what is in it (drafts/pictures.py); the form knows
 """
 
 import asyncio
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from pipeline.studio.language import language_of
 from pipeline.studio.scripted import PAGE_ASSETS, script_texts
 from pipeline.studio.translation import say_error
 
+PLACES = {str(place): place for place in Keyframe}
 PICTURE_FIELDS = {place: f"{place}_image" for place in Keyframe}
 PICTURE_HEADERS = {
     "Cache-Control": "private, max-age=86400, immutable",  # another picture has another name
@@ -33,16 +35,16 @@ MOST_READ = 2  # at once: a large one takes 400 MB while it is decoded
 
 def picture_field(place: Keyframe, name: str | None, spec: ModelSpec) -> gr.HTML:
     """Where a picture is dropped, pasted or chosen, and taken away; its value is the picture's name, "" for none."""
+    script = (PAGE_ASSETS / "picture.js").read_text(encoding="utf-8")
+    texts = json.dumps(script_texts(), ensure_ascii=False)
     return gr.HTML(
         value=name or "",
         html_template=(PAGE_ASSETS / "picture.html").read_text(encoding="utf-8"),
         css_template=(PAGE_ASSETS / "picture.css").read_text(encoding="utf-8"),
-        js_on_load=(PAGE_ASSETS / "picture.js").read_text(encoding="utf-8"),
+        js_on_load=script.replace("TEXTS;", f"{texts};").replace("PLACE;", f"{json.dumps(place)};"),
         apply_default_css=False,
         elem_id=f"rushes-{place}-image",
         visible=place in spec.keyframes,
-        texts=script_texts(),
-        place=str(place),
     )
 
 
@@ -65,9 +67,10 @@ def picture_routes(drafts: Path) -> list[Route]:
     turns = threading.BoundedSemaphore(MOST_READ)
 
     async def take(request: Request) -> Response:
-        if request.path_params["place"] not in Keyframe:
+        place = PLACES.get(request.path_params["place"])
+        if place is None:
             return PlainTextResponse("Not found", status_code=404)
-        place, content = Keyframe(request.path_params["place"]), await request.body()  # as much as the guard lets in
+        content = await request.body()  # as much as the guard lets in
 
         def keep() -> str:
             with turns:
