@@ -13,6 +13,7 @@ from pipeline.plan.request import MOST_SHOTS
 from pipeline.plan.storyboard import read_shots
 from pipeline.studio.form_desk import MODEL_FIELDS, FormDesk
 from pipeline.studio.forms import CUSTOM, FIELDS, form_of
+from pipeline.studio.pictures import PICTURE_FIELDS
 
 LOOKS = load_looks()
 DESK = FormDesk(LOOKS["balanced"], LOOKS)
@@ -27,7 +28,8 @@ def event(**data: object) -> Any:
 
 def values_of(updates: list[Any]) -> tuple[Any, ...]:
     """What stands in the fields after some updates."""
-    return tuple(update["value"] if isinstance(update, dict) else update for update in updates)
+    own = updates[: -len(PICTURE_FIELDS)]  # those of pictures come last: test_pictures.py
+    return tuple(update["value"] if isinstance(update, dict) else update for update in own)
 
 
 def choices_of(update: dict[str, Any]) -> list[str]:
