@@ -38,10 +38,9 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
         yield client
 
 
-def test_a_picture_that_was_given_is_seen_under_its_name_and_is_nowhere_else(
-    client: TestClient, tmp_path: Path
-) -> None:
-    answer = client.post("/pictures/start", content=saved("JPEG"))
+def test_a_picture_is_seen_under_its_name_and_is_nowhere_else(client: TestClient, tmp_path: Path) -> None:
+    content = saved("JPEG")
+    answer = client.post("/pictures/start", content=content)
     assert answer.status_code == 200
     name = answer.json()["name"]
     seen = client.get(f"/pictures/{name}.png")
