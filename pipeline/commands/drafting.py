@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pipeline
 from pipeline.commands.options import DONE, FAILED, STOPPED, Commands, add_command, add_folder, add_weights
@@ -95,7 +96,7 @@ def _pictures(options: argparse.Namespace) -> dict[str, Picture]:
 
 
 def _request(options: argparse.Namespace, pictures: Mapping[str, Picture]) -> GenerationRequest:
-    named = {field: picture.name for field, picture in pictures.items()}
+    named: dict[str, Any] = {field: picture.name for field, picture in pictures.items()}
     if options.settings is not None:
         return replace(_settled(options), **named)
     spec = find_model(options.model)

@@ -89,8 +89,8 @@ def add_endpoints(studio: Studio) -> None:
         chosen = "" if seed == RANDOM_SEED else str(seed)
         try:
             own = default if model == default.model else form_of(studio.look, find_model(model))
-            pictures = {"start_image": start_image, "end_image": end_image}
-            form = replace(own, prompt=prompt, shape=shape, seconds=seconds, seed=chosen, **pictures)
+            form = replace(own, prompt=prompt, shape=shape, seconds=seconds, seed=chosen)
+            form = replace(form, start_image=start_image, end_image=end_image)
             return studio.worker.submit(studio.machine.plan(studio.machine.read(form)), key or None)
         except DraftError as error:
             raise gr.Error(str(error), print_exception=False) from error
