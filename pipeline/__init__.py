@@ -99,6 +99,7 @@ def request(
         steps=spec.default_steps,
         guidance=spec.default_guidance,
         seed=secrets.randbelow(2**32) if seed is None else seed,
+        continuity=spec.continuity,
     )
 
 

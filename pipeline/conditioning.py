@@ -1,16 +1,17 @@
-"""What a chunk is told before it is denoised: sentences, what follows it, and afterwards the look it keeps."""
+"""What a chunk is told before it is denoised, the look it is given afterwards, and what a decode window sees of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from pipeline.models.base import Sampling
-from pipeline.plan.chunks import Chunk
+from pipeline.plan.chunks import Chunk, Slice
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.request import Transition
 from pipeline.prompt.cache import PromptEmbeds
 from pipeline.prompt.mixing import mix_embeds
-from pipeline.video.look import keep_look
+from pipeline.video.look import anchor_look, keep_look
 
 
 def sampling_of(
@@ -32,6 +33,8 @@ def sampling_of(
         negative=embeds[request.negative_prompt] if plan.guided else None,
         ahead=_ahead(plan, chunk, behind.get(chunk.index + 1)),
         tail=request.continued_by,
+        tail_strength=request.continuity.tail_strength,
+        noise=_shared_noise(plan, chunk),
     )
 
 
@@ -43,13 +46,57 @@ def _ahead(plan: DraftPlan, chunk: Chunk, follows: Tensor | None) -> Tensor | No
     return follows[:, :, first : first + chunk.ahead]
 
 
+def _shared_noise(plan: DraftPlan, chunk: Chunk) -> Tensor | None:
+    """What the first latents that a chunk adds begin from, [1, C, f, h, w]: the noise from which its scene's first
+    chunk made those that lie as far from its end. None for that chunk itself, and where nothing is shared."""
+    first = next(other for other in plan.chunks if other.scene_start == chunk.scene_start)
+    count = round(plan.request.continuity.shared_noise * chunk.new_latents)
+    if not count or first.index == chunk.index:
+        return None
+    spec, shape = plan.spec, plan.request.shape
+    size = first.latents, shape.height // spec.latent_pixels, shape.width // spec.latent_pixels
+    noise = torch.randn(1, spec.latent_channels, *size, generator=torch.Generator("cpu").manual_seed(first.seed))
+    return noise[:, :, max(0, first.latents - chunk.new_latents) :][:, :, :count]
+
+
 def keeping_look(plan: DraftPlan, chunk: Chunk, latents: Tensor, timeline: Tensor | None) -> Tensor:
-    """A chunk's latents, with the first chunk's look where it comes after a cut that keeps it.
+    """A chunk's latents: with the draft's first chunk's look after a cut that keeps it, anchored to that of their
+    shot's first chunk elsewhere. What a chunk is given stays as it is, and so does one that is made between two.
 
     Args:
         timeline: the draft's latents so far.
     """
-    keeps = plan.request.shots[chunk.shot].transition is Transition.SAME_LOOK
-    if timeline is None or not chunk.opens_scene or not keeps:
+    if timeline is None:
         return latents
-    return keep_look(latents, timeline[:, :, : plan.chunks[0].stop])
+    if chunk.opens_scene:
+        keeps = plan.request.shots[chunk.shot].transition is Transition.SAME_LOOK
+        return keep_look(latents, timeline[:, :, : plan.chunks[0].stop]) if keeps else latents
+    anchor = next((other for other in plan.chunks[: chunk.index] if _is_anchor(other, chunk)), None)
+    factor = plan.request.continuity.anchor
+    if not factor or anchor is None or chunk.ahead:
+        return latents
+    given, new = latents.tensor_split((chunk.overlap,), dim=2)
+    of = timeline[:, :, anchor.start + anchor.overlap : anchor.stop]
+    return torch.cat([given, anchor_look(new, of, factor)], dim=2)
+
+
+def _is_anchor(other: Chunk, chunk: Chunk) -> bool:
+    """Whether a chunk before another shows the same shot, and nothing of the shot before."""
+    return (other.scene_start, other.shot, other.mix) == (chunk.scene_start, chunk.shot, ())
+
+
+def seen_by(piece: Slice, chunks: Sequence[Chunk], timeline: Tensor, overlaps: Mapping[int, Tensor]) -> Tensor:
+    """The latents [1, C, F, h, w] of a decode window.
+
+    Args:
+        timeline: the draft's latents so far.
+        overlaps: by chunk, the version of the latents that it was given which takes their place once it is there.
+    """
+    latents = timeline[:, :, piece.start : piece.stop]
+    for chunk in chunks[: piece.chunk + 1]:
+        first, stop = max(chunk.start, piece.start), min(chunk.start + chunk.overlap, piece.stop)
+        if chunk.index in overlaps and first < stop:
+            latents = latents.clone()
+            version = overlaps[chunk.index][:, :, first - chunk.start : stop - chunk.start]
+            latents[:, :, first - piece.start : stop - piece.start] = version
+    return latents

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.conditioning import keeping_look, sampling_of
+from pipeline.conditioning import keeping_look, sampling_of, seen_by
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.room import Room
 from pipeline.errors import DraftError, OutOfMemory, StopRequested
@@ -45,6 +45,7 @@ from pipeline.prompt.encoding import encode_sentences
 from pipeline.restoring import Restored
 from pipeline.running import RunningChunk, identify
 from pipeline.video.blending import Crossfader
+from pipeline.video.matching import ColourMatcher
 from pipeline.video.mp4 import join_slices, write_slice
 from pipeline.video.preview import PacedPreviews
 
@@ -62,7 +63,8 @@ class Making:
         self.began = time.monotonic()
         self.embeds: dict[str, PromptEmbeds] = {}
         self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
-        self.fader = Crossfader()
+        self.overlaps: dict[int, Tensor] = {}  # by chunk, what it made of a tail that was not certain
+        self.fader, self.colours = Crossfader(), ColourMatcher(plan.request.continuity.match_colour)
         self.behind: dict[int, Tensor] = {}  # chunks that are finished, behind one that is still to be made
         self.encoded = self.resumed = False  # whether a sentence was read, a chunk taken up in the middle
         self.decoder = model.open_decoder()
@@ -139,6 +141,8 @@ class Making:
     def _append(self, chunk: Chunk, latents: Tensor) -> None:
         new = latents[:, :, chunk.overlap : chunk.overlap + chunk.new_latents]
         self.timeline = new if self.timeline is None else torch.cat([self.timeline, new], dim=2)
+        if self.plan.request.continuity.tail_strength < 1:
+            self.overlaps[chunk.index] = latents[:, :, : chunk.overlap]
         self.chunks = chunk.index + 1
 
     def _tail(self, chunk: Chunk) -> Tensor | None:
@@ -188,7 +192,8 @@ class Making:
                     break
                 if self.decoded > first:
                     self._check_stop()
-                frames = decode(self.timeline[:, :, piece.start : piece.stop])
+                frames = decode(seen_by(piece, self.plan.chunks, self.timeline, self.overlaps))
+                frames = self.colours.match(frames, piece, self.plan.seams)
                 self.decoded = piece.index + 1
                 if piece.index == self.faded:
                     fade = min(piece.fade, self.fader.held_frames)  # nothing is held where a draft is taken up

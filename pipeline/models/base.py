@@ -27,7 +27,8 @@ device. May raise StopRequested."""
 class Sampling:
     """How a chunk is denoised. `negative` is None when guidance is 1; `ahead` [1, C, chunk.ahead, h, w] are the latents
     that it ends with, where there are such, kept exactly; `tail` tells how what is given is used, in the model's usual
-    way where it is None."""
+    way where it is None, and `tail_strength` how much of it is known; `noise` [1, C, f, h, w] is what the first of the
+    latents that it adds begin from instead of noise of their own."""
 
     shape: VideoShape
     steps: int
@@ -36,6 +37,8 @@ class Sampling:
     negative: PromptEmbeds | None
     ahead: Tensor | None = None
     tail: Tail | None = None
+    tail_strength: float = 1.0
+    noise: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +114,8 @@ class VideoModel(Protocol):
         """Latents of a chunk, [1, C, F, h, w] float32 on the CPU, normalised.
 
         Args:
-            tail: the timeline's latents [1, C, chunk.overlap, h, w] that the chunk begins with, kept exactly; from
-                `reencode` where `sampling.tail` is FRAMES.
+            tail: the timeline's latents [1, C, chunk.overlap, h, w] that the chunk begins with, kept exactly where
+                `sampling.tail_strength` is 1; from `reencode` where `sampling.tail` is FRAMES.
             resume_from: what `keep` was given of the same chunk, sampling and tail; only the steps after it are made,
                 and on the same device in the same precision the latents are those of never having stopped.
         """

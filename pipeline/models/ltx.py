@@ -21,6 +21,7 @@ from pipeline.models.guidance import one_after_the_other
 from pipeline.models.ltx_decoder import WindowDecoder
 from pipeline.models.reencoding import encode_frames
 from pipeline.models.sampler import GENERATOR, capture
+from pipeline.models.strength import ROUNDING, blend_versions, held_level, noised
 from pipeline.models.windows import in_windows
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
@@ -39,15 +40,17 @@ class ContinuedPipeline(LTXConditionPipeline):
     """`LTXConditionPipeline` that begins a window with given latents instead of given pictures.
 
     The given latents sit at per-token timestep 0 from the first step on, or are repainted after each; either way they
-    come out bit for bit as they went in. The window's positions are those of the draft's timeline, `first_latent` on:
-    position 0 is a first latent (one frame), later ones stand for eight frames each. It can also begin in mid-chunk:
-    with `begun`, and the timesteps that are left.
+    come out bit for bit as they went in, unless they are held at a `level` above 0 (models/strength.py). The window's
+    positions are those of the draft's timeline, `first_latent` on: position 0 is a first latent (one frame), later ones
+    stand for eight frames each. It can also begin in mid-chunk: with `begun`, and the timesteps that are left.
     """
 
     _callback_tensor_inputs = ("latents", "noise_pred")
     tail: Tensor | None = None  # [1, C, f, h, w], normalised
     ahead: Tensor | None = None  # likewise, at the end
     repaints: bool = False
+    level: float = 0.0
+    shared_noise: Tensor | None = None  # [1, C, f, h, w], of the first latents behind the tail
     first_latent: int = 0
     begun: SamplingState | None = None
     _given: tuple[Tensor, Tensor] | None = None  # the tail as tokens [1, f h w, C], the noise in its place
@@ -59,7 +62,7 @@ class ContinuedPipeline(LTXConditionPipeline):
 
     def repaint(self, latents: Tensor, sigma: Tensor) -> Tensor:
         """Tokens after a step, the tail set among them to what it is at `sigma` if it is to be repainted."""
-        if self._given is None:
+        if self._given is None or float(sigma) < self.level - ROUNDING:
             return latents
         given, noise = self._given
         sigma = sigma.to(given)
@@ -79,20 +82,26 @@ class ContinuedPipeline(LTXConditionPipeline):
             count = (arguments["num_frames"] - 1) // frames + 1
             index = torch.arange(count, device=video_ids.device).repeat_interleave(video_ids.shape[2] // count)
             video_ids[:, 0] = (index + self.first_latent) * frames + 1 - frames
+        given = None if self.tail is None else self._pack_latents(self.tail.to(latents), 1, 1)
+        if self.shared_noise is not None:
+            shared = self._pack_latents(self.shared_noise.to(latents), 1, 1)
+            first = 0 if given is None else given.shape[1]
+            latents = torch.cat([latents[:, :first], shared, latents[:, first + shared.shape[1] :]], dim=1)
         noise = latents
         if self.begun is not None:
             latents = self.begun.tensors["latents"].to(latents)
             if GENERATOR in self.begun.tensors:
                 arguments["generator"].set_state(self.begun.tensors[GENERATOR])
-        if self.tail is None:
+        if given is None:
             return latents, None, video_ids, extra
-        given = self._pack_latents(self.tail.to(latents), 1, 1)
         if self.repaints:
             self._given = given, noise[:, : given.shape[1]]
             return latents, None, video_ids, extra
-        latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
+        if self.begun is None or not self.level:
+            held = noised(given, noise[:, : given.shape[1]], self.level)
+            latents = torch.cat([held, latents[:, given.shape[1] :]], dim=1)
         mask = torch.zeros(latents.shape[:2], device=latents.device)
-        mask[:, : given.shape[1]] = 1.0
+        mask[:, : given.shape[1]] = 1.0 - self.level
         if self.ahead is not None:
             follows = self._pack_latents(self.ahead.to(latents), 1, 1)
             latents = torch.cat([latents[:, : -follows.shape[1]], follows], dim=1)
@@ -156,7 +165,10 @@ class LTXModel:
         resume_from: SamplingState | None = None,
         keep: Keep | None = None,
     ) -> Tensor:
-        """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, ends with what is ahead, bit for bit."""
+        """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, ends with what is ahead, bit for bit.
+
+        With less than its full strength the tail is one with what was made of it, models/strength.py.
+        """
         shape, spec = sampling.shape, self.spec
         scheduler, generator = self.checkpoint.scheduler(), torch.Generator("cpu").manual_seed(chunk.seed)
         draws = bool(scheduler.config.stochastic_sampling)
@@ -182,7 +194,8 @@ class LTXModel:
             on_step(step, clean)
             return {"latents": latents}
 
-        mode = sampling.tail or spec.tail
+        mode, times = sampling.tail or spec.tail, timesteps(spec, sampling.steps)
+        level = held_level([time / 1000 for time in times], sampling.tail_strength) if tail is not None else 0.0
         together = Stage.DENOISE not in self._choices or self._choices[Stage.DENOISE].together
         with (
             self.residency.on_device(Component.TRANSFORMER) as transformer,
@@ -198,7 +211,7 @@ class LTXModel:
             )
             pipe.set_progress_bar_config(disable=True)
             pipe.tail, pipe.ahead, pipe.repaints = tail, sampling.ahead, mode is Tail.REPAINT
-            pipe.begun = resume_from
+            pipe.begun, pipe.shared_noise, pipe.level = resume_from, sampling.noise, level
             # Frames are encoded as a clip of their own
             pipe.first_latent = 0 if mode is Tail.FRAMES else chunk.start - chunk.scene_start
             positive, negative = sampling.positive, sampling.negative or sampling.positive
@@ -212,7 +225,7 @@ class LTXModel:
                 frame_rate=spec.fps,
                 # Euler's sampler knows no past: with the steps that are left it does what it would have done
                 num_inference_steps=sampling.steps - done,
-                timesteps=timesteps(spec, sampling.steps)[done:],
+                timesteps=times[done:],
                 guidance_scale=sampling.guidance if sampling.negative else 1.0,
                 generator=generator,
                 prompt_embeds=positive.embeds.to(where),
@@ -224,7 +237,10 @@ class LTXModel:
                 callback_on_step_end=after_step,
                 callback_on_step_end_tensor_inputs=["latents", "noise_pred"],
             )[0]
-        return latents.float().cpu().contiguous()
+        latents = latents.float().cpu().contiguous()
+        if tail is not None and level:
+            latents[:, :, : chunk.overlap] = blend_versions(tail, latents[:, :, : chunk.overlap])
+        return latents
 
     def reencode(self, latents: Tensor, count: int) -> Tensor:
         """The end of a timeline as the `count` latents of a clip that begins with its last frames."""
