@@ -136,7 +136,7 @@ class WanModel:
                 predict = partial(self._flow, transformer, time=time, texts=texts, guidance=guidance, told=told)
                 parts = (predict(latents[:, :, start:stop]) for start, stop in chunk.windows)
                 flow = average(chunk.windows, parts) if chunk.windows else predict(latents)
-                if level and given is not None and held is not None:  # has any sampler bring the tail to what it is at the level
+                if level and given is not None and held is not None:  # any sampler brings the tail to that level so
                     flow[:, :, : chunk.overlap] = (latents[:, :, : chunk.overlap] - given) / sigma
                 predicted = latents - scheduler.sigmas[index].to(where) * flow
                 latents = scheduler.step(flow, time, latents, return_dict=False)[0]

@@ -7,6 +7,7 @@ slice.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class ColourMatcher:
         self._before = known[-AROUND_FRAMES - NEAR_FRAMES :]
         places = [piece.skip + seam.frame - piece.first_frame for seam in seams]
         places = [place for place in places if 0 <= place < end]
-        for place, stop in zip(places, (*places[1:], end), strict=True):
+        for place, stop in pairwise((*places, end)):
             frames = _spread(frames, place, stop, self._factor * colour_step(known, earlier + place))
         return frames
 
