@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from pipeline.models.base import Sampling
+from pipeline.models.base import Sampling, SharedNoise
 from pipeline.plan.chunks import Chunk, Slice
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.request import Transition
@@ -34,7 +34,7 @@ def sampling_of(
         ahead=_ahead(plan, chunk, behind.get(chunk.index + 1)),
         tail=request.continued_by,
         tail_strength=request.continuity.tail_strength,
-        noise=_shared_noise(plan, chunk),
+        shared_noise=_shared_noise(plan, chunk),
     )
 
 
@@ -46,17 +46,15 @@ def _ahead(plan: DraftPlan, chunk: Chunk, follows: Tensor | None) -> Tensor | No
     return follows[:, :, first : first + chunk.ahead]
 
 
-def _shared_noise(plan: DraftPlan, chunk: Chunk) -> Tensor | None:
-    """What the first latents that a chunk adds begin from, [1, C, f, h, w]: the noise from which its scene's first
-    chunk made those that lie as far from its end. None for that chunk itself, and where nothing is shared."""
+def _shared_noise(plan: DraftPlan, chunk: Chunk) -> SharedNoise | None:
+    """The noise from which its scene's first chunk made the latents that lie as far from its end as the first of those
+    that a chunk adds. None for that chunk itself, and where nothing is shared."""
     first = next(other for other in plan.chunks if other.scene_start == chunk.scene_start)
     count = round(plan.request.continuity.shared_noise * chunk.new_latents)
     if not count or first.index == chunk.index:
         return None
-    spec, shape = plan.spec, plan.request.shape
-    size = first.latents, shape.height // spec.latent_pixels, shape.width // spec.latent_pixels
-    noise = torch.randn(1, spec.latent_channels, *size, generator=torch.Generator("cpu").manual_seed(first.seed))
-    return noise[:, :, max(0, first.latents - chunk.new_latents) :][:, :, :count]
+    start = max(0, first.latents - chunk.new_latents)
+    return SharedNoise(seed=first.seed, latents=first.latents, start=start, stop=min(start + count, first.latents))
 
 
 def keeping_look(plan: DraftPlan, chunk: Chunk, latents: Tensor, timeline: Tensor | None) -> Tensor:

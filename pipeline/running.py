@@ -30,11 +30,10 @@ def identify(model: str, chunk: Chunk, sampling: Sampling, tail: Tensor | None) 
     name is another chunk's. Device and precision are none of it: what was begun may go on in another."""
     settings = asdict(chunk), asdict(sampling.shape), sampling.steps, sampling.guidance, sampling.tail
     digest = hashlib.sha256(json.dumps([model, settings, version("diffusers")]).encode())
-    if sampling.tail_strength < 1:
-        digest.update(str(sampling.tail_strength).encode())
+    if sampling.tail_strength < 1 or sampling.shared_noise:
+        digest.update(str((sampling.tail_strength, sampling.shared_noise)).encode())
     texts = (text for text in (sampling.positive, sampling.negative) if text is not None)
-    told = *(part for text in texts for part in (text.embeds, text.mask)), tail, sampling.ahead, sampling.noise
-    for tensor in told:
+    for tensor in (*(part for text in texts for part in (text.embeds, text.mask)), tail, sampling.ahead):
         if tensor is not None:
             digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
             digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())

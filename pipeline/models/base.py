@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,11 +25,26 @@ device. May raise StopRequested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharedNoise:
+    """Latents [start, stop) of the noise from which another window, of `latents` and with a seed, began."""
+
+    seed: int
+    latents: int
+    start: int
+    stop: int
+
+    def draw(self, channels: int, rows: int, columns: int) -> Tensor:
+        """It, [1, C, stop - start, h, w] float32 on the CPU, as every family draws its noise."""
+        generator = torch.Generator("cpu").manual_seed(self.seed)
+        return torch.randn(1, channels, self.latents, rows, columns, generator=generator)[:, :, self.start : self.stop]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How a chunk is denoised. `negative` is None when guidance is 1; `ahead` [1, C, chunk.ahead, h, w] are the latents
     that it ends with, where there are such, kept exactly; `tail` tells how what is given is used, in the model's usual
-    way where it is None, and `tail_strength` how much of it is known; `noise` [1, C, f, h, w] is what the first of the
-    latents that it adds begin from instead of noise of their own."""
+    way where it is None, and `tail_strength` how much of it is known; `shared_noise` is what the first of the latents
+    that it adds begin from instead of noise of their own."""
 
     shape: VideoShape
     steps: int
@@ -38,7 +54,7 @@ class Sampling:
     ahead: Tensor | None = None
     tail: Tail | None = None
     tail_strength: float = 1.0
-    noise: Tensor | None = None
+    shared_noise: SharedNoise | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pipeline.gpu.backend import torch_device
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import Residency
-from pipeline.models.base import Frames, Keep, OnStep, Sampling, SamplingState
+from pipeline.models.base import Frames, Keep, OnStep, Sampling, SamplingState, SharedNoise
 from pipeline.models.guidance import one_after_the_other
 from pipeline.models.ltx_decoder import WindowDecoder
 from pipeline.models.reencoding import encode_frames
@@ -50,7 +50,7 @@ class ContinuedPipeline(LTXConditionPipeline):
     ahead: Tensor | None = None  # likewise, at the end
     repaints: bool = False
     level: float = 0.0
-    shared_noise: Tensor | None = None  # [1, C, f, h, w], of the first latents behind the tail
+    shared_noise: SharedNoise | None = None  # of the first latents behind the tail
     first_latent: int = 0
     begun: SamplingState | None = None
     _given: tuple[Tensor, Tensor] | None = None  # the tail as tokens [1, f h w, C], the noise in its place
@@ -84,7 +84,9 @@ class ContinuedPipeline(LTXConditionPipeline):
             video_ids[:, 0] = (index + self.first_latent) * frames + 1 - frames
         given = None if self.tail is None else self._pack_latents(self.tail.to(latents), 1, 1)
         if self.shared_noise is not None:
-            shared = self._pack_latents(self.shared_noise.to(latents), 1, 1)
+            sides = (arguments[side] // self.vae_spatial_compression_ratio for side in ("height", "width"))
+            drawn = self.shared_noise.draw(arguments["num_channels_latents"], *sides)
+            shared = self._pack_latents(drawn.to(latents), 1, 1)
             first = 0 if given is None else given.shape[1]
             latents = torch.cat([latents[:, :first], shared, latents[:, first + shared.shape[1] :]], dim=1)
         noise = latents
@@ -211,7 +213,7 @@ class LTXModel:
             )
             pipe.set_progress_bar_config(disable=True)
             pipe.tail, pipe.ahead, pipe.repaints = tail, sampling.ahead, mode is Tail.REPAINT
-            pipe.begun, pipe.shared_noise, pipe.level = resume_from, sampling.noise, level
+            pipe.begun, pipe.shared_noise, pipe.level = resume_from, sampling.shared_noise, level
             # Frames are encoded as a clip of their own
             pipe.first_latent = 0 if mode is Tail.FRAMES else chunk.start - chunk.scene_start
             positive, negative = sampling.positive, sampling.negative or sampling.positive

@@ -113,8 +113,9 @@ class WanModel:
         size = chunk.latents, sampling.shape.height // ratio, sampling.shape.width // ratio
         generator = torch.Generator("cpu").manual_seed(chunk.seed)
         noise = torch.randn(1, self.spec.latent_channels, *size, generator=generator).to(where)
-        if sampling.noise is not None:
-            noise[:, :, chunk.overlap :][:, :, : sampling.noise.shape[2]] = sampling.noise
+        if sampling.shared_noise is not None:
+            shared = sampling.shared_noise.draw(noise.shape[1], *size[1:])
+            noise[:, :, chunk.overlap : chunk.overlap + shared.shape[2]] = shared
         given, ahead = (None if part is None else part.to(where, torch.float32) for part in (tail, sampling.ahead))
         level = held_level(scheduler.sigmas[:-1].tolist(), sampling.tail_strength) if given is not None else 0.0
         shown = None if given is None else noised(given, noise[:, :, : chunk.overlap], level)

@@ -45,16 +45,16 @@ def check_continuity(tail: Tail, continuity: Continuity) -> None:
         raise InvalidRequest(
             "tail_strength",
             f"Chunks that go on by {tail} take what they are given as it is: a tail strength of "
-            f"{continuity.tail_strength:g} is possible by {' and '.join(PARTLY_HELD)} only.",
-            "Nearest: 1.",
+            f"{continuity.tail_strength:g} is possible by {', '.join(PARTLY_HELD)} only.",
+            f"Nearest: {LOOSE.tail_strength:g}.",
         )
     for field, value in (("anchor", continuity.anchor), ("shared_noise", continuity.shared_noise)):
         if value and tail is Tail.CO_DENOISE:
             raise InvalidRequest(
                 field,
-                f"All chunks are denoised together by {tail}: there is no first one for {field.replace('_', ' ')} of "
+                f"All chunks are denoised together by {tail}, none before another: {field.replace('_', ' ')} cannot be "
                 f"{value:g}.",
-                "Nearest: 0.",
+                f"Nearest: {getattr(LOOSE, field):g}.",
             )
 
 

@@ -68,7 +68,7 @@ def _hold_together(continuity: Continuity) -> list[str]:
     """What holds chunks together besides their tails."""
     lines, strength = [], continuity.tail_strength
     if strength < 1:
-        lines.append(f"Of what a chunk is told of the one before {strength:.0%} is certain: the rest is denoised anew.")
+        lines.append(f"What a chunk is told of the one before is certain to {strength:.0%}: the rest is denoised anew.")
     if continuity.anchor:
         lines.append(f"Each chunk is drawn to the colours and contrast of its shot's first by {continuity.anchor:.0%}.")
     if continuity.shared_noise:
