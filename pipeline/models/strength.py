@@ -2,8 +2,8 @@
 
 While all else has more noise than that, the tail stands there at this level: held at its per-token timestep, or
 repainted at each step's. From the step that begins at this level on, tail and new latents are denoised as one, so that
-the model may put right what it was given. Levels are those that steps begin from, so 1 - s is rounded down to one of
-them; with few steps that may be none, and the tail is held to the end as if s were 1.
+the model may put right what it was given. Levels are those that steps begin from, so 1 - s is rounded to the nearest
+of them up to a half, or to none: with few steps the tail may be held to the end as if s were 1.
 
 So there are two versions of the overlap, which become one by a sigmoid ramp: what was given at its first latent, the
 model's at its last. Decode windows of the chunk, and of those that follow it, see that; frames that were shown stay.
@@ -19,15 +19,18 @@ from pipeline.video.blending import sigmoid_ramp
 ROUNDING = 1e-6
 """Of noise levels; `FlowMatchEulerDiscreteScheduler.step` and `LTXConditionPipeline` allow themselves as much."""
 
+LARGEST_LEVEL = 0.5  # of what is more picture than noise: plan/continuing.py allows no smaller strength
+
 
 def held_level(levels: Sequence[float], strength: float) -> float:
-    """The noise level from which on a tail is denoised with the rest; 0 for never.
+    """The noise level nearest to 1 - `strength` from which on a tail is denoised with the rest; 0 for never.
 
     Args:
         levels: from which the steps begin, descending, between 1 and 0.
         strength: of the tail, above 0, at most 1.
     """
-    return next((level for level in levels if level <= 1 - strength + ROUNDING), 0.0) if strength < 1 else 0.0
+    legal = (0.0, *(level for level in levels if level <= LARGEST_LEVEL + ROUNDING))
+    return min(legal, key=lambda level: abs(level - (1 - strength)))
 
 
 def is_held(sigma: float, level: float) -> bool:

@@ -17,10 +17,6 @@ from pipeline.video.blending import sigmoid_ramp
 
 NEAR_FRAMES = 4  # of the means on both sides of a step: those by which CS of seams/metrics.py judges it
 AROUND_FRAMES = 8  # a step is what is more than the median of those up to here, so that a scene may brighten by itself
-PATTERN = (0.7548776662466927, 0.5698402909980532)
-"""1 / p and 1 / p² of the plastic number p, p³ = p + 1: multiples of them fill the square evenly, so that thresholds a
-pixel take a fraction of a level without bands (M. Roberts, The unreasonable effectiveness of quasirandom sequences,
-2018)."""
 
 Frames = NDArray[np.uint8]
 Colours = NDArray[np.float64]
@@ -69,10 +65,11 @@ def colour_step(colours: Colours, frame: int) -> NDArray[np.float64]:
 
 
 def _spread(frames: Frames, first: int, stop: int, step: NDArray[np.float64]) -> Frames:
-    """A copy, `step` taken from frame `first`, less and less from those up to `stop`."""
-    rows, columns = np.arange(frames.shape[1])[:, None], np.arange(frames.shape[2])
-    thresholds = ((rows * PATTERN[0] + columns * PATTERN[1]) % 1)[:, :, None]
+    """A copy, `step` taken from frame `first`, less and less from those up to `stop`, in whole levels.
+
+    Fractions of a level, as a pattern of pixels that take one more, count as detail: HD of seams/metrics.py fell.
+    """
     moved = frames.copy()
     for index, weight in enumerate(1 - sigmoid_ramp(stop - first), start=first):
-        moved[index] = np.clip(np.floor(frames[index] - weight * step + thresholds), 0, 255)
+        moved[index] = np.clip(np.rint(frames[index] - weight * step), 0, 255)
     return moved

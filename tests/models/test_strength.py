@@ -31,7 +31,7 @@ Denoise = Callable[..., Tensor]
 
 
 @pytest.mark.parametrize(
-    ("strength", "level"), [(1.0, 0.0), (0.95, 0.0), (0.9, 0.1), (0.75, 0.1), (0.7, 0.3), (0.5, 0.5)]
+    ("strength", "level"), [(1.0, 0.0), (0.96, 0.0), (0.94, 0.1), (0.9, 0.1), (0.75, 0.3), (0.7, 0.3), (0.5, 0.5)]
 )
 def test_the_level_is_one_that_a_step_begins_from(strength: float, level: float) -> None:
     levels = [1.0, 0.8, 0.5, 0.3, 0.1]
