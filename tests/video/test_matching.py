@@ -43,7 +43,7 @@ def test_the_check_finds_the_step_before_and_not_after() -> None:
     assert abs(after) < 0.7
     assert (matched[:SEAM] == frames[:SEAM]).all()
     assert np.abs(mean(matched)[-1] - mean(frames)[-1]).max() < 0.1
-    assert np.abs(np.diff(mean(matched), axis=0)).max() < 0.6
+    assert np.abs(np.diff(mean(matched), axis=0)).max() <= 1  # a level at a time
 
 
 def test_a_factor_takes_its_share_and_none_takes_nothing() -> None:
