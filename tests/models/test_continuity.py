@@ -117,6 +117,18 @@ def test_what_comes_before_a_chunk_that_is_made_again_does_not_change(tmp_path: 
     assert (film(tmp_path, DRAFT)[:before] == film(tmp_path, again)[:before]).all()
 
 
+def test_a_chunk_made_again_between_two_leaves_both_and_ends_with_what_follows(tmp_path: Path, plan: DraftPlan) -> None:
+    run_until(tmp_path, plan, DRAFT)
+    again, changed = begin_edit(tmp_path, DRAFT, Redo(chunk=1, seed=99, alone=True))
+    run_until(tmp_path, changed, again)
+    for chunk in (0, 2):
+        assert torch.equal(latents(tmp_path, DRAFT, chunk), latents(tmp_path, again, chunk))
+    made, follows = latents(tmp_path, again, 1), latents(tmp_path, DRAFT, 2)
+    first = changed.chunks[2].overlap
+    assert torch.equal(made[:, :, -1:], follows[:, :, first : first + 1])
+    assert count_frames(Journal(tmp_path, again).video_path()) == 97
+
+
 # What each of them does -----------------------------------------------------------------------------------------------
 def embeds_of(plan: DraftPlan) -> dict[str, PromptEmbeds]:
     text = PromptEmbeds(torch.zeros(1, 4, 8), torch.ones(1, 4, dtype=torch.int64))
