@@ -28,6 +28,7 @@ class FormControls:
     look: gr.Radio
     storyboard: gr.HTML
     note: gr.HTML
+    refusals: gr.HTML
     forecast: gr.HTML
     make: gr.Button
     stop: gr.Button
@@ -86,11 +87,13 @@ def lay_out_form(machine: Machine, default: Form, looks: Mapping[str, Look]) -> 
         elem_id="rushes-memory",
     )
     placed |= lay_out_more(machine, default)
+    refusals = scripted("refusals", styles=(), places={name: placed[name].elem_id for name in FIELDS})
     return FormControls(
         fields=tuple(placed[name] for name in FIELDS),
         look=look,
         storyboard=storyboard,
         note=note,
+        refusals=refusals,
         forecast=forecast,
         make=make,
         stop=stop,

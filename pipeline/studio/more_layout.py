@@ -47,7 +47,14 @@ def _lay_out_pictures(default: Form) -> dict[str, Any]:
     _heading("more_pictures")
     return {
         "steps": gr.Slider(
-            1, MOST_STEPS, default.steps, step=1, label=label("steps"), info=label("steps_help"), buttons=[]
+            1,
+            MOST_STEPS,
+            default.steps,
+            step=1,
+            label=label("steps"),
+            info=label("steps_help"),
+            buttons=[],
+            elem_id="rushes-steps",
         ),
         "guidance": gr.Slider(
             1,
@@ -57,8 +64,11 @@ def _lay_out_pictures(default: Form) -> dict[str, Any]:
             label=label("guidance"),
             info=label("guidance_help"),
             buttons=[],
+            elem_id="rushes-guidance",
         ),
-        "negative_prompt": gr.Textbox(default.negative_prompt, label=label("negative"), info=label("negative_help")),
+        "negative_prompt": gr.Textbox(
+            default.negative_prompt, label=label("negative"), info=label("negative_help"), elem_id="rushes-negative"
+        ),
     }
 
 
@@ -89,6 +99,7 @@ def _lay_out_memory(machine: Machine, default: Form) -> dict[str, Any]:
             value=default.lowest_precision,
             label=label("precision"),
             info=label("precision_help"),
+            elem_id="rushes-precision",
             elem_classes="rushes-chips",
         ),
         "encoder": gr.Radio(
@@ -96,10 +107,14 @@ def _lay_out_memory(machine: Machine, default: Form) -> dict[str, Any]:
             value=default.encoder,
             label=label("encoder"),
             info=label("encoder_help"),
+            elem_id="rushes-encoder",
             elem_classes="rushes-chips",
         ),
         "decode_float32": gr.Checkbox(
-            bool(default.decode_float32), label=label("decode_float32"), info=label("decode_float32_help")
+            bool(default.decode_float32),
+            label=label("decode_float32"),
+            info=label("decode_float32_help"),
+            elem_id="rushes-decode-float32",
         ),
         "vram_limit_gib": _limit("vram_limit", default.vram_limit_gib, device.total_bytes, visible=card),
         "ram_limit_gib": _limit("ram_limit", default.ram_limit_gib, device.ram_total_bytes),

@@ -114,15 +114,16 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     form = controls.form
     fields = list(form.fields)
     advice = [form.note, form.forecast, kept_form, form.look]
+    sheets = takes.Takes(desk.studio.worker, desk.studio.machine, fill)
+    answer, answered = wire_form(desk, form, controls.ideas, advice, sheets.offer, controls.offer)
     page.load(
         desk.restore,
         [kept_draft, kept_form],
         [draft, *fields, controls.shelf],
         js="(draft, form) => window.Rushes.restore(draft, form)",
         **QUEUED,
-    ).then(desk.advise, fields, advice, queue=False, **QUIET, **RAW)
-    wire_form(desk, form, controls.ideas, advice)
-    form.make.click(desk.make, fields, [draft, kept_draft], validator=desk.check, **QUEUED, **RAW)
+    ).then(answer, fields, answered, queue=False, **QUIET, **RAW)
+    form.make.click(desk.make, fields, [draft, kept_draft, form.refusals], **QUEUED, **RAW)
     form.stop.click(desk.stop_draft, draft, None, queue=False, **QUIET)
     controls.player.edit(desk.edit_draft, None, [draft, kept_draft], **QUEUED)
     controls.player.pause(desk.set_aside, None, None, queue=False, **QUIET)
@@ -133,6 +134,5 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     )
     states = [draft, kept_draft]
     library.wire(desk.library, controls.shelf, states=states, fields=fields, follow=desk.follow, shown=shown)
-    own = takes.Takes(desk.studio.worker, desk.studio.machine, fill)
-    takes.wire(own, page, controls.offer, controls.sheet, states=states, fields=fields, secret=BROWSER_SECRET)
+    takes.wire(sheets, page, controls.offer, controls.sheet, states=states, fields=fields, secret=BROWSER_SECRET)
     draft.change(desk.follow, draft, shown, trigger_mode="multiple", **QUEUED)

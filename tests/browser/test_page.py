@@ -101,10 +101,46 @@ def test_a_wrong_sentence_is_refused_at_its_field_and_kept(visit: Visit, sentenc
 
 def test_a_wrong_seed_is_refused_at_its_field(visit: Visit) -> None:
     visit.fill()
-    visit.page.locator("#rushes-seed input, #rushes-seed textarea").fill("-3")
-    sync_api.expect(visit.page.locator("#rushes-forecast .line")).to_contain_text("-3 is no seed")
-    visit.make_refused("#rushes-more", "-3 is no seed")
-    sync_api.expect(visit.page.locator("#rushes-prompt textarea")).to_have_value(SENTENCE)
+    page, seed = visit.page, visit.page.get_by_role("textbox", name="Seed")
+    seed.fill("-3")
+    page.get_by_role("button", name="More options").click()
+    sync_api.expect(seed).to_be_hidden()
+    visit.make_refused("#rushes-seed", "-3 is no seed")
+    sync_api.expect(seed).to_be_focused()  # unfolded for it
+    sync_api.expect(seed).to_have_accessible_description(
+        "-3 is no seed: seeds are whole numbers from 0 to 4294967295. Leave it empty."
+    )
+    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value(SENTENCE)
+    seed.fill("3")
+    sync_api.expect(page.locator("#rushes-seed")).not_to_contain_text("is no seed")
+
+
+def test_typing_is_answered_and_then_nothing_more_is_asked(visit: Visit) -> None:
+    page = visit.page
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator("#rushes-prompt textarea").press_sequentially(SENTENCE, delay=30)  # faster than answers come
+    page.get_by_label("number input for Length in seconds").fill("3")
+    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("73 frames")
+    for _ in range(60):
+        asked.clear()
+        page.wait_for_timeout(1000)
+        if not any("/gradio_api/run/" in url for url in asked):
+            return
+    raise AssertionError("the page does not come to rest")
+
+
+def test_a_refusal_stands_until_its_field_is_changed(visit: Visit) -> None:
+    page = visit.page
+    box = page.locator("#rushes-prompt textarea")
+    box.press_sequentially("a red", delay=10)
+    box.fill("")
+    visit.make_refused("#rushes-prompt", "There is no sentence yet.")  # while answers to typing are on their way
+    page.get_by_label("number input for Length in seconds").fill("1")
+    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("25 frames")
+    sync_api.expect(page.locator("#rushes-prompt")).to_contain_text("There is no sentence yet.")
+    box.fill("a red ball")
+    sync_api.expect(page.locator("#rushes-prompt")).not_to_contain_text("There is no sentence yet.")
 
 
 def test_a_wrong_length_is_refused_at_its_field(visit: Visit) -> None:
