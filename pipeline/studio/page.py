@@ -8,6 +8,7 @@ import gradio as gr
 from pipeline.plan.catalog import CATALOG
 from pipeline.studio import library, models_tab, takes
 from pipeline.studio.advice import EXAMPLES
+from pipeline.studio.blocks import StudioBlocks
 from pipeline.studio.desk import Desk, Studio
 from pipeline.studio.endpoints import add_endpoints
 from pipeline.studio.filling import fill, label
@@ -55,7 +56,7 @@ class Controls:
 def build_page(studio: Studio) -> gr.Blocks:
     """The page; launch it with `labels(studio)`, `head()`, the theme, the stylesheet `page.css` and the media route."""
     desk = Desk(studio)
-    with gr.Blocks(title="Rushes", analytics_enabled=False) as page:
+    with StudioBlocks(title="Rushes", analytics_enabled=False) as page:
         add_endpoints(studio)  # before the page's own events: who comes first has the name, `delete` for one
         top = scripted("top")
         with gr.Tabs(selected=models_tab.DESK, elem_id="rushes-tabs") as tabs:
