@@ -53,6 +53,13 @@ find(".copy").textContent = texts.copy_settings;
 find(".copy").title = texts.copy_settings_help;
 find(".copy").addEventListener("click", async () => tell((await copyText(props.value.request)) ? texts.copied : texts.not_copied));
 
+// The draft may have been deleted in another window; then a link saves nothing.
+for (const link of [".save", ".frames"])
+  find(link).addEventListener("click", async () => {
+    const answer = await fetch(urlOf(current, props.value.video), { method: "HEAD" }).catch(() => null);
+    if (answer?.status === 404) tell(texts.draft_gone);
+  });
+
 const setText = (selector, text) => {
   const target = find(selector);
   if (target.textContent !== text) target.textContent = text;

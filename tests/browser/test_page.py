@@ -189,6 +189,28 @@ def test_markup_in_a_sentence_stays_text(visit: Visit) -> None:
     assert page.evaluate("window.struck") is None
 
 
+def test_two_tabs_show_one_draft_and_one_tells_when_the_other_has_deleted_it(visit: Visit) -> None:
+    page = visit.page
+    visit.fill("a green star falls over night", seconds=1, steps=1)
+    visit.make()
+    visit.wait_until_over()
+    other = page.context.new_page()
+    other.goto(visit.address)
+    sync_api.expect(other.locator(".player .title")).to_have_text("a green star falls over night")
+    sync_api.expect(other.locator("#rushes-prompt textarea")).to_have_value("a green star falls over night")
+    other.get_by_role("button", name="More: a green star falls over night").first.click()
+    other.get_by_role("button", name="Delete…").click()
+    other.get_by_role("button", name="Delete it").click()
+    other.locator('.player[data-stage="empty"]').wait_for()
+    page.get_by_role("link", name="Save video").click()
+    sync_api.expect(page.get_by_text("This draft is not there any more.")).to_be_visible()
+    page.get_by_role("button", name="Extend").click()
+    page.get_by_label("Seconds more").fill("1")
+    page.keyboard.press("Enter")
+    sync_api.expect(page.locator(".toast-message-text")).to_contain_text("There is no such draft.")
+    assert page.url == visit.address
+
+
 def test_a_draft_on_the_shelf_opens_with_its_settings(visit: Visit) -> None:
     page = visit.page
     visit.fill("a pink square grows over sand", seconds=1, steps=2)
