@@ -5,7 +5,7 @@
   const own = texts[navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en"];
   const keys = Object.keys(texts.en).filter((key) => key.startsWith("gradio_"));
   const isBeginning = (key) => texts.en[key].endsWith(" ");
-  const WHERE = "input[aria-label], footer[aria-label], footer img[alt], .toast-title, .toast-message-text, .toast-close";
+  const WHERE = "input[aria-label], footer[aria-label], footer img[alt], .toast-header, .toast-title, .toast-message-text, .toast-close";
 
   const translated = (said) => {
     const key = keys.find((key) => (isBeginning(key) ? said.startsWith(texts.en[key]) : said === texts.en[key]));
@@ -16,6 +16,7 @@
       const said = element.getAttribute(name);
       if (said && translated(said) !== said) element.setAttribute(name, translated(said));
     }
+    if (element.matches(".toast-header")) ["role", "tabindex"].forEach((name) => element.removeAttribute(name)); // it folds
     const text = element.matches(".toast-title") && element.firstChild;
     if (text && translated(text.data.trim()) !== text.data.trim()) text.data = translated(text.data.trim());
     if (!element.matches(".toast-message-text")) return;
