@@ -3,6 +3,7 @@
 const { Playback, Filmstrip, MovingPreview, Surgery, Controls, Outcome, copyText } = window.Rushes;
 const TOLD_MS = 4000; // how long a word about a press stays
 const NARROW_PIXELS = 720; // one column: the player is below the form, so a new draft scrolls to it
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const texts = props.texts[navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en"];
 const find = (selector) => element.querySelector(selector);
 const root = find(".player");
@@ -124,7 +125,7 @@ const draw = () => {
     setBadge("");
     setStage(view ? "waiting" : "empty");
     current = view?.draft;
-    if (view && !view.over && innerWidth <= NARROW_PIXELS) root.scrollIntoView({ behavior: "smooth", block: "start" });
+    if (view && !view.over && innerWidth <= NARROW_PIXELS) root.scrollIntoView({ behavior: calm.matches ? "auto" : "smooth", block: "start" });
   }
   root.dataset.failed = String(Boolean(view?.failed));
   root.dataset.over = String(Boolean(view?.over));

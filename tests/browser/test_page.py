@@ -12,6 +12,11 @@ WATCH_SHIFTS = """() => { window.shifts = []; new PerformanceObserver((list) => 
   ...list.getEntries().filter((shift) => !shift.hadRecentInput).map(({ value, sources }) => (
     { value, moved: sources.map(({ node }) => node?.id || node?.className || node?.nodeName) }))
 )).observe({ type: "layout-shift" }) }"""
+WATCH_PLAYING = """() => { window.broken = [];
+  const video = document.querySelector(".stage video"), { dataset } = document.querySelector(".player");
+  video.addEventListener("emptied", () => window.broken.push("emptied"));
+  for (const what of ["seeking", "pause", "ratechange"])
+    video.addEventListener(what, () => dataset.over === "true" || window.broken.push(what)); }"""
 CANVAS = "document.querySelector('canvas.preview').toDataURL()"
 
 
@@ -22,9 +27,12 @@ def test_a_sentence_becomes_moving_pictures_before_the_draft_is_finished(visit: 
     visit.stage("preview")
     page.wait_for_function(f"(before => {CANVAS} !== before)", arg=page.evaluate(CANVAS))  # it moves
     visit.stage("video")
+    page.evaluate(WATCH_PLAYING)
     visit.wait_until_playing()
     assert not visit.over
     visit.wait_until_over()
+    visit.page.wait_for_timeout(500)
+    assert page.evaluate("window.broken") == []  # it neither restarted nor jumped nor stopped while more came
     sync_api.expect(page.locator(".sentence")).to_have_text("Done: 3.0 seconds of video")
     assert page.evaluate("document.querySelector('.stage video').loop")
     assert [cell.is_enabled() for cell in page.locator(".strip button").all()] == [True, True]
