@@ -1,6 +1,7 @@
 """What the browser's tests share. What needs a browser is skipped where no Chromium is found on PATH."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,16 +24,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no chromium on PATH"))
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A studio for the whole file."""
+@pytest.fixture(scope="package")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the studio has its drafts and its cache."""
+    return tmp_path_factory.mktemp("studio")
+
+
+@pytest.fixture(scope="package")
+def address(folder: Path) -> Iterator[str]:
+    """The studio of all files that want none of their own: starting one costs as much as several tests."""
     from tests.browser.studio import open_studio
 
-    with open_studio(tmp_path_factory.mktemp("studio")) as url:
+    with open_studio(folder) as url:
         yield url
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator["sync_api.Browser"]:
     from tests.browser.studio import CHROMIUM, sync_api
 
@@ -42,15 +49,36 @@ def browser() -> Iterator["sync_api.Browser"]:
         browser.close()
 
 
+@pytest.fixture(scope="package")
+def context(browser: "sync_api.Browser") -> Iterator["sync_api.BrowserContext"]:
+    """One for all visitors, who find the page's scripts where the one before left them, and nothing else."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def visit(browser: "sync_api.Browser", address: str) -> Iterator["Visit"]:
+def visit(context: "sync_api.BrowserContext", address: str) -> Iterator["Visit"]:
     """A new visitor, whose page logs no error and asks nobody else for anything."""
     from tests.browser.studio import EXPECTED_MESSAGES, Visit
 
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
     visit = Visit(context.new_page(), address)
     visit.open()
     yield visit
-    assert not [error for error in visit.errors if not EXPECTED_MESSAGES.search(error)]
+    errors = [error for error in visit.errors if not EXPECTED_MESSAGES.search(error)]
+    forget(context, address)
+    assert not errors
     assert not visit.elsewhere
-    context.close()
+
+
+def forget(context: "sync_api.BrowserContext", address: str) -> None:
+    """Leave the next visitor neither pages nor cookies nor what the page kept."""
+    last, *others = context.pages
+    for page in others:
+        page.close()
+    last.goto("about:blank")  # nobody keeps anything there any more
+    everything = {"origin": address.rstrip("/"), "storageTypes": "all"}
+    context.new_cdp_session(last).send("Storage.clearDataForOrigin", everything)
+    context.clear_cookies()
+    context.clear_permissions()
+    last.close()

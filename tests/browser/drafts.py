@@ -2,19 +2,18 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.browser.studio import ROOT
+import pipeline
 
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "pink")
 
 
 def put_drafts(drafts: Path, count: int) -> list[str]:
     """Ids of `count` finished drafts of a second, the oldest first."""
-    command = [sys.executable, "-m", "pipeline", "draft", "a red ball rises over sea", "--seconds", "1", "--steps", "2"]
-    subprocess.run([*command, "--drafts", str(drafts)], cwd=ROOT, check=True, capture_output=True, timeout=300)
+    wanted = pipeline.request("a red ball rises over sea", seconds=1, steps=2, seed=7)
+    for _ in pipeline.draft(wanted, drafts):
+        pass
     made = next(folder for folder in drafts.iterdir() if (folder / "plan.json").exists())
     names = [f"20260101-12{number // 60:02d}{number % 60:02d}-{number:016x}" for number in range(count)]
     for number, name in enumerate(names):

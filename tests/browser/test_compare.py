@@ -8,8 +8,6 @@ import pytest
 from tests.browser.drafts import put_drafts
 from tests.browser.studio import Visit, open_studio, sync_api
 
-pytestmark = pytest.mark.slow
-
 APART = """() => { const [a, b] = document.querySelectorAll('dialog video');
   return Math.abs(a.currentTime - b.currentTime); }"""
 WORDS = {

@@ -3,27 +3,15 @@
 import os
 import re
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from pipeline.drafts.journal import read_events
-from tests.browser.studio import PATIENCE_MS, Visit, open_studio, sync_api
+from tests.browser.studio import PATIENCE_MS, Visit, sync_api
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("studio")
-
-
-@pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    with open_studio(folder) as url:
-        yield url
 
 
 def engine_of(drafts: Path) -> psutil.Process:

@@ -3,37 +3,25 @@
 import json
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 
 from tests.browser.drafts import put_drafts
-from tests.browser.studio import Visit, open_studio, sync_api
-
-pytestmark = pytest.mark.slow
+from tests.browser.studio import Visit, sync_api
 
 PROMPT = "#rushes-prompt textarea"
 MINE = "my own words"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("studio")
-    put_drafts(folder / "drafts", 1)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    with open_studio(folder) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def film(folder: Path) -> Path:
-    return next((folder / "drafts").glob("*/draft.mp4"))
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One that Rushes made, of a second."""
+    drafts = tmp_path_factory.mktemp("drafts")
+    (draft,) = put_drafts(drafts, 1)
+    return drafts / draft / "draft.mp4"
 
 
 def choose(visit: Visit, file: Path) -> None:

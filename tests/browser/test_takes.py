@@ -4,8 +4,6 @@ import pytest
 
 from tests.browser.studio import EXPECTED_MESSAGES, Visit, sync_api
 
-pytestmark = pytest.mark.slow
-
 SENTENCE = "a red ball moves left over snow"
 WORDS = {
     "en-GB": {
