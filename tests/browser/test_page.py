@@ -148,12 +148,14 @@ def test_typing_is_answered_and_then_nothing_more_is_asked(visit: Visit) -> None
 
 def test_a_lost_connection_is_said_by_the_page_at_once_and_by_nobody_else(visit: Visit) -> None:
     page = visit.page
-    page.context.set_offline(True)
-    page.locator("#rushes-make").click()
     line = page.get_by_role("status").filter(has_text="The studio does not answer.")
-    sync_api.expect(line).to_be_visible()
-    sync_api.expect(page.get_by_text("Attempting reconnection")).to_be_hidden()
-    page.context.set_offline(False)
+    page.context.set_offline(True)
+    try:
+        page.locator("#rushes-make").click()
+        sync_api.expect(line).to_be_visible()
+        sync_api.expect(page.get_by_text("Attempting reconnection")).to_be_hidden()
+    finally:
+        page.context.set_offline(False)
     sync_api.expect(line).to_be_hidden()
     visit.errors.clear()  # of what was asked meanwhile
 
