@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline.plan.presets import Look
-from pipeline.plan.request import LONGEST_SECONDS
+from pipeline.plan.request import LONGEST_PROMPT, LONGEST_SECONDS, MOST_SHOTS
 from pipeline.studio.advice import Machine
 from pipeline.studio.filling import label, shape_choices
 from pipeline.studio.forms import CUSTOM, FIELDS, Form, look_of, spec_of
@@ -18,6 +18,9 @@ from pipeline.studio.more_layout import lay_out_more
 from pipeline.studio.scripted import scripted
 
 SHORTEST_SECONDS, SECONDS_STEP = 0.5, 0.5
+LONGEST_TEXT = MOST_SHOTS * (
+    LONGEST_PROMPT + 40
+)  # characters: all shots with their marks; of more, the rest is cut off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,7 @@ def lay_out_form(machine: Machine, default: Form, looks: Mapping[str, Look]) -> 
             placeholder=label("prompt_placeholder"),
             lines=3,
             max_lines=8,
+            max_length=LONGEST_TEXT,
             autofocus=True,
             elem_id="rushes-prompt",
         )

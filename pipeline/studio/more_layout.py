@@ -6,10 +6,18 @@ from typing import Any
 import gradio as gr
 
 from pipeline.plan.catalog import CATALOG
-from pipeline.plan.request import ENCODER_POLICIES, LOWEST_PRECISIONS, MOST_GUIDANCE, MOST_STEPS
+from pipeline.plan.request import (
+    ENCODER_POLICIES,
+    LONGEST_PROMPT,
+    LOWEST_PRECISIONS,
+    MOST_GUIDANCE,
+    MOST_STEPS,
+)
 from pipeline.studio.advice import Machine
 from pipeline.studio.filling import label, tail_choices
 from pipeline.studio.forms import Form, spec_of
+
+LONGEST_SEED = 100  # characters; those of the largest are ten
 
 
 def lay_out_more(machine: Machine, default: Form) -> dict[str, Any]:
@@ -38,6 +46,7 @@ def _lay_out_model(default: Form) -> dict[str, Any]:
             label=label("seed"),
             info=label("seed_help"),
             placeholder=label("seed_placeholder"),
+            max_length=LONGEST_SEED,
             elem_id="rushes-seed",
         ),
     }
@@ -67,7 +76,11 @@ def _lay_out_pictures(default: Form) -> dict[str, Any]:
             elem_id="rushes-guidance",
         ),
         "negative_prompt": gr.Textbox(
-            default.negative_prompt, label=label("negative"), info=label("negative_help"), elem_id="rushes-negative"
+            default.negative_prompt,
+            label=label("negative"),
+            info=label("negative_help"),
+            max_length=2 * LONGEST_PROMPT,
+            elem_id="rushes-negative",
         ),
     }
 

@@ -115,6 +115,15 @@ def test_a_wrong_sentence_is_refused_at_its_field_and_kept(visit: Visit, sentenc
     sync_api.expect(field.locator("textarea")).to_have_value(sentence)
 
 
+def test_a_book_that_is_pasted_is_refused_as_any_long_sentence(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#rushes-prompt textarea").focus()
+    page.evaluate("document.execCommand('insertText', false, '\u7ea2'.repeat(400_000))")  # 1.2 MB
+    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("The sentence has 65,280 characters")
+    visit.make_refused("#rushes-prompt", "The sentence has 65,280 characters; at most 2,000 are read.")
+    sync_api.expect(page.locator(".toast-body")).to_have_count(0)
+
+
 def test_a_wrong_seed_is_refused_at_its_field(visit: Visit) -> None:
     visit.fill()
     page, seed = visit.page, visit.page.get_by_role("textbox", name="Seed")
