@@ -26,20 +26,20 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.conditioning import keeping_look, sampling_of
+from pipeline.conditioning import keeping_look, picture_of, sampling_of
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.room import Room
 from pipeline.errors import DraftError, OutOfMemory, StopRequested
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Retreated, SliceReady, StepDone, Stopped
 from pipeline.gpu.backend import is_out_of_memory, peak_bytes
 from pipeline.gpu.interrupting import asking, heeding
-from pipeline.models.base import VideoModel
+from pipeline.models.base import SamplingState, VideoModel
 from pipeline.patience import Patience
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
 from pipeline.plan.retreat import exhausted, retreat
-from pipeline.plan.spec import Tail
+from pipeline.plan.spec import Keyframe, Tail
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
 from pipeline.restoring import Restored
@@ -121,20 +121,23 @@ class Making:
         latents = self.behind.pop(self.chunks, None)
         if latents is None:
             latents = self._attempt(Stage.DENOISE, lambda: self._denoise(self.plan.chunks[self.chunks]))
-            if not latents.isfinite().all():
-                self.running.remove()
-                said = f"The model computed values that are no numbers in chunk {self.chunks + 1}."
-                raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
+            self._check_numbers(latents)
             self.room.put(self.journal.latents_path(self.chunks), partial(save_file, {"latents": latents}))
             self.running.remove()
         chunk = self.plan.chunks[self.chunks]  # of the plan as it is now
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DENOISE] += seconds
         self._append(chunk, latents)
-        peak_gib = peak_bytes(self.plan.memory.device) / 2**30
-        logger.info("denoise chunk %d: %.2f s, peak %.2f GiB", chunk.index, seconds, peak_gib)
+        peak = peak_bytes(self.plan.memory.device)
+        logger.info("denoise chunk %d: %.2f s, peak %.2f GiB", chunk.index, seconds, peak / 2**30)
         self.tell(ChunkDenoised(chunk=chunk.index, seconds=seconds))
         self.decode()
+
+    def _check_numbers(self, latents: Tensor) -> None:
+        if not latents.isfinite().all():
+            self.running.remove()
+            said = f"The model computed values that are no numbers in chunk {self.chunks + 1}."
+            raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
 
     def _append(self, chunk: Chunk, latents: Tensor) -> None:
         new = latents[:, :, chunk.overlap : chunk.overlap + chunk.new_latents]
@@ -142,8 +145,10 @@ class Making:
         self.chunks = chunk.index + 1
 
     def _tail(self, chunk: Chunk) -> Tensor | None:
-        """What a chunk is told of those before it, [1, C, overlap, h, w]."""
-        if self.timeline is None or not chunk.overlap:
+        """What a chunk begins with: latents [1, C, overlap, h, w] of those before it, or one of a picture."""
+        if self.timeline is None:
+            return picture_of(self.plan, chunk, Keyframe.START, self.model, self.journal)
+        if not chunk.overlap:
             return None
         if self.plan.request.continued_by is not Tail.FRAMES:
             return self.timeline[:, :, chunk.start :]
@@ -151,9 +156,11 @@ class Making:
         return self.model.reencode(self.timeline[:, :, chunk.scene_start :][:, :, -window:], chunk.overlap)
 
     def _denoise(self, chunk: Chunk) -> Tensor:
-        sampling = sampling_of(self.plan, chunk, self.embeds, self.behind)
         with asking():
             tail = self._attempt(Stage.DECODE, lambda: self._tail(chunk))
+            picture = partial(picture_of, self.plan, chunk, Keyframe.END, self.model, self.journal)
+            end = self._attempt(Stage.DECODE, picture)
+        sampling = sampling_of(self.plan, chunk, self.embeds, self.behind, end)
         last, steps = time.monotonic(), sampling.steps * chunk.rounds
         resume_from = self.running.begin(identify(self.plan.request.model, chunk, sampling, tail), steps=steps)
         self.resumed = self.resumed or resume_from is not None
@@ -167,10 +174,12 @@ class Making:
             self.patience.learn(seconds)
             last = time.monotonic()
 
+        def keep(state: SamplingState) -> None:
+            self._check_numbers(state.tensors["latents"])  # no step is made from what is none
+            self.running.keep(state)
+
         self._check_stop()
-        latents = self.model.denoise(
-            chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=self.running.keep
-        )
+        latents = self.model.denoise(chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=keep)
         return keeping_look(self.plan, chunk, latents, self.timeline)
 
     def decode(self) -> None:
@@ -260,8 +269,7 @@ class Making:
         """All slices to one mp4."""
         self._join()
         self.running.remove()
-        seconds = time.monotonic() - self.began
-        peak = peak_bytes(self.plan.memory.device)
+        seconds, peak = time.monotonic() - self.began, peak_bytes(self.plan.memory.device)
         logger.info("draft: %d frames in %.1f s, peak %.2f GiB", self.frames, seconds, peak / 2**30)
         self.tell(Finished(file="draft.mp4", frames=self.frames, seconds=seconds, peak_bytes=peak))
 
@@ -281,9 +289,16 @@ class Making:
                 file = "draft.mp4"
         self.tell(Stopped(file=file, frames=self.frames, chunks=self.chunks, seconds=time.monotonic() - self.began))
 
+    def leave(self) -> None:
+        """Something went wrong: what can be played is one shorter film, where the disk has room for it."""
+        with suppress(DraftError), self.journal.writing(self.journal.video_path()) as path:
+            self._film()(path)
+
     def _join(self) -> None:
-        seams = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
-        cuts = [frame for frame in self.plan.cuts if frame < self.frames]
-        settings = asdict(self.plan.request) | {"seams": seams, "cuts": cuts}
-        join = partial(join_slices, self.pieces, title=self.plan.request.prompt, settings=settings)
-        self.room.put(self.journal.video_path(), join)
+        self.room.put(self.journal.video_path(), self._film())
+
+    def _film(self) -> Callable[[Path], None]:
+        settings = asdict(self.plan.request)
+        settings["seams"] = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
+        settings["cuts"] = [frame for frame in self.plan.cuts if frame < self.frames]
+        return partial(join_slices, self.pieces, title=self.plan.request.prompt, settings=settings)

@@ -7,7 +7,8 @@ let marks = []; // of the fields that are refused: { place, said, held }
 let looking = 0;
 
 const inputs = (place) => [...place.querySelectorAll("input, textarea")];
-const heldBy = (place) => JSON.stringify(inputs(place).map(({ value, checked }) => [value, checked]));
+const heldBy = (place) =>
+  JSON.stringify([...place.querySelectorAll("input, textarea, img")].map(({ value, checked, src }) => [value, checked, src]));
 const unmark = ({ place, said }) => {
   said.remove();
   for (const input of inputs(place)) {

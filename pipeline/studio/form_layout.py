@@ -18,9 +18,7 @@ from pipeline.studio.more_layout import lay_out_more
 from pipeline.studio.scripted import scripted
 
 SHORTEST_SECONDS, SECONDS_STEP = 0.5, 0.5
-LONGEST_TEXT = MOST_SHOTS * (
-    LONGEST_PROMPT + 40
-)  # characters: all shots with their marks; of more, the rest is cut off
+LONGEST_TEXT = MOST_SHOTS * (LONGEST_PROMPT + 40)  # characters: all shots, each with its mark; the rest is cut off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

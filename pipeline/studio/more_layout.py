@@ -6,16 +6,13 @@ from typing import Any
 import gradio as gr
 
 from pipeline.plan.catalog import CATALOG
-from pipeline.plan.request import (
-    ENCODER_POLICIES,
-    LONGEST_PROMPT,
-    LOWEST_PRECISIONS,
-    MOST_GUIDANCE,
-    MOST_STEPS,
-)
+from pipeline.plan.limits import ENCODER_POLICIES, LOWEST_PRECISIONS
+from pipeline.plan.request import LONGEST_PROMPT, MOST_GUIDANCE, MOST_STEPS
+from pipeline.plan.spec import Keyframe
 from pipeline.studio.advice import Machine
 from pipeline.studio.filling import label, tail_choices
 from pipeline.studio.forms import Form, spec_of
+from pipeline.studio.pictures import PICTURE_FIELDS, picture_field
 
 LONGEST_SEED = 100  # characters; those of the largest are ten
 
@@ -26,6 +23,7 @@ def lay_out_more(machine: Machine, default: Form) -> dict[str, Any]:
         return {
             **_lay_out_model(default),
             **_lay_out_pictures(default),
+            **_lay_out_keyframes(default),
             **_lay_out_chunks(default),
             **_lay_out_memory(machine, default),
         }
@@ -83,6 +81,12 @@ def _lay_out_pictures(default: Form) -> dict[str, Any]:
             elem_id="rushes-negative",
         ),
     }
+
+
+def _lay_out_keyframes(default: Form) -> dict[str, Any]:
+    _heading("more_keyframes")
+    given = {Keyframe.START: default.start_image, Keyframe.END: default.end_image}
+    return {PICTURE_FIELDS[place]: picture_field(place, name, spec_of(default)) for place, name in given.items()}
 
 
 def _lay_out_chunks(default: Form) -> dict[str, Any]:
