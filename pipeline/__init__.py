@@ -69,6 +69,7 @@ __all__ = [
     "VideoShape",
     "draft",
     "edit",
+    "keep_picture",
     "plan",
     "request",
     "resume",
@@ -100,6 +101,21 @@ def request(
         guidance=spec.default_guidance,
         seed=secrets.randbelow(2**32) if seed is None else seed,
     )
+
+
+def keep_picture(file: Path, drafts: Path = Path("drafts")) -> str:
+    """Have a PNG, JPEG or WebP picture in `drafts`; its name, for a request's `start_image` or `end_image`.
+
+    Raises:
+        InvalidRequest: for what is no such picture, or too small or large.
+        WriteFailed: when the disk refuses.
+    """
+    from pipeline.drafts.pictures import read_picture_file
+    from pipeline.plan.spec import Keyframe
+
+    picture = read_picture_file(file, Keyframe.START)
+    picture.keep(drafts)
+    return picture.name
 
 
 def plan(wanted: GenerationRequest, drafts: Path = Path("drafts"), *, suppose: bool = False) -> DraftPlan:
@@ -134,10 +150,11 @@ def draft(
         DraftError: before the first event, when there is nothing to make or nowhere to put it.
     """
     from pipeline.drafts.journal import Journal, new_draft_id
+    from pipeline.drafts.pictures import begin_draft
 
     decided = wanted if isinstance(wanted, DraftPlan) else plan(wanted, drafts)
     journal = Journal(drafts, new_draft_id())
-    journal.begin(decided)  # from here on there is a folder in which to ask for a stop
+    begin_draft(journal, decided)  # from here on there is a folder in which to ask for a stop
     yield from _make(decided, journal, drafts, weights)
 
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.conditioning import keeping_look, sampling_of
+from pipeline.conditioning import keeping_look, picture_of, sampling_of
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.room import Room
 from pipeline.errors import DraftError, OutOfMemory, StopRequested
@@ -39,7 +39,7 @@ from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
 from pipeline.plan.retreat import exhausted, retreat
-from pipeline.plan.spec import Tail
+from pipeline.plan.spec import Keyframe, Tail
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
 from pipeline.restoring import Restored
@@ -145,8 +145,10 @@ class Making:
         self.chunks = chunk.index + 1
 
     def _tail(self, chunk: Chunk) -> Tensor | None:
-        """What a chunk is told of those before it, [1, C, overlap, h, w]."""
-        if self.timeline is None or not chunk.overlap:
+        """What a chunk begins with: latents [1, C, overlap, h, w] of those before it, or one of a picture."""
+        if self.timeline is None:
+            return picture_of(self.plan, chunk, Keyframe.START, self.model, self.journal)
+        if not chunk.overlap:
             return None
         if self.plan.request.continued_by is not Tail.FRAMES:
             return self.timeline[:, :, chunk.start :]
@@ -154,9 +156,11 @@ class Making:
         return self.model.reencode(self.timeline[:, :, chunk.scene_start :][:, :, -window:], chunk.overlap)
 
     def _denoise(self, chunk: Chunk) -> Tensor:
-        sampling = sampling_of(self.plan, chunk, self.embeds, self.behind)
         with asking():
             tail = self._attempt(Stage.DECODE, lambda: self._tail(chunk))
+            picture = partial(picture_of, self.plan, chunk, Keyframe.END, self.model, self.journal)
+            end = self._attempt(Stage.DECODE, picture)
+        sampling = sampling_of(self.plan, chunk, self.embeds, self.behind, end)
         last, steps = time.monotonic(), sampling.steps * chunk.rounds
         resume_from = self.running.begin(identify(self.plan.request.model, chunk, sampling, tail), steps=steps)
         self.resumed = self.resumed or resume_from is not None

@@ -30,8 +30,9 @@ def identify(model: str, chunk: Chunk, sampling: Sampling, tail: Tensor | None) 
     name is another chunk's. Device and precision are none of it: what was begun may go on in another."""
     settings = asdict(chunk), asdict(sampling.shape), sampling.steps, sampling.guidance, sampling.tail
     digest = hashlib.sha256(json.dumps([model, settings, version("diffusers")]).encode())
+    given = tail, sampling.ahead, sampling.keyframe
     texts = (text for text in (sampling.positive, sampling.negative) if text is not None)
-    for tensor in (*(part for text in texts for part in (text.embeds, text.mask)), tail, sampling.ahead):
+    for tensor in (*(part for text in texts for part in (text.embeds, text.mask)), *given):
         if tensor is not None:
             digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
             digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())

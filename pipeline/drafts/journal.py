@@ -1,7 +1,7 @@
 """One draft's folder: the truth about it. Everything is written under a temporary name, synced, then renamed.
 
     drafts/<id>/  request.json  plan.json  weights.json  embeddings.safetensors  chunk-000.latents.safetensors
-                  running.safetensors  slice-000.mp4  draft.mp4  events.jsonl  STOP  LOCK
+                  running.safetensors  slice-000.mp4  draft.mp4  start.png  end.png  events.jsonl  STOP  LOCK
 
 Knows file names and how to write them; knows nothing about models, tensors' meaning or video.
 """
@@ -98,6 +98,10 @@ class Journal:
     def latents_path(self, chunk: int) -> Path:
         """Where a chunk's latents are."""
         return self.path(f"chunk-{chunk:03d}.latents.safetensors")
+
+    def picture_path(self, place: str) -> Path:
+        """Where the picture of the draft's `start` or `end` frame is."""
+        return self.path(f"{place}.png")
 
     def running_path(self) -> Path:
         """Where the chunk stands that is being denoised."""

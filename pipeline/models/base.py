@@ -25,9 +25,9 @@ device. May raise StopRequested."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a chunk is denoised. `negative` is None when guidance is 1; `ahead` [1, C, chunk.ahead, h, w] are the latents
-    that it ends with, where there are such, kept exactly; `tail` tells how what is given is used, in the model's usual
-    way where it is None."""
+    """How a chunk is denoised. `negative` is None when guidance is 1; `ahead` [1, C, f, h, w] are the latents
+    that it ends with, where there are such, kept exactly; `keyframe` [1, C, 1, h, w] is a picture that its last frame
+    is to be; `tail` tells how what is given is used, in the model's usual way where it is None."""
 
     shape: VideoShape
     steps: int
@@ -35,6 +35,7 @@ class Sampling:
     positive: PromptEmbeds
     negative: PromptEmbeds | None
     ahead: Tensor | None = None
+    keyframe: Tensor | None = None
     tail: Tail | None = None
 
 
@@ -121,6 +122,10 @@ class VideoModel(Protocol):
     def reencode(self, latents: Tensor, count: int) -> Tensor:
         """The end of a timeline [1, C, F, h, w], decoded, as the `count` latents of a clip that begins with its last
         frames; float32 on the CPU, normalised."""
+        ...
+
+    def encode_frames(self, frames: Frames) -> Tensor:
+        """Frames, as many as the VAE's grid takes, as latents [1, C, f, h, w], float32 on the CPU, normalised."""
         ...
 
     def open_decoder(self) -> Decoder:

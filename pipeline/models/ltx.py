@@ -47,6 +47,7 @@ class ContinuedPipeline(LTXConditionPipeline):
     _callback_tensor_inputs = ("latents", "noise_pred")
     tail: Tensor | None = None  # [1, C, f, h, w], normalised
     ahead: Tensor | None = None  # likewise, at the end
+    keyframe: Tensor | None = None  # [1, C, 1, h, w]: a picture that stands beside the sequence, at its last frame
     repaints: bool = False
     first_latent: int = 0
     begun: SamplingState | None = None
@@ -54,8 +55,9 @@ class ContinuedPipeline(LTXConditionPipeline):
 
     @property
     def holds(self) -> bool:
-        """Whether the tail is held at timestep 0."""
-        return self.tail is not None and not self.repaints
+        """Whether anything is held at timestep 0."""
+        parts = (None if self.repaints else self.tail, self.ahead, self.keyframe)
+        return any(part is not None for part in parts)
 
     def repaint(self, latents: Tensor, sigma: Tensor) -> Tensor:
         """Tokens after a step, the tail set among them to what it is at `sigma` if it is to be repainted."""
@@ -84,19 +86,28 @@ class ContinuedPipeline(LTXConditionPipeline):
             latents = self.begun.tensors["latents"].to(latents)
             if GENERATOR in self.begun.tensors:
                 arguments["generator"].set_state(self.begun.tensors[GENERATOR])
-        if self.tail is None:
-            return latents, None, video_ids, extra
-        given = self._pack_latents(self.tail.to(latents), 1, 1)
-        if self.repaints:
+        if self.repaints and self.tail is not None:
+            given = self._pack_latents(self.tail.to(latents), 1, 1)
             self._given = given, noise[:, : given.shape[1]]
+        if not self.holds:
             return latents, None, video_ids, extra
-        latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
         mask = torch.zeros(latents.shape[:2], device=latents.device)
-        mask[:, : given.shape[1]] = 1.0
+        if self.tail is not None:
+            given = self._pack_latents(self.tail.to(latents), 1, 1)
+            latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
+            mask[:, : given.shape[1]] = 1.0
         if self.ahead is not None:
             follows = self._pack_latents(self.ahead.to(latents), 1, 1)
             latents = torch.cat([latents[:, : -follows.shape[1]], follows], dim=1)
             mask[:, -follows.shape[1] :] = 1.0
+        if self.keyframe is not None:
+            picture = self._pack_latents(self.keyframe.to(latents), 1, 1)
+            extra = picture.shape[1]
+            ids = video_ids[:, :, -extra:].clone()
+            ids[:, 0] += frames - 1
+            latents = torch.cat([picture, latents], dim=1)
+            video_ids = torch.cat([ids, video_ids], dim=2)
+            mask = torch.cat([mask.new_ones(1, extra), mask], dim=1)
         return latents, mask, video_ids, extra
 
 
@@ -163,17 +174,18 @@ class LTXModel:
         if draws:  # the pipeline would have it draw from whatever torch drew from last
             scheduler.step = partial(scheduler.step, generator=generator)
         done = 0 if resume_from is None else resume_from.step
+        size = shape.height // spec.pixel_multiple, shape.width // spec.pixel_multiple
 
         def after_step(pipe: ContinuedPipeline, index: int, _: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             def clean() -> Tensor:
                 sigma = pipe.scheduler.sigmas[index + 1].to(tensors["latents"])
-                packed = tensors["latents"] - sigma * tensors["noise_pred"]
-                size = shape.height // spec.pixel_multiple, shape.width // spec.pixel_multiple
+                beside = 0 if sampling.keyframe is None else size[0] * size[1]  # in front of the sequence
+                packed = (tensors["latents"] - sigma * tensors["noise_pred"])[:, beside:]
                 latents: Tensor = pipe._unpack_latents(packed, chunk.latents, *size)
                 if tail is not None:
-                    latents[:, :, : chunk.overlap] = tail.to(latents)
+                    latents[:, :, : tail.shape[2]] = tail.to(latents)
                 if sampling.ahead is not None:
-                    latents[:, :, -chunk.ahead :] = sampling.ahead.to(latents)
+                    latents[:, :, -sampling.ahead.shape[2] :] = sampling.ahead.to(latents)
                 return latents
 
             step, latents = done + index + 1, pipe.repaint(tensors["latents"], pipe.scheduler.sigmas[index + 1])
@@ -198,6 +210,7 @@ class LTXModel:
             )
             pipe.set_progress_bar_config(disable=True)
             pipe.tail, pipe.ahead, pipe.repaints = tail, sampling.ahead, mode is Tail.REPAINT
+            pipe.keyframe = sampling.keyframe
             pipe.begun = resume_from
             # Frames are encoded as a clip of their own
             pipe.first_latent = 0 if mode is Tail.FRAMES else chunk.start - chunk.scene_start
@@ -228,10 +241,14 @@ class LTXModel:
 
     def reencode(self, latents: Tensor, count: int) -> Tensor:
         """The end of a timeline as the `count` latents of a clip that begins with its last frames."""
-        decoder = self.open_decoder()
-        with decoder.visit() as decode:
+        with self.open_decoder().visit() as decode:
             frames = decode(latents)[-self.spec.frames_of(count) :]
-        return encode_frames(self.residency, frames, decoder.tile_pixels)
+        return self.encode_frames(frames)
+
+    def encode_frames(self, frames: Frames) -> Tensor:
+        """Frames, 8 k + 1 of them, as latents."""
+        choice = self._choices.get(Stage.DECODE)
+        return encode_frames(self.residency, frames, choice.tile_pixels if choice else None)
 
     def open_decoder(self) -> "WindowDecoder":
         """One that remembers nothing, so that the same one could serve every draft."""
