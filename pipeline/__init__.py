@@ -223,7 +223,8 @@ def _make(
             try:
                 Engine(drafts, weights).run(decided, journal.draft, events.put)
             except DraftError as error:
-                failed = Failed(message=error.message, hint=error.hint)
+                file, frames = journal.kept_film()
+                failed = Failed(message=error.message, hint=error.hint, file=file, frames=frames)
                 with suppress(WriteFailed):  # the disk may be what failed
                     journal.note(failed)
                 events.put(failed)

@@ -33,7 +33,7 @@ from pipeline.errors import DraftError, OutOfMemory, StopRequested
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Retreated, SliceReady, StepDone, Stopped
 from pipeline.gpu.backend import is_out_of_memory, peak_bytes
 from pipeline.gpu.interrupting import asking, heeding
-from pipeline.models.base import VideoModel
+from pipeline.models.base import SamplingState, VideoModel
 from pipeline.patience import Patience
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
@@ -121,20 +121,23 @@ class Making:
         latents = self.behind.pop(self.chunks, None)
         if latents is None:
             latents = self._attempt(Stage.DENOISE, lambda: self._denoise(self.plan.chunks[self.chunks]))
-            if not latents.isfinite().all():
-                self.running.remove()
-                said = f"The model computed values that are no numbers in chunk {self.chunks + 1}."
-                raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
+            self._check_numbers(latents)
             self.room.put(self.journal.latents_path(self.chunks), partial(save_file, {"latents": latents}))
             self.running.remove()
         chunk = self.plan.chunks[self.chunks]  # of the plan as it is now
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DENOISE] += seconds
         self._append(chunk, latents)
-        peak_gib = peak_bytes(self.plan.memory.device) / 2**30
-        logger.info("denoise chunk %d: %.2f s, peak %.2f GiB", chunk.index, seconds, peak_gib)
+        peak = peak_bytes(self.plan.memory.device)
+        logger.info("denoise chunk %d: %.2f s, peak %.2f GiB", chunk.index, seconds, peak / 2**30)
         self.tell(ChunkDenoised(chunk=chunk.index, seconds=seconds))
         self.decode()
+
+    def _check_numbers(self, latents: Tensor) -> None:
+        if not latents.isfinite().all():
+            self.running.remove()
+            said = f"The model computed values that are no numbers in chunk {self.chunks + 1}."
+            raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
 
     def _append(self, chunk: Chunk, latents: Tensor) -> None:
         new = latents[:, :, chunk.overlap : chunk.overlap + chunk.new_latents]
@@ -171,10 +174,12 @@ class Making:
             self.patience.learn(seconds)
             last = time.monotonic()
 
+        def keep(state: SamplingState) -> None:
+            self._check_numbers(state.tensors["latents"])  # no step is made from what is none
+            self.running.keep(state)
+
         self._check_stop()
-        latents = self.model.denoise(
-            chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=self.running.keep
-        )
+        latents = self.model.denoise(chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=keep)
         return keeping_look(self.plan, chunk, latents, self.timeline)
 
     def decode(self) -> None:
@@ -264,8 +269,7 @@ class Making:
         """All slices to one mp4."""
         self._join()
         self.running.remove()
-        seconds = time.monotonic() - self.began
-        peak = peak_bytes(self.plan.memory.device)
+        seconds, peak = time.monotonic() - self.began, peak_bytes(self.plan.memory.device)
         logger.info("draft: %d frames in %.1f s, peak %.2f GiB", self.frames, seconds, peak / 2**30)
         self.tell(Finished(file="draft.mp4", frames=self.frames, seconds=seconds, peak_bytes=peak))
 
@@ -285,9 +289,16 @@ class Making:
                 file = "draft.mp4"
         self.tell(Stopped(file=file, frames=self.frames, chunks=self.chunks, seconds=time.monotonic() - self.began))
 
+    def leave(self) -> None:
+        """Something went wrong: what can be played is one shorter film, where the disk has room for it."""
+        with suppress(DraftError), self.journal.writing(self.journal.video_path()) as path:
+            self._film()(path)
+
     def _join(self) -> None:
-        seams = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
-        cuts = [frame for frame in self.plan.cuts if frame < self.frames]
-        settings = asdict(self.plan.request) | {"seams": seams, "cuts": cuts}
-        join = partial(join_slices, self.pieces, title=self.plan.request.prompt, settings=settings)
-        self.room.put(self.journal.video_path(), join)
+        self.room.put(self.journal.video_path(), self._film())
+
+    def _film(self) -> Callable[[Path], None]:
+        settings = asdict(self.plan.request)
+        settings["seams"] = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
+        settings["cuts"] = [frame for frame in self.plan.cuts if frame < self.frames]
+        return partial(join_slices, self.pieces, title=self.plan.request.prompt, settings=settings)

@@ -25,7 +25,7 @@ from pipeline.plan.say import plan_as_json, plan_as_text
 from pipeline.plan.spec import Keyframe, ModelSpec, Tail, VideoShape
 from pipeline.plan.storyboard import is_storyboard, lay_out
 from pipeline.settings import read_settings
-from pipeline.signals import heeding_signals
+from pipeline.signals import heeding_signals, interrupt
 
 LARGEST_STORYBOARD_BYTES = 2**18  # the most shots of the longest sentences, four bytes a character
 GIVEN_BESIDES = ("seed", "start_image", "end_image")  # what may be another than in --settings
@@ -211,7 +211,7 @@ def _delete(options: argparse.Namespace) -> int:
 def follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
     """Show what happens until the draft is over, and where its film is; the exit code."""
     code, folder = FAILED, options.drafts
-    with heeding_signals(_interrupt):
+    with heeding_signals(interrupt):
         try:
             for event in show_draft(events, as_json=options.json):
                 match event:
@@ -226,6 +226,8 @@ def follow(events: Generator[Event, None, None], options: argparse.Namespace) ->
                             _report(folder / event.file, options)
                     case Failed():
                         print(f"{event.message} {event.hint}".strip(), file=sys.stderr)
+                        if event.file:
+                            _report(folder / event.file, options)
         except KeyboardInterrupt:
             code = STOPPED
             events.close()  # asks the engine to stop and waits for it to keep what is finished
@@ -233,10 +235,6 @@ def follow(events: Generator[Event, None, None], options: argparse.Namespace) ->
             if kept.exists():
                 _report(kept, options)
     return code
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
 
 
 def _report(video: Path, options: argparse.Namespace) -> None:

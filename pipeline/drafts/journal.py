@@ -200,6 +200,12 @@ class Journal:
                 "draft", f"The plan of draft {self.draft} cannot be read: {str(error).splitlines()[0]}"
             ) from error
 
+    def kept_film(self) -> tuple[str | None, int]:
+        """The film of a draft that something went wrong with, and its frames; None and 0 where there is none."""
+        pieces = {row.get("index"): row for row in read_events(self.folder) if row.get("event") == "SliceReady"}
+        frames = sum(int(row["frames"]) for row in pieces.values())
+        return (self.video_path().name, frames) if frames and self.video_path().exists() else (None, 0)
+
     def suspended(self) -> bool:
         """Whether it was asked to stop for a restart to go on, and nobody asked otherwise since."""
         try:

@@ -146,6 +146,13 @@ class Workload:
         wide = self.precision(Stage.DECODE, device) is Precision.FLOAT32
         return round(vae.cache_bytes * self.shape.pixels * (vae.float32_scale if wide else 1))
 
+    @property
+    def sampler_bytes(self) -> int:
+        """Where the chunk stood after its last step, kept in main memory in float32 while the next one is made: its
+        latents, and what the sampler goes on from besides them."""
+        cells = self.shape.pixels // self.spec.latent_pixels**2
+        return 4 * self.spec.sampler_tensors * self.spec.latent_channels * self.chunk_latents * cells
+
     def rounds(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
         """What a causal transformer denoises of a chunk, block by block, and what it reads before each; in tokens."""
         network, spec = self.spec.transformer, self.spec
