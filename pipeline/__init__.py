@@ -17,7 +17,7 @@ Rooms, each importing only from those before it:
     models/     one file a family
     restoring   what an interrupted draft already has
     running     where the chunk stands that is being denoised
-    making      the main line
+    making      the main line; reel: its pictures on the disk
     engine      plan, model and folder for it
     heartbeat   whether the process that runs it stands still
     serving     that process
@@ -100,6 +100,7 @@ def request(
         steps=spec.default_steps,
         guidance=spec.default_guidance,
         seed=secrets.randbelow(2**32) if seed is None else seed,
+        continuity=spec.continuity,
     )
 
 

@@ -1,19 +1,21 @@
-"""What a chunk is told before it is denoised: sentences, pictures, what follows; and afterwards the look it keeps."""
+"""What a chunk is told before it is denoised: sentences, pictures, what follows; the look it is given afterwards; and
+what a decode window sees of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.pictures import read_beside
-from pipeline.models.base import Sampling, VideoModel
-from pipeline.plan.chunks import Chunk
+from pipeline.models.base import Sampling, SharedNoise, VideoModel
+from pipeline.plan.chunks import Chunk, Slice
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.request import Transition
 from pipeline.plan.spec import Keyframe, Tail
 from pipeline.prompt.cache import PromptEmbeds
 from pipeline.prompt.mixing import mix_embeds
-from pipeline.video.look import keep_look
+from pipeline.video.look import anchor_look, keep_look
 
 
 def sampling_of(
@@ -41,7 +43,10 @@ def sampling_of(
         negative=embeds[request.negative_prompt] if plan.guided else None,
         ahead=end if plan.spec.holds_end and end is not None else _ahead(plan, chunk, behind.get(chunk.index + 1)),
         keyframe=None if plan.spec.holds_end else end,
-        tail=Tail.LATENTS if begins_with_picture else request.continued_by,  # a picture is held, however chunks go on
+        # A picture is held and certain, however chunks go on
+        tail=Tail.LATENTS if begins_with_picture else request.continued_by,
+        tail_strength=1.0 if begins_with_picture else request.continuity.tail_strength,
+        shared_noise=_shared_noise(plan, chunk),
     )
 
 
@@ -69,13 +74,55 @@ def _ahead(plan: DraftPlan, chunk: Chunk, follows: Tensor | None) -> Tensor | No
     return follows[:, :, first : first + chunk.ahead]
 
 
+def _shared_noise(plan: DraftPlan, chunk: Chunk) -> SharedNoise | None:
+    """The noise from which its scene's first chunk made the latents that lie as far from its end as the first of those
+    that a chunk adds. None for that chunk itself, and where nothing is shared."""
+    first = next(other for other in plan.chunks if other.scene_start == chunk.scene_start)
+    count = round(plan.request.continuity.shared_noise * chunk.new_latents)
+    if not count or first.index == chunk.index:
+        return None
+    start = max(0, first.latents - chunk.new_latents)
+    return SharedNoise(seed=first.seed, latents=first.latents, start=start, stop=min(start + count, first.latents))
+
+
 def keeping_look(plan: DraftPlan, chunk: Chunk, latents: Tensor, timeline: Tensor | None) -> Tensor:
-    """A chunk's latents, with the first chunk's look where it comes after a cut that keeps it.
+    """A chunk's latents: with the draft's first chunk's look after a cut that keeps it, anchored to that of their
+    shot's first chunk elsewhere. What a chunk is given stays as it is, and so does one that is made between two.
 
     Args:
         timeline: the draft's latents so far.
     """
-    keeps = plan.request.shots[chunk.shot].transition is Transition.SAME_LOOK
-    if timeline is None or not chunk.opens_scene or not keeps:
+    if timeline is None:
         return latents
-    return keep_look(latents, timeline[:, :, : plan.chunks[0].stop])
+    if chunk.opens_scene:
+        keeps = plan.request.shots[chunk.shot].transition is Transition.SAME_LOOK
+        return keep_look(latents, timeline[:, :, : plan.chunks[0].stop]) if keeps else latents
+    anchor = next((other for other in plan.chunks[: chunk.index] if _is_anchor(other, chunk)), None)
+    factor = plan.request.continuity.anchor
+    if not factor or anchor is None or chunk.ahead:
+        return latents
+    given, new = latents.tensor_split((chunk.overlap,), dim=2)
+    of = timeline[:, :, anchor.start + anchor.overlap : anchor.stop]
+    return torch.cat([given, anchor_look(new, of, factor)], dim=2)
+
+
+def _is_anchor(other: Chunk, chunk: Chunk) -> bool:
+    """Whether a chunk before another shows the same shot, and nothing of the shot before."""
+    return (other.scene_start, other.shot, other.mix) == (chunk.scene_start, chunk.shot, ())
+
+
+def seen_by(piece: Slice, chunks: Sequence[Chunk], timeline: Tensor, overlaps: Mapping[int, Tensor]) -> Tensor:
+    """The latents [1, C, F, h, w] of a decode window.
+
+    Args:
+        timeline: the draft's latents so far.
+        overlaps: by chunk, the version of the latents that it was given which takes their place once it is there.
+    """
+    latents = timeline[:, :, piece.start : piece.stop]
+    for chunk in chunks[: piece.chunk + 1]:
+        first, stop = max(chunk.start, piece.start), min(chunk.start + chunk.overlap, piece.stop)
+        if chunk.index in overlaps and first < stop:
+            latents = latents.clone()
+            version = overlaps[chunk.index][:, :, first - chunk.start : stop - chunk.start]
+            latents[:, :, first - piece.start : stop - piece.start] = version
+    return latents

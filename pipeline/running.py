@@ -30,6 +30,8 @@ def identify(model: str, chunk: Chunk, sampling: Sampling, tail: Tensor | None) 
     name is another chunk's. Device and precision are none of it: what was begun may go on in another."""
     settings = asdict(chunk), asdict(sampling.shape), sampling.steps, sampling.guidance, sampling.tail
     digest = hashlib.sha256(json.dumps([model, settings, version("diffusers")]).encode())
+    if sampling.tail_strength < 1 or sampling.shared_noise:
+        digest.update(str((sampling.tail_strength, sampling.shared_noise)).encode())
     given = tail, sampling.ahead, sampling.keyframe
     texts = (text for text in (sampling.positive, sampling.negative) if text is not None)
     for tensor in (*(part for text in texts for part in (text.embeds, text.mask)), *given):

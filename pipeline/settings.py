@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.errors import InvalidRequest
 from pipeline.plan.request import GenerationRequest, Shot
-from pipeline.plan.spec import VideoShape
+from pipeline.plan.spec import Continuity, VideoShape
 
 LARGEST_JSON_BYTES = 2**21  # six times the longest request in escapes
 MOST_DIGITS = 18
@@ -51,6 +51,7 @@ def _check(values: Any, name: str) -> GenerationRequest:
     request = {key: value for key, value in values.items() if key not in WRITTEN_BESIDES}
     _refuse_unknown(name, "", request, GenerationRequest)
     _refuse_unknown(name, "shape.", request.get("shape"), VideoShape)
+    _refuse_unknown(name, "continuity.", request.get("continuity"), Continuity)
     shots = request.get("shots")
     for shot in shots if isinstance(shots, list) else ():
         _refuse_unknown(name, "shots.", shot, Shot)

@@ -22,14 +22,16 @@ from pipeline.plan.catalog import CATALOG, find_model
 from pipeline.plan.limits import ENCODER_POLICIES, LOWEST_PRECISIONS
 from pipeline.plan.request import LONGEST_SECONDS, GenerationRequest, Shot
 from pipeline.plan.say import plan_as_json, plan_as_text
-from pipeline.plan.spec import Keyframe, ModelSpec, Tail, VideoShape
+from pipeline.plan.spec import Continuity, Keyframe, ModelSpec, Tail, VideoShape
 from pipeline.plan.storyboard import is_storyboard, lay_out
 from pipeline.settings import read_settings
 from pipeline.signals import heeding_signals, interrupt
 
 LARGEST_STORYBOARD_BYTES = 2**18  # the most shots of the longest sentences, four bytes a character
 GIVEN_BESIDES = ("seed", "start_image", "end_image")  # what may be another than in --settings
-OTHER_SETTINGS = ("storyboard", "seconds", "width", "height", "vram_limit", "ram_limit")  # no fields of a request
+CONTINUITY = tuple(field.name for field in fields(Continuity))
+OTHER_SETTINGS = ("storyboard", "seconds", "width", "height", "vram_limit", "ram_limit", *CONTINUITY)
+"""No fields of a request."""
 
 
 def add(commands: Commands) -> None:
@@ -76,6 +78,13 @@ def _add_request(command: argparse.ArgumentParser) -> None:
     command.add_argument("--tail", help=f"how a chunk goes on from the one before: {', '.join(Tail)}")
     command.add_argument("--start-image", type=Path, metavar="FILE", help="a picture that the draft begins with")
     command.add_argument("--end-image", type=Path, metavar="FILE", help="a picture that it ends with")
+    command.add_argument("--tail-strength", type=float, help="how much of what it takes over is certain, 0.5 to 1")
+    text = "how far a chunk's colours and contrast are drawn to its shot's first chunk's, 0 to 1"
+    command.add_argument("--anchor", type=float, help=text)
+    text = "share of a chunk that begins from the same noise as the first chunk, 0 to 0.5"
+    command.add_argument("--shared-noise", type=float, help=text)
+    text = "how much of a step in colour between chunks is taken back when they are decoded, 0 to 1"
+    command.add_argument("--match-colour", type=float, help=text)
     command.add_argument("--vram-limit", type=float, metavar="GIB", help="use at most so much of the card")
     command.add_argument("--ram-limit", type=float, metavar="GIB", help="use at most so much main memory")
     command.add_argument(
@@ -118,6 +127,7 @@ def _request(options: argparse.Namespace, pictures: Mapping[str, Picture]) -> Ge
         chunk_frames=options.chunk_frames,
         overlap_frames=options.overlap_frames,
         tail=options.tail,
+        continuity=_continuity(options, spec),
         vram_limit_gib=options.vram_limit,
         ram_limit_gib=options.ram_limit,
         decode_float32=options.decode_float32,
@@ -125,6 +135,12 @@ def _request(options: argparse.Namespace, pictures: Mapping[str, Picture]) -> Ge
         encoder=options.encoder,
         **named,
     )
+
+
+def _continuity(options: argparse.Namespace, spec: ModelSpec) -> Continuity:
+    """The model's own, but for what is given."""
+    given = {name: getattr(options, name) for name in CONTINUITY}
+    return replace(spec.continuity, **{name: value for name, value in given.items() if value is not None})
 
 
 def _settled(options: argparse.Namespace) -> GenerationRequest:

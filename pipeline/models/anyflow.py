@@ -171,6 +171,9 @@ class AnyFlowModel(WanModel):
         size = chunk.latents, sampling.shape.height // ratio, sampling.shape.width // ratio
         generator = torch.Generator("cpu").manual_seed(chunk.seed)
         noise = torch.randn(1, self.spec.latent_channels, *size, generator=generator).to(where).transpose(1, 2)
+        if sampling.shared_noise is not None:
+            shared = sampling.shared_noise.draw(noise.shape[2], *size[1:]).transpose(1, 2)
+            noise[:, chunk.overlap : chunk.overlap + shared.shape[1]] = shared
         scheduler = self.checkpoint.scheduler(FlowMapEulerDiscreteScheduler, shift=self.spec.sigma_shift)
         scheduler.set_timesteps(sampling.steps, device=where)
         done = noise[:, :0] if tail is None else tail.to(where, torch.float32).transpose(1, 2)

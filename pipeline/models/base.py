@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,10 +25,27 @@ device. May raise StopRequested."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharedNoise:
+    """Latents [start, stop) of the noise from which another window, of `latents` and with a seed, began."""
+
+    seed: int
+    latents: int
+    start: int
+    stop: int
+
+    def draw(self, channels: int, rows: int, columns: int) -> Tensor:
+        """It, [1, C, stop - start, h, w] float32 on the CPU, as every family draws its noise."""
+        generator = torch.Generator("cpu").manual_seed(self.seed)
+        return torch.randn(1, channels, self.latents, rows, columns, generator=generator)[:, :, self.start : self.stop]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How a chunk is denoised. `negative` is None when guidance is 1; `ahead` [1, C, f, h, w] are the latents
     that it ends with, where there are such, kept exactly; `keyframe` [1, C, 1, h, w] is a picture that its last frame
-    is to be; `tail` tells how what is given is used, in the model's usual way where it is None."""
+    is to be; `tail` tells how what is given is used, in the model's usual way where it is None, and `tail_strength` how
+    much of it is known; `shared_noise` is what the first of the latents that it adds begin from instead of noise of
+    their own."""
 
     shape: VideoShape
     steps: int
@@ -37,6 +55,8 @@ class Sampling:
     ahead: Tensor | None = None
     keyframe: Tensor | None = None
     tail: Tail | None = None
+    tail_strength: float = 1.0
+    shared_noise: SharedNoise | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +132,8 @@ class VideoModel(Protocol):
         """Latents of a chunk, [1, C, F, h, w] float32 on the CPU, normalised.
 
         Args:
-            tail: the timeline's latents [1, C, chunk.overlap, h, w] that the chunk begins with, kept exactly; from
-                `reencode` where `sampling.tail` is FRAMES.
+            tail: the timeline's latents [1, C, chunk.overlap, h, w] that the chunk begins with, kept exactly where
+                `sampling.tail_strength` is 1; from `reencode` where `sampling.tail` is FRAMES.
             resume_from: what `keep` was given of the same chunk, sampling and tail; only the steps after it are made,
                 and on the same device in the same precision the latents are those of never having stopped.
         """

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +18,10 @@ from pipeline.gpu.residency import Residency
 from pipeline.models.base import Frames, Keep, OnStep, Sampling, SamplingState
 from pipeline.models.guidance import one_after_the_other
 from pipeline.models.ltx_decoder import WindowDecoder
+from pipeline.models.ltx_pipeline import ContinuedPipeline
 from pipeline.models.reencoding import encode_frames
-from pipeline.models.sampler import GENERATOR, capture
+from pipeline.models.sampler import capture
+from pipeline.models.strength import blend_versions, held_level
 from pipeline.models.windows import in_windows
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
@@ -33,82 +34,6 @@ from pipeline.video.preview import LatentMap
 # The pipeline hands its timesteps to the scheduler, which then warns at every chunk that it may shift the sigmas; LTX's
 # and the miniature's schedulers have a shift of 1, which changes nothing.
 logging.getLogger("diffusers.schedulers.scheduling_flow_match_euler_discrete").setLevel(logging.ERROR)
-
-
-class ContinuedPipeline(LTXConditionPipeline):
-    """`LTXConditionPipeline` that begins a window with given latents instead of given pictures.
-
-    The given latents sit at per-token timestep 0 from the first step on, or are repainted after each; either way they
-    come out bit for bit as they went in. The window's positions are those of the draft's timeline, `first_latent` on:
-    position 0 is a first latent (one frame), later ones stand for eight frames each. It can also begin in mid-chunk:
-    with `begun`, and the timesteps that are left.
-    """
-
-    _callback_tensor_inputs = ("latents", "noise_pred")
-    tail: Tensor | None = None  # [1, C, f, h, w], normalised
-    ahead: Tensor | None = None  # likewise, at the end
-    keyframe: Tensor | None = None  # [1, C, 1, h, w]: a picture that stands beside the sequence, at its last frame
-    repaints: bool = False
-    first_latent: int = 0
-    begun: SamplingState | None = None
-    _given: tuple[Tensor, Tensor] | None = None  # the tail as tokens [1, f h w, C], the noise in its place
-
-    @property
-    def holds(self) -> bool:
-        """Whether anything is held at timestep 0."""
-        parts = (None if self.repaints else self.tail, self.ahead, self.keyframe)
-        return any(part is not None for part in parts)
-
-    def repaint(self, latents: Tensor, sigma: Tensor) -> Tensor:
-        """Tokens after a step, the tail set among them to what it is at `sigma` if it is to be repainted."""
-        if self._given is None:
-            return latents
-        given, noise = self._given
-        sigma = sigma.to(given)
-        return torch.cat([(1 - sigma) * given + sigma * noise, latents[:, given.shape[1] :]], dim=1)
-
-    @property
-    def _execution_device(self) -> torch.device:
-        device: torch.device = self.transformer.device  # the VAE here is a description only
-        return device
-
-    def prepare_latents(self, conditions: list[Tensor] | None = None, *args: Any, **arguments: Any) -> Any:
-        """Noise between the tail and what is ahead: packed latents, mask of what is given, positions, extra tokens."""
-        del conditions  # a black frame that only tells the pipeline that something is given
-        latents, _, video_ids, extra = super().prepare_latents([], *args, **arguments)
-        frames = self.vae_temporal_compression_ratio
-        if self.first_latent:
-            count = (arguments["num_frames"] - 1) // frames + 1
-            index = torch.arange(count, device=video_ids.device).repeat_interleave(video_ids.shape[2] // count)
-            video_ids[:, 0] = (index + self.first_latent) * frames + 1 - frames
-        noise = latents
-        if self.begun is not None:
-            latents = self.begun.tensors["latents"].to(latents)
-            if GENERATOR in self.begun.tensors:
-                arguments["generator"].set_state(self.begun.tensors[GENERATOR])
-        if self.repaints and self.tail is not None:
-            given = self._pack_latents(self.tail.to(latents), 1, 1)
-            self._given = given, noise[:, : given.shape[1]]
-        if not self.holds:
-            return latents, None, video_ids, extra
-        mask = torch.zeros(latents.shape[:2], device=latents.device)
-        if self.tail is not None:
-            given = self._pack_latents(self.tail.to(latents), 1, 1)
-            latents = torch.cat([given, latents[:, given.shape[1] :]], dim=1)
-            mask[:, : given.shape[1]] = 1.0
-        if self.ahead is not None:
-            follows = self._pack_latents(self.ahead.to(latents), 1, 1)
-            latents = torch.cat([latents[:, : -follows.shape[1]], follows], dim=1)
-            mask[:, -follows.shape[1] :] = 1.0
-        if self.keyframe is not None:
-            picture = self._pack_latents(self.keyframe.to(latents), 1, 1)
-            extra = picture.shape[1]
-            ids = video_ids[:, :, -extra:].clone()
-            ids[:, 0] += frames - 1
-            latents = torch.cat([picture, latents], dim=1)
-            video_ids = torch.cat([ids, video_ids], dim=2)
-            mask = torch.cat([mask.new_ones(1, extra), mask], dim=1)
-        return latents, mask, video_ids, extra
 
 
 class LTXModel:
@@ -167,7 +92,10 @@ class LTXModel:
         resume_from: SamplingState | None = None,
         keep: Keep | None = None,
     ) -> Tensor:
-        """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, ends with what is ahead, bit for bit."""
+        """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, ends with what is ahead, bit for bit.
+
+        With less than its full strength the tail is one with what was made of it, models/strength.py.
+        """
         shape, spec = sampling.shape, self.spec
         scheduler, generator = self.checkpoint.scheduler(), torch.Generator("cpu").manual_seed(chunk.seed)
         draws = bool(scheduler.config.stochastic_sampling)
@@ -194,7 +122,8 @@ class LTXModel:
             on_step(step, clean)
             return {"latents": latents}
 
-        mode = sampling.tail or spec.tail
+        mode, times = sampling.tail or spec.tail, timesteps(spec, sampling.steps)
+        level = held_level([time / 1000 for time in times], sampling.tail_strength) if tail is not None else 0.0
         together = Stage.DENOISE not in self._choices or self._choices[Stage.DENOISE].together
         with (
             self.residency.on_device(Component.TRANSFORMER) as transformer,
@@ -211,7 +140,7 @@ class LTXModel:
             pipe.set_progress_bar_config(disable=True)
             pipe.tail, pipe.ahead, pipe.repaints = tail, sampling.ahead, mode is Tail.REPAINT
             pipe.keyframe = sampling.keyframe
-            pipe.begun = resume_from
+            pipe.begun, pipe.shared_noise, pipe.level = resume_from, sampling.shared_noise, level
             # Frames are encoded as a clip of their own
             pipe.first_latent = 0 if mode is Tail.FRAMES else chunk.start - chunk.scene_start
             positive, negative = sampling.positive, sampling.negative or sampling.positive
@@ -225,7 +154,7 @@ class LTXModel:
                 frame_rate=spec.fps,
                 # Euler's sampler knows no past: with the steps that are left it does what it would have done
                 num_inference_steps=sampling.steps - done,
-                timesteps=timesteps(spec, sampling.steps)[done:],
+                timesteps=times[done:],
                 guidance_scale=sampling.guidance if sampling.negative else 1.0,
                 generator=generator,
                 prompt_embeds=positive.embeds.to(where),
@@ -237,7 +166,10 @@ class LTXModel:
                 callback_on_step_end=after_step,
                 callback_on_step_end_tensor_inputs=["latents", "noise_pred"],
             )[0]
-        return latents.float().cpu().contiguous()
+        latents = latents.float().cpu().contiguous()
+        if tail is not None and level:
+            latents[:, :, : chunk.overlap] = blend_versions(tail, latents[:, :, : chunk.overlap])
+        return latents
 
     def reencode(self, latents: Tensor, count: int) -> Tensor:
         """The end of a timeline as the `count` latents of a clip that begins with its last frames."""

@@ -8,7 +8,7 @@ pipelines' own, bit for bit (tests/models/test_wan_pipelines.py).
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from diffusers import WanPipeline
@@ -21,6 +21,7 @@ from pipeline.gpu.residency import Residency
 from pipeline.models.base import Decoder, Frames, Keep, OnStep, Sampling, SamplingState
 from pipeline.models.reencoding import encode_frames
 from pipeline.models.sampler import capture, put_back
+from pipeline.models.strength import ROUNDING, blend_versions, held_level, is_held, noised
 from pipeline.models.wan_decoder import WanDecoder
 from pipeline.models.windows import average
 from pipeline.plan.chunks import Chunk
@@ -33,6 +34,15 @@ from pipeline.video.preview import LatentMap
 
 TRAINING_TIMESTEPS = 1000  # noise levels are told to the transformer as 0 to 1000
 HELD = (Tail.LATENTS, Tail.FRAMES)  # what is given stays at timestep 0
+
+
+class Told(NamedTuple):
+    """What a window is told besides sentences: the latents at its beginning, which are held at a noise level, and at
+    its end; [1, C, f, h, w] each, or None."""
+
+    tail: Tensor | None
+    level: float
+    ahead: Tensor | None
 
 
 class WanModel:
@@ -93,15 +103,22 @@ class WanModel:
         resume_from: SamplingState | None = None,
         keep: Keep | None = None,
     ) -> Tensor:
-        """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, bit for bit."""
+        """Latents [1, C, F, h, w] float32 on the CPU; begins with `tail`, bit for bit.
+
+        With less than its full strength the tail is one with what was made of it, models/strength.py.
+        """
         where, ratio = torch_device(self.device), self.spec.latent_pixels
         mode = sampling.tail or self.spec.tail
         scheduler = self._scheduler(sampling.steps, mode)
         size = chunk.latents, sampling.shape.height // ratio, sampling.shape.width // ratio
         generator = torch.Generator("cpu").manual_seed(chunk.seed)
         noise = torch.randn(1, self.spec.latent_channels, *size, generator=generator).to(where)
+        if sampling.shared_noise is not None:
+            shared = sampling.shared_noise.draw(noise.shape[1], *size[1:])
+            noise[:, :, chunk.overlap : chunk.overlap + shared.shape[2]] = shared
         given, ahead = (None if part is None else part.to(where, torch.float32) for part in (tail, sampling.ahead))
-        held = given if mode in HELD else None
+        level = held_level(scheduler.sigmas[:-1].tolist(), sampling.tail_strength) if given is not None else 0.0
+        shown = None if given is None else noised(given, noise[:, :, : chunk.overlap], level)
         texts = [self._on_device(text) for text in (sampling.positive, sampling.negative) if text]
         latents, present, done = noise, None, 0
         if resume_from is not None:
@@ -114,19 +131,24 @@ class WanModel:
                     visit.close()  # the expert before leaves first
                     transformer = visit.enter_context(self.residency.on_device(wanted))
                     present = wanted
-                predict = partial(
-                    self._flow, transformer, time=time, texts=texts, guidance=guidance, given=held, ahead=ahead
-                )
+                sigma = float(scheduler.sigmas[index])
+                held = shown if mode in HELD and is_held(sigma, level) else None
+                told = Told(held, level, ahead)
+                predict = partial(self._flow, transformer, time=time, texts=texts, guidance=guidance, told=told)
                 parts = (predict(latents[:, :, start:stop]) for start, stop in chunk.windows)
                 flow = average(chunk.windows, parts) if chunk.windows else predict(latents)
+                if level and given is not None and held is not None:  # any sampler brings the tail to that level so
+                    flow[:, :, : chunk.overlap] = (latents[:, :, : chunk.overlap] - given) / sigma
                 predicted = latents - scheduler.sigmas[index].to(where) * flow
                 latents = scheduler.step(flow, time, latents, return_dict=False)[0]
-                if given is not None and mode is Tail.REPAINT:
-                    sigma = scheduler.sigmas[index + 1].to(where)
-                    latents[:, :, : chunk.overlap] = (1 - sigma) * given + sigma * noise[:, :, : chunk.overlap]
+                following = scheduler.sigmas[index + 1].to(where)
+                if given is not None and mode is Tail.REPAINT and float(following) >= level - ROUNDING:
+                    latents[:, :, : chunk.overlap] = (1 - following) * given + following * noise[:, :, : chunk.overlap]
                 if keep is not None:
                     keep(capture(scheduler, index + 1, latents=latents))
                 on_step(index + 1, partial(_enclose, predicted, given, ahead))
+        if given is not None and level:
+            given = blend_versions(given, latents[:, :, : chunk.overlap])
         return _enclose(latents, given, ahead).cpu().contiguous()
 
     def _scheduler(self, steps: int, mode: Tail) -> Any:
@@ -165,20 +187,20 @@ class WanModel:
         time: Tensor,
         texts: list[Tensor],
         guidance: float,
-        given: Tensor | None,
-        ahead: Tensor | None,
+        told: Told,
     ) -> Tensor:
         """What to follow from noise to picture, [1, C, F, h, w] float32; `texts` is the sentence, and the negative one
         where there is guidance, which takes a pass more."""
         times = time.expand(1)
-        if given is not None:
-            latents = _enclose(latents, given, ahead)
+        if told.tail is not None or told.ahead is not None:
+            latents = _enclose(latents, told.tail, told.ahead)
             count = latents.shape[2]
             area = latents[0, 0, 0].numel() * self.spec.latent_pixels**2 // self.spec.pixel_multiple**2
             times = time.float().expand(1, count * area).clone()
-            times[:, : given.shape[2] * area] = 0
-            if ahead is not None:
-                times[:, -ahead.shape[2] * area :] = 0
+            if told.tail is not None:
+                times[:, : told.tail.shape[2] * area] = told.level * TRAINING_TIMESTEPS
+            if told.ahead is not None:
+                times[:, -told.ahead.shape[2] * area :] = 0
         inputs = latents.to(torch_dtype(self.device))
         flows: list[Tensor] = [
             transformer(hidden_states=inputs, timestep=times, encoder_hidden_states=text, return_dict=False)[0].float()

@@ -231,4 +231,5 @@ def _with_model(request: GenerationRequest, spec: ModelSpec) -> GenerationReques
         chunk_frames=None,
         overlap_frames=None,
         tail=None,
+        continuity=spec.continuity,
     )

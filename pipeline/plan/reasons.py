@@ -6,7 +6,7 @@ from pipeline.plan.combinations import PICTURE_COSTS
 from pipeline.plan.draft import MemoryPlan
 from pipeline.plan.memory import Placement, Stage
 from pipeline.plan.request import GenerationRequest
-from pipeline.plan.spec import Tail
+from pipeline.plan.spec import Continuity, Tail
 
 
 def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk, ...]) -> tuple[str, ...]:
@@ -41,6 +41,8 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
             f"{len(chunks)} chunks of at most {spec.frames_of(max(chunk.latents for chunk in chunks))} frames, each "
             + (f"continuing from the last {spec.frames_of(shared)} of the one before{again}." if shared else "alone.")
         )
+    if len(chunks) > 1 or chunks[0].windows:
+        lines += _hold_together(request.continuity)
     cuts, mixed = len(request.scenes) - 1, sum(bool(chunk.mix) for chunk in chunks)
     if cuts:
         said = "1 cut: the chunk after it is" if cuts == 1 else f"{cuts} cuts: the chunks after them are"
@@ -60,3 +62,17 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
         f"The {largest} stage is the largest: {say_bytes(memory.peak_bytes)} of {say_bytes(memory.budget_bytes)}."
     )
     return tuple(lines)
+
+
+def _hold_together(continuity: Continuity) -> list[str]:
+    """What holds chunks together besides their tails."""
+    lines, strength = [], continuity.tail_strength
+    if strength < 1:
+        lines.append(f"What a chunk is told of the one before is certain to {strength:.0%}: the rest is denoised anew.")
+    if continuity.anchor:
+        lines.append(f"Each chunk is drawn to the colours and contrast of its shot's first by {continuity.anchor:.0%}.")
+    if continuity.shared_noise:
+        lines.append(f"{continuity.shared_noise:.0%} of what a chunk adds begins from the first chunk's noise.")
+    if continuity.match_colour:
+        lines.append(f"{continuity.match_colour:.0%} of a step in colour between chunks becomes a slope.")
+    return lines

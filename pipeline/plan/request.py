@@ -11,9 +11,10 @@ from itertools import accumulate, pairwise
 
 from pipeline.errors import InvalidRequest
 from pipeline.plan.catalog import find_model
+from pipeline.plan.continuing import check_chunking, check_continuity, check_tail
 from pipeline.plan.keyframes import check_keyframes
 from pipeline.plan.limits import check_limits
-from pipeline.plan.spec import Keyframe, ModelSpec, Tail, VideoShape
+from pipeline.plan.spec import LOOSE, Continuity, Keyframe, ModelSpec, Tail, VideoShape
 
 LONGEST_PROMPT = 2000  # characters; LTX reads 256 tokens of it, the miniature 32
 LONGEST_SECONDS = 60.0  # what LTX-Video's makers show of 0.9.8; longer is a film, not a draft
@@ -51,7 +52,8 @@ class GenerationRequest:
 
     `frames` is the whole draft's length on the model's grid (see `frames_for`), which its shots divide as their seconds
     say. `chunk_frames` and `overlap_frames` are None unless set by hand; `tail` names how a chunk is told what came
-    before, None the model's usual way. `vram_limit_gib` and `ram_limit_gib` override the profile's; `lowest_precision`
+    before, None the model's usual way; `continuity` is what else holds them together, nothing where a request of an
+    earlier version does not say. `vram_limit_gib` and `ram_limit_gib` override the profile's; `lowest_precision`
     is how coarse weights may become so that they fit; `encoder` says whether the text encoder stays on a card for the
     next sentence: where there is room, with room made for it, or never; `decode_float32` has the VAE decode in float32
     whatever the rest computes in, as diffusers' documentation of Wan advises. `start_image` and `end_image` name the
@@ -70,6 +72,7 @@ class GenerationRequest:
     chunk_frames: int | None = None
     overlap_frames: int | None = None
     tail: str | None = None
+    continuity: Continuity = LOOSE
     vram_limit_gib: float | None = None
     ram_limit_gib: float | None = None
     decode_float32: bool = False
@@ -85,8 +88,9 @@ class GenerationRequest:
         _check_frames(spec, self.frames, len(self.scenes))
         _check_shot_lengths(spec, self)
         _check_sampling(self)
-        _check_tail(spec, self)
-        _check_chunking(spec, self)
+        check_tail(spec, self.tail, shots=len(self.shots))
+        check_continuity(self.continued_by, self.continuity)
+        check_chunking(spec, chunk=self.chunk_frames, overlap=self.overlap_frames)
         check_limits(self.vram_limit_gib, self.ram_limit_gib, self.lowest_precision, self.encoder)
         check_keyframes(spec, self.pictures, self.continued_by)
 
@@ -233,47 +237,4 @@ def _check_sampling(request: GenerationRequest) -> None:
     if not 0 <= request.seed < 2**32:
         raise InvalidRequest(
             "seed", f"{request.seed} is no seed: seeds are whole numbers from 0 to {2**32 - 1}.", "Leave it empty."
-        )
-
-
-def _check_tail(spec: ModelSpec, request: GenerationRequest) -> None:
-    if request.tail is None:
-        return
-    if request.tail not in spec.tails:
-        raise InvalidRequest(
-            "tail",
-            f"{spec.title} cannot go on by {request.tail!r}: it can by {', '.join(spec.tails)}.",
-            f"Nearest: {spec.tail}, its usual way.",
-        )
-    if request.tail == Tail.CO_DENOISE and len(request.shots) > 1:
-        raise InvalidRequest(
-            "tail",
-            f"All chunks are denoised together by {request.tail}, so they have one sentence, not {len(request.shots)}.",
-            f"Nearest: {spec.tail}.",
-        )
-
-
-def _check_chunking(spec: ModelSpec, request: GenerationRequest) -> None:
-    overlap, chunk = request.overlap_frames, request.chunk_frames
-    # A chunk adds at least one latent, or a causal model's block, to what it is given. That is the catalog's unless set
-    # by hand; a causal model is given less where a chunk has no room for as much.
-    added = spec.frame_stride * (spec.block_latents or 1)
-    least = 1 + added if overlap is not None or spec.block_latents else spec.overlap_frames + added
-    if chunk is not None:
-        _check_window(spec, "chunk_frames", chunk, least=least, most=spec.native_frames)
-    if overlap is not None:
-        longest = spec.native_frames if chunk is None else chunk
-        most = min(spec.longest_overlap_frames, longest - added)
-        _check_window(spec, "overlap_frames", overlap, least=1, most=most)
-
-
-def _check_window(spec: ModelSpec, field: str, frames: int, *, least: int, most: int) -> None:
-    """Refuse `frames` off the grid or outside [least, most]; both ends lie on the grid."""
-    stride = spec.frame_stride
-    if (frames - 1) % stride or not least <= frames <= most:
-        nearest = round((min(max(frames, least), most) - 1) / stride) * stride + 1
-        raise InvalidRequest(
-            field,
-            f"{spec.title} cannot use {field.replace('_', ' ')} of {frames}: {stride} k + 1, {least} to {most}.",
-            f"Nearest: {nearest}.",
         )

@@ -64,6 +64,32 @@ class Keyframe(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Continuity:
+    """What holds the chunks of a draft together besides what they are told of one another; as it stands here, nothing.
+
+    A single chunk is what it is whatever these say.
+
+    - ``tail_strength`` s, 0.5 to 1: what a chunk is given is known but for noise of level 1 - s, until the noise of all
+      else is no more than that; from there it is denoised with the rest (models/strength.py).
+    - ``anchor``, 0 to 1: how far the latents that a chunk adds are moved, channel by channel, to the mean and the
+      deviation of the first chunk of their shot (video/look.py).
+    - ``shared_noise``, 0 to 0.5: the share of the latents that a chunk adds which begin from the same noise in all
+      chunks of a scene, its first's; the rest is the chunk's own, so that another seed is another take.
+    - ``match_colour``, 0 to 1: how much of a step in mean colour between two chunks is taken back in the frames and
+      becomes a slope (video/matching.py).
+    """
+
+    tail_strength: float = 1.0
+    anchor: float = 0.0
+    shared_noise: float = 0.0
+    match_colour: float = 0.0
+
+
+LOOSE = Continuity()
+"""By nothing else: as requests of versions that knew no such choice were made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VideoShape:
     """A picture size in pixels."""
 
@@ -98,7 +124,8 @@ class ModelSpec:
     folder in diffusers' layout, empty for what ships with Rushes; `originals` hold the weights of some components in
     its place, named as their authors do, and `loras` changes to those of some. `revision` is the folder's commit, or
     None where the first download decides and is recorded, as it is for files. `tails` are the ways in which a next
-    chunk can be told what came before, the usual one first. `expert_boundary` is the sigma at which the second
+    chunk can be told what came before, the usual one first; `continuity` is what else holds chunks together unless
+    asked otherwise. `expert_boundary` is the sigma at which the second
     transformer takes over. `batched_guidance` tells whether the pass with the sentence and the one without
     run as one batch of two; `causal_decoder` that the VAE decodes latent by latent with a cache, so that neighbouring
     slices share nothing. `block_latents` is how many latents a causal transformer denoises at a time; what it is given
@@ -126,6 +153,7 @@ class ModelSpec:
     fps: int
     native_frames: int
     tails: tuple[Tail, ...]
+    continuity: Continuity = LOOSE
     block_latents: int | None = None
     keyframes: tuple[Keyframe, ...] = ()
     holds_end: bool = False

@@ -12,11 +12,11 @@ from pipeline.plan.presets import Look
 from pipeline.plan.request import LONGEST_PROMPT, MOST_SHOTS, Shot, Transition
 from pipeline.plan.storyboard import is_storyboard, sketch_shots, write_shots
 from pipeline.studio.filling import fill, fill_length
-from pipeline.studio.forms import FIELDS, Form, form_of, seconds_told
+from pipeline.studio.forms import FIELDS, HELD_BY, Form, form_of, seconds_told
 from pipeline.studio.pictures import PICTURE_FIELDS, keep_fields
 
 MODEL_FIELDS = (  # what a model has its own settings for
-    "shape", "seconds", "steps", "guidance", "frames", "chunk_frames", "overlap_frames", "tail",
+    "shape", "seconds", "steps", "guidance", "frames", "chunk_frames", "overlap_frames", "tail", *HELD_BY,
     *PICTURE_FIELDS.values(),
 )  # fmt: skip
 

@@ -5,14 +5,14 @@ import math
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from pipeline.errors import InvalidRequest
 from pipeline.plan.catalog import CATALOG, MINIATURE, find_model
 from pipeline.plan.presets import Look, find_profile
 from pipeline.plan.request import GenerationRequest, Shot, Transition
-from pipeline.plan.spec import ModelSpec, VideoShape
+from pipeline.plan.spec import LOOSE, Continuity, ModelSpec, VideoShape
 from pipeline.plan.storyboard import is_storyboard, lay_out, read_shots, write_shots
 
 SEED_BITS = 32
@@ -43,6 +43,10 @@ class Form:
     chunk_frames: float | None = 0
     overlap_frames: float | None = 0
     tail: str | None = ""
+    tail_strength: float | None = LOOSE.tail_strength
+    anchor: float | None = LOOSE.anchor
+    shared_noise: float | None = LOOSE.shared_noise
+    match_colour: float | None = LOOSE.match_colour
     lowest_precision: str | None = "int8"
     encoder: str | None = "auto"
     decode_float32: bool | None = False
@@ -53,6 +57,7 @@ class Form:
 
 
 FIELDS = tuple(field.name for field in fields(Form))
+HELD_BY = tuple(field.name for field in fields(Continuity))
 
 
 def form_of(look: Look, spec: ModelSpec = MINIATURE) -> Form:
@@ -87,6 +92,7 @@ def form_for(spec: ModelSpec) -> Form:
         seed="",
         steps=spec.default_steps,
         guidance=spec.default_guidance,
+        **asdict(spec.continuity),
     )
 
 
@@ -116,6 +122,7 @@ def restore_form(request: Mapping[str, Any], default: Form) -> Form:
         chunk_frames=request.get("chunk_frames") or 0,
         overlap_frames=request.get("overlap_frames") or 0,
         tail=request.get("tail") or "",
+        **request.get("continuity", asdict(LOOSE)),
         lowest_precision=request.get("lowest_precision", default.lowest_precision),
         encoder=request.get("encoder", default.encoder),
         decode_float32=request.get("decode_float32", default.decode_float32),
@@ -149,6 +156,7 @@ def read_form(form: Form) -> GenerationRequest:
         chunk_frames=_whole("chunk_frames", form.chunk_frames) if form.chunk_frames else None,
         overlap_frames=_whole("overlap_frames", form.overlap_frames) if form.overlap_frames else None,
         tail=form.tail or None,
+        continuity=Continuity(**{name: _number(name, getattr(form, name)) for name in HELD_BY}),
         vram_limit_gib=_limit(form.vram_limit_gib),
         ram_limit_gib=_limit(form.ram_limit_gib),
         decode_float32=bool(form.decode_float32),
@@ -208,6 +216,7 @@ def form_with(form: Form, request: GenerationRequest) -> Form:
         chunk_frames=request.chunk_frames or 0,
         overlap_frames=request.overlap_frames or 0,
         tail=request.tail or "",
+        **asdict(request.continuity),
         lowest_precision=request.lowest_precision,
         encoder=request.encoder,
     )

@@ -6,12 +6,13 @@ from typing import Any
 import gradio as gr
 
 from pipeline.plan.catalog import CATALOG
+from pipeline.plan.continuing import RANGES
 from pipeline.plan.limits import ENCODER_POLICIES, LOWEST_PRECISIONS
 from pipeline.plan.request import LONGEST_PROMPT, MOST_GUIDANCE, MOST_STEPS
 from pipeline.plan.spec import Keyframe
 from pipeline.studio.advice import Machine
 from pipeline.studio.filling import label, tail_choices
-from pipeline.studio.forms import Form, spec_of
+from pipeline.studio.forms import HELD_BY, Form, spec_of
 from pipeline.studio.pictures import PICTURE_FIELDS, picture_field
 
 LONGEST_SEED = 100  # characters; those of the largest are ten
@@ -103,7 +104,14 @@ def _lay_out_chunks(default: Form) -> dict[str, Any]:
             filterable=False,
             elem_id="rushes-tail",
         ),
+        **{name: _lay_out_share(name, getattr(default, name)) for name in HELD_BY},
     }
+
+
+def _lay_out_share(name: str, value: float | None) -> gr.Slider:
+    """Of what else holds chunks together."""
+    least, most = RANGES[name]
+    return gr.Slider(least, most, value, step=0.05, label=label(name), info=label(f"{name}_help"), buttons=[])
 
 
 def _lay_out_memory(machine: Machine, default: Form) -> dict[str, Any]:

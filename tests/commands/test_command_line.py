@@ -60,6 +60,15 @@ def test_a_plan_for_machines_is_one_json_value(capsys: pytest.CaptureFixture[str
     assert len(plan["reasons"]) >= 3
 
 
+def test_what_holds_chunks_together_is_asked_for_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--tail-strength", "0.9", "--anchor", "0.25", "--shared-noise", "0.5", "--match-colour", "1"]
+    assert main(["plan", "a red ball", "--json", *given]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    wanted = {"tail_strength": 0.9, "anchor": 0.25, "shared_noise": 0.5, "match_colour": 1.0}
+    assert plan["request"]["continuity"] == wanted
+    assert any("certain to 90%" in reason for reason in plan["reasons"])
+
+
 @pytest.mark.parametrize("length", [["--seconds", "60"], ["--frames", "1441"]], ids=["seconds", "frames"])
 def test_the_longest_draft_can_be_asked_for_both_ways(capsys: pytest.CaptureFixture[str], length: list[str]) -> None:
     assert main(["plan", "a red ball", *length]) == 0
@@ -91,6 +100,10 @@ def test_a_plan_writes_nothing(tmp_path: Path) -> None:
         (["--profile", "huge"], "profile", "auto"),
         (["--chunk-frames", "50"], "chunk_frames", "Nearest: 49."),
         (["--overlap-frames", "999"], "overlap_frames", "Nearest: 17."),
+        (["--tail-strength", "0.2"], "tail_strength", "Nearest: 0.5."),
+        (["--anchor", "2"], "anchor", "Nearest: 1."),
+        (["--shared-noise", "nan"], "shared_noise", "Nearest: 0."),
+        (["--tail", "frames", "--tail-strength", "0.9"], "tail_strength", "Nearest: 1."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -50,6 +50,7 @@ def test_another_seed_makes_another_take(capsys: pytest.CaptureFixture[str], ask
         ["--steps", "4"],
         ["--width", "128"],
         ["--vram-limit", "4"],
+        ["--anchor", "0.5"],
         ["--seconds", "2"],
         ["--model", "ltx-2b"],
     ],

@@ -14,7 +14,7 @@ from pipeline.errors import StopRequested
 from pipeline.gpu import loading
 from pipeline.models import open_model
 from pipeline.models.anyflow import AnyFlowModel, Rollout, attend_in_blocks
-from pipeline.models.base import Sampling
+from pipeline.models.base import Sampling, SharedNoise
 from pipeline.models.wan import WanModel
 from pipeline.plan.chunks import Chunk, split_given
 from pipeline.plan.device import DeviceKind
@@ -81,6 +81,19 @@ class Seen:
 
 
 # Denoising ----------------------------------------------------------------------------------------------------------
+def test_a_block_begins_from_the_noise_that_is_shared_and_its_rest_from_its_own(
+    model: AnyFlowModel, sampling: Sampling
+) -> None:
+    shared, seen, given = SharedNoise(seed=9, latents=4, start=1, stop=3), Seen(model), tail(4)
+    for told in (replace(sampling, shared_noise=shared), sampling):
+        model.denoise(chunk(3, given=4), told, tail=given, on_step=ignore)
+    held, plain = (seen.denoised()[index]["hidden_states"].transpose(1, 2) for index in (0, STEPS))
+    wanted = shared.draw(TINY_ANYFLOW.latent_channels, ROWS, COLUMNS)
+    assert torch.equal(held[:, :, :2], wanted)
+    assert torch.equal(held[:, :, 2:], plain[:, :, 2:])
+    assert not torch.equal(plain[:, :, :2], wanted)
+
+
 @pytest.mark.parametrize("blocks", [(), (1,), (1, 3), (1, 3, 3)], ids=str)
 def test_latents_have_the_chunk_s_shape_and_are_the_seed_s(
     model: AnyFlowModel, sampling: Sampling, blocks: tuple[int, ...]

@@ -12,7 +12,7 @@ import torch
 
 import pipeline
 from pipeline.engine import Engine
-from pipeline.models import windows
+from pipeline.models import ltx, windows
 from pipeline.models.base import Sampling
 from pipeline.models.ltx import LTXModel
 from pipeline.plan.catalog import MINIATURE
@@ -104,3 +104,25 @@ def test_frames_that_are_faded_keep_their_deviation() -> None:
     parts = before[-first.hold :], after[second.skip : second.skip + second.fade]
     assert len(blend) > 0
     assert blend.std() >= LEAST_DEVIATION * np.mean([part.std() for part in parts])
+
+
+@pytest.mark.parametrize("tail", [Tail.LATENTS, Tail.REPAINT])
+def test_a_tail_that_is_not_certain_keeps_its_deviation(monkeypatch: pytest.MonkeyPatch, tail: Tail) -> None:
+    """Of what was given and what the model made of it, over the latents that are both, each of them."""
+    model, parts = LTXModel(MINIATURE, probe_device(use_card=False)), list[torch.Tensor]()
+    sampling = replace(sampling_of(model, tail), tail_strength=0.7)
+    blend_versions = ltx.blend_versions
+
+    def watched(*versions: torch.Tensor) -> torch.Tensor:
+        blend = blend_versions(*versions)
+        parts.extend((*versions, blend))
+        return blend
+
+    monkeypatch.setattr(ltx, "blend_versions", watched)
+    chunk = Chunk(index=0, start=0, stop=7, overlap=0, seed=3, shot=0)
+    first = model.denoise(chunk, sampling, tail=None, on_step=lambda *_: None)
+    following = replace(chunk, index=1, start=ADDED, stop=ADDED + 7, overlap=7 - ADDED, seed=4)
+    model.denoise(following, sampling, tail=first[:, :, ADDED:], on_step=lambda *_: None)
+    given, made, blend = (part.flatten(3).std(dim=(0, 1, 3)) for part in parts)
+    assert not torch.equal(parts[0], parts[1])
+    assert (blend >= LEAST_DEVIATION * (given + made) / 2).all(), (given, made, blend)

@@ -8,6 +8,7 @@ from pipeline.errors import InvalidRequest
 from pipeline.plan.catalog import CATALOG, WAN_5B
 from pipeline.plan.presets import load_looks
 from pipeline.plan.request import GenerationRequest
+from pipeline.plan.spec import Continuity
 from pipeline.studio.forms import (
     CUSTOM,
     FIELDS,
@@ -147,6 +148,10 @@ def test_a_drafts_settings_come_back_into_the_form() -> None:
         chunk_frames=33,
         overlap_frames=9,
         tail="repaint",
+        tail_strength=0.9,
+        anchor=0.25,
+        shared_noise=0.5,
+        match_colour=1.0,
         lowest_precision="int4",
         encoder="unload",
         decode_float32=True,
@@ -163,8 +168,8 @@ def test_a_drafts_settings_come_back_into_the_form() -> None:
 
 def test_everything_a_request_can_say_stands_in_the_form() -> None:
     elsewhere = {"shots": "prompt"}
-    said = {elsewhere.get(field.name, field.name) for field in fields(GenerationRequest)}
-    assert said <= set(FIELDS)
+    said = {elsewhere.get(field.name, field.name) for field in fields(GenerationRequest)} - {"continuity"}
+    assert said | {field.name for field in fields(Continuity)} <= set(FIELDS)
 
 
 def test_frames_by_hand_are_made_exactly_and_the_length_follows() -> None:

@@ -20,7 +20,7 @@ from pipeline.plan.spec import Tail
 from pipeline.plan.storyboard import read_shots
 from pipeline.process import DIED, HUNG, NEVER_READY
 from pipeline.serving import UNEXPECTED
-from pipeline.studio.forms import FIELDS, form_for, refusals
+from pipeline.studio.forms import FIELDS, HELD_BY, form_for, refusals
 from pipeline.studio.texts import Language
 from pipeline.studio.translation import LONGEST_CHARACTERS, say_failure, say_name, translate
 from tests.conftest import DeviceMaker, PlanMaker
@@ -89,6 +89,7 @@ EDITS = (
         ("ram_limit_gib", 1e9),
         *(("vram_limit_gib", number) for number in (-3, 0.01, 1e9, float("nan"))),
         *(("chunk_frames", number) for number in (30, 25.5, -33, 9999)),
+        *((field, number) for field in HELD_BY for number in (None, -1, 1.5, float("nan"))),
     ],
 )
 def test_every_wrong_field_is_refused_in_chinese(field: str, value: object) -> None:

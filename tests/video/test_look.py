@@ -1,8 +1,9 @@
 """What a look is: channel statistics, and nothing of what is to be seen."""
 
+import pytest
 import torch
 
-from pipeline.video.look import keep_look
+from pipeline.video.look import anchor_look, keep_look
 
 DIMS = (0, 2, 3, 4)
 
@@ -34,3 +35,24 @@ def test_a_plain_channel_takes_the_others_mean_and_no_noise() -> None:
     moved = keep_look(plain, draw(1, 4, -1.0, 0.5))
     assert torch.isfinite(moved).all()
     assert moved.std(dim=DIMS).max() < 1e-6
+
+
+def test_an_anchor_moves_the_last_latents_by_its_factor_and_the_first_hardly() -> None:
+    latents, other = draw(0, 7, 2.0, 1.0), draw(1, 4, -1.0, 0.5)
+    full = keep_look(latents, other)
+    moved = anchor_look(latents, other, 0.5)
+    share = (moved - latents) / (full - latents)
+    for place, wanted in ((0, 0.005), (3, 0.25), (6, 0.495)):
+        torch.testing.assert_close(share[:, :, place], torch.full_like(share[:, :, place], wanted), atol=6e-3, rtol=0)
+    assert torch.equal(anchor_look(latents, other, 0.0), latents)
+
+
+@pytest.mark.parametrize("factor", [0.25, 0.5, 1.0])
+def test_an_anchored_latent_keeps_a_deviation_between_both(factor: float) -> None:
+    latents, other = draw(0, 7, 2.0, 1.0), draw(1, 4, -1.0, 0.5)
+    full = keep_look(latents, other)
+    for place in range(7):
+        parts = [part[:, :, place].std(dim=(0, 2, 3)) for part in (latents, full)]
+        least = torch.minimum(*parts)
+        moved = anchor_look(latents, other, factor)[:, :, place].std(dim=(0, 2, 3))
+        assert (moved >= 0.97 * least).all()

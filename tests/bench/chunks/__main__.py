@@ -9,6 +9,7 @@ films   seams by the numbers of `python -m pipeline seams`, how often the object
 drift   what the longest drafts drift more than the same seed in one window, however long
 exact   one chunk against the bare pipeline, frame counts, what a second shot changes and what it does not
 cost    resident memory of a long draft, time beside the bare work of the model
+hold    what else can hold chunks together (plan/spec.py, Continuity), against nothing, by seams and drift
 strip   a picture of one seam: two clips put end to end, and every tail mode
 
 *drawn* films are the scenes that the miniature was trained on, without a model: they have no seams, so what is flagged
@@ -30,7 +31,7 @@ import pipeline
 from pipeline.engine import Engine
 from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.request import GenerationRequest
-from pipeline.plan.spec import VideoShape
+from pipeline.plan.spec import Continuity, VideoShape
 from pipeline.training.scenes import Words
 from tests.bench.chunks import cost, exact, films, strip, table
 from tests.bench.chunks.films import Measured
@@ -39,6 +40,15 @@ ROOT = Path(__file__).resolve().parents[3]
 PARTS = ("films", "drift", "exact", "cost")
 DRAWN = "drawn"
 UNCHUNKED = "in one window"
+HELD_BY = {
+    "nothing else": Continuity(),
+    "anchor 0.25": Continuity(anchor=0.25),
+    "anchor 0.5": Continuity(anchor=0.5),
+    "shared noise 0.5": Continuity(shared_noise=0.5),
+    "match colour 1": Continuity(match_colour=1.0),
+    "tail strength 0.9": Continuity(tail_strength=0.9),
+    "tail strength 0.7": Continuity(tail_strength=0.7),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +70,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, nargs="+", default=[4, 8])
     parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), default=(256, 160))
     parser.add_argument("--tails", nargs="+", choices=MINIATURE.tails, default=list(MINIATURE.tails))
-    parser.add_argument("--only", nargs="+", choices=(*PARTS, "strip"), default=list(PARTS))
+    parser.add_argument("--only", nargs="+", choices=(*PARTS, "hold", "strip"), default=list(PARTS))
     parser.add_argument("--tuning", action="store_true", help="the sentences that settings are chosen with")
     parser.add_argument("--picture", type=Path, default=Path("seam.png"), help="where `strip` goes")
     options = parser.parse_args()
@@ -86,6 +96,8 @@ def main() -> None:
         if "drift" in options.only:
             print(f"\n{table.header(table.DRIFT_COLUMNS)}", flush=True)
             compare_drift(run, made, options.chunks[-1])
+        if "hold" in options.only:
+            compare_choices(run, options.chunks[-1])
         if {"exact", "cost"} & {*options.only}:
             print("\n| what | measured | target |\n|---|---|---|")
         if "exact" in options.only:
@@ -152,6 +164,25 @@ def compare_drift(run: Run, made: dict[str, list[Measured]], chunks: int) -> Non
     for name, measured in made.items():
         print(table.drift_row(name, measured[: len(whole)], whole), flush=True)
     print(f"\n{table.header(table.SEAM_COLUMNS)}\n{table.seam_row(UNCHUNKED, whole)}", flush=True)
+
+
+def compare_choices(run: Run, chunks: int) -> None:
+    """Two lines a choice of `HELD_BY`, of seams and of drift beside the same seeds in one window."""
+    made: dict[str, list[Measured]] = {name: [] for name in (UNCHUNKED, *HELD_BY)}
+    for words, request in wishes(run, chunks):
+        plan = pipeline.plan(request)
+        film = films.make(run.engine, films.in_one_window(plan))
+        made[UNCHUNKED].append(tell(UNCHUNKED, films.measure(film, words, plan)))
+        for name, continuity in HELD_BY.items():
+            plan = pipeline.plan(replace(request, continuity=continuity))
+            made[name].append(tell(name, films.measure(films.make(run.engine, plan), words, plan)))
+    whole = made.pop(UNCHUNKED)
+    print(f"\n{table.header(table.SEAM_COLUMNS)}")
+    for name, measured in made.items():
+        print(table.seam_row(name, measured))
+    print(f"\n{table.header(table.DRIFT_COLUMNS)}")
+    for name, measured in made.items():
+        print(table.drift_row(name, measured, whole), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,49 @@
+"""A tail of a strength s below 1, which is not certain: it is known but for noise of level 1 - s.
+
+While all else has more noise than that, the tail stands there at this level: held at its per-token timestep, or
+repainted at each step's. From the step that begins at this level on, tail and new latents are denoised as one, so that
+the model may put right what it was given. Levels are those that steps begin from, so 1 - s is rounded to the nearest
+of them up to a half, or to none: with few steps the tail may be held to the end as if s were 1.
+
+So there are two versions of the overlap, which become one by a sigmoid ramp: what was given at its first latent, the
+model's at its last. Decode windows of the chunk, and of those that follow it, see that; frames that were shown stay.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.video.blending import sigmoid_ramp
+
+ROUNDING = 1e-6
+"""Of noise levels; `FlowMatchEulerDiscreteScheduler.step` and `LTXConditionPipeline` allow themselves as much."""
+
+LARGEST_LEVEL = 0.5  # of what is more picture than noise: plan/continuing.py allows no smaller strength
+
+
+def held_level(levels: Sequence[float], strength: float) -> float:
+    """The noise level nearest to 1 - `strength` from which on a tail is denoised with the rest; 0 for never.
+
+    Args:
+        levels: from which the steps begin, descending, between 1 and 0.
+        strength: of the tail, above 0, at most 1.
+    """
+    legal = (0.0, *(level for level in levels if level <= LARGEST_LEVEL + ROUNDING))
+    return min(legal, key=lambda level: abs(level - (1 - strength)))
+
+
+def is_held(sigma: float, level: float) -> bool:
+    """Whether a step that begins at the noise level `sigma` is told of the tail instead of denoising it."""
+    return not level or sigma > level + ROUNDING
+
+
+def noised(latents: Tensor, noise: Tensor, level: float) -> Tensor:
+    """Latents at a noise level, as flow matching mixes them; themselves at 0."""
+    return (1 - level) * latents + level * noise if level else latents
+
+
+def blend_versions(given: Tensor, made: Tensor) -> Tensor:
+    """Both versions of an overlap [1, C, f, h, w] as one: `made` grows from its first latent to its last."""
+    ramp = torch.from_numpy(sigmoid_ramp(given.shape[2])).to(given).view(1, 1, -1, 1, 1)
+    return torch.lerp(given, made.to(given), ramp)

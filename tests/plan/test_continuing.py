@@ -1,0 +1,118 @@
+"""What else may hold chunks together: what is legal, what is refused, what the plan says of it and keeps."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import InvalidRequest
+from pipeline.plan.alternatives import offer_changes
+from pipeline.plan.catalog import CATALOG
+from pipeline.plan.continuing import PARTLY_HELD, RANGES
+from pipeline.plan.device import DeviceKind
+from pipeline.plan.draft import DraftPlan
+from pipeline.plan.memory import Precision
+from pipeline.plan.spec import LOOSE, Continuity, ModelSpec, Tail
+from pipeline.settings import read_settings
+from tests.conftest import DeviceMaker, PlanMaker, ProfileMaker, RequestMaker
+
+ALL = Continuity(tail_strength=0.7, anchor=0.25, shared_noise=0.5, match_colour=1.0)
+
+
+def refusal(make_request: RequestMaker, **fields: object) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as refused:
+        make_request(**fields)
+    return refused.value
+
+
+@pytest.mark.parametrize("field", RANGES)
+def test_both_ends_of_a_range_are_legal_and_what_is_beyond_is_refused_with_the_nearest(
+    make_request: RequestMaker, field: str
+) -> None:
+    least, most = RANGES[field]
+    for value in (least, most):
+        assert getattr(make_request(continuity=Continuity(**{field: value})).continuity, field) == value
+    for value, nearest in ((least - 0.01, least), (most + 0.01, most), (float("inf"), most)):
+        error = refusal(make_request, continuity=Continuity(**{field: value}))
+        assert (error.field, error.hint) == (field, f"Nearest: {nearest:g}.")
+    assert refusal(make_request, continuity=Continuity(**{field: float("nan")})).hint == (
+        f"Nearest: {getattr(LOOSE, field):g}."
+    )
+
+
+@pytest.mark.parametrize("spec", CATALOG.values(), ids=CATALOG)
+def test_a_tail_is_uncertain_only_where_noise_can_be_added_to_it(spec: ModelSpec, make_request: RequestMaker) -> None:
+    for tail in spec.tails:
+        fields = {"model": spec.key, "tail": tail, "shape": spec.shapes[0], "frames": spec.frames_of(9)}
+        continuity = Continuity(tail_strength=0.9)
+        if tail in PARTLY_HELD:
+            assert make_request(continuity=continuity, **fields).continuity == continuity
+            continue
+        error = refusal(make_request, continuity=continuity, **fields)
+        assert error.field == "tail_strength"
+        assert tail in error.message
+        assert all(way in error.message for way in PARTLY_HELD)
+
+
+@pytest.mark.parametrize("field", ["anchor", "shared_noise"])
+def test_chunks_that_are_denoised_together_have_no_first_one(make_request: RequestMaker, field: str) -> None:
+    error = refusal(make_request, tail=Tail.CO_DENOISE, continuity=Continuity(**{field: 0.5}))
+    assert (error.field, error.hint) == (field, "Nearest: 0.")
+    assert make_request(tail=Tail.CO_DENOISE, continuity=Continuity(match_colour=1.0))
+
+
+def test_the_plan_names_them_keeps_them_and_says_a_sentence_of_each(make_plan: PlanMaker) -> None:
+    plain, held = make_plan(frames=97), make_plan(frames=97, continuity=ALL)
+    assert DraftPlan.from_json(json.dumps(held.to_json())) == held
+    more = [reason for reason in held.reasons if reason not in plain.reasons]
+    assert [next(share for share in ("70%", "25%", "50%", "100%") if share in reason) for reason in more] == [
+        "70%",
+        "25%",
+        "50%",
+        "100%",
+    ]
+    assert make_plan(frames=25, continuity=ALL).reasons == make_plan(frames=25).reasons  # one chunk: nothing is held
+
+
+def test_a_request_of_before_there_was_such_a_choice_is_what_it_was(make_plan: PlanMaker, tmp_path: Path) -> None:
+    plan = make_plan(frames=97)
+    values = json.loads(json.dumps(plan.to_json()))
+    del values["request"]["continuity"]
+    assert DraftPlan.from_json(json.dumps(values)).request.continuity == LOOSE
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps(values["request"]))
+    assert read_settings(path).continuity == LOOSE
+
+
+def test_they_are_read_back_from_settings_and_what_is_none_of_them_is_refused(
+    make_request: RequestMaker, tmp_path: Path
+) -> None:
+    request, path = make_request(continuity=ALL), tmp_path / "request.json"
+    path.write_text(json.dumps(asdict(request)))
+    assert read_settings(path) == request
+    for wrong in ({"anchor": 0.1, "glue": 1.0}, {"anchor": 2.0}, {"anchor": "much"}, 1.0):
+        path.write_text(json.dumps(asdict(request) | {"continuity": wrong}))
+        with pytest.raises(InvalidRequest):
+            read_settings(path)
+
+
+def test_another_model_that_is_offered_holds_its_chunks_together_in_its_own_way(
+    make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+) -> None:
+    request = make_request(
+        model="wan-a14b",
+        shape=CATALOG["wan-a14b"].shapes[0],
+        frames=81,
+        continuity=Continuity(tail_strength=0.7),
+        lowest_precision=Precision.INT4,
+    )
+    changes = offer_changes(request, make_device(6, DeviceKind.CUDA, ram_gib=16), make_profile())
+    (model,) = (change for change in changes if change.request.model != request.model)
+    assert model.request.continuity == model.request.spec.continuity
+
+
+@pytest.mark.parametrize("spec", CATALOG.values(), ids=CATALOG)
+def test_every_model_s_own_way_is_legal(spec: ModelSpec, make_request: RequestMaker) -> None:
+    fields = {"model": spec.key, "shape": spec.shapes[0], "frames": spec.frames_of(9)}
+    assert make_request(continuity=spec.continuity, **fields).continuity == spec.continuity
