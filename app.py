@@ -114,6 +114,7 @@ def _serve(
     from pipeline.studio.health import health_route, metrics_route
     from pipeline.studio.media import media_route
     from pipeline.studio.page import build_page
+    from pipeline.studio.pictures import picture_routes
     from pipeline.studio.server import PageServer, guard_page
 
     look = load_looks()[START_LOOK]
@@ -122,7 +123,7 @@ def _serve(
     else:
         studio = space.open_studio(worker, weights, look)
     page = build_page(studio).queue(max_size=QUEUE_LENGTH)
-    routes = [media_route(worker.drafts), health_route(worker)]
+    routes = [media_route(worker.drafts), *picture_routes(worker.drafts), health_route(worker)]
     if options.metrics or not house.listens:
         routes.append(metrics_route(Metrics(worker)))
     server = PageServer(guard_page(page, studio, routes, house), listener)

@@ -69,6 +69,7 @@ __all__ = [
     "VideoShape",
     "draft",
     "edit",
+    "keep_picture",
     "plan",
     "request",
     "resume",
@@ -103,6 +104,21 @@ def request(
     )
 
 
+def keep_picture(file: Path, drafts: Path = Path("drafts")) -> str:
+    """Have a PNG, JPEG or WebP picture in `drafts`; its name, for a request's `start_image` or `end_image`.
+
+    Raises:
+        InvalidRequest: for what is no such picture, or too small or large.
+        WriteFailed: when the disk refuses.
+    """
+    from pipeline.drafts.pictures import read_picture_file
+    from pipeline.plan.spec import Keyframe
+
+    picture = read_picture_file(file, Keyframe.START)
+    picture.keep(drafts)
+    return picture.name
+
+
 def plan(wanted: GenerationRequest, drafts: Path = Path("drafts"), *, suppose: bool = False) -> DraftPlan:
     """Everything decided about a request on this machine, in milliseconds, with what drafts in `drafts` taught.
 
@@ -135,10 +151,11 @@ def draft(
         DraftError: before the first event, when there is nothing to make or nowhere to put it.
     """
     from pipeline.drafts.journal import Journal, new_draft_id
+    from pipeline.drafts.pictures import begin_draft
 
     decided = wanted if isinstance(wanted, DraftPlan) else plan(wanted, drafts)
     journal = Journal(drafts, new_draft_id())
-    journal.begin(decided)  # from here on there is a folder in which to ask for a stop
+    begin_draft(journal, decided)  # from here on there is a folder in which to ask for a stop
     yield from _make(decided, journal, drafts, weights)
 
 
@@ -207,7 +224,8 @@ def _make(
             try:
                 Engine(drafts, weights).run(decided, journal.draft, events.put)
             except DraftError as error:
-                failed = Failed(message=error.message, hint=error.hint)
+                file, frames = journal.kept_film()
+                failed = Failed(message=error.message, hint=error.hint, file=file, frames=frames)
                 with suppress(WriteFailed):  # the disk may be what failed
                     journal.note(failed)
                 events.put(failed)

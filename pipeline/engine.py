@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.measurements import Measurements
 from pipeline.drafts.room import Room
-from pipeline.errors import DiskFull, InvalidRequest, StopRequested
+from pipeline.errors import DiskFull, InvalidRequest, StopRequested, WriteFailed
 from pipeline.events import Event, Started, Stopped
 from pipeline.gpu.backend import keep_one_heap
 from pipeline.gpu.interrupting import asking, heeding
@@ -122,6 +122,12 @@ class Engine:
                 Measurements(self.drafts).record_draft(plan, making.stage_seconds, encoded=making.encoded)
         except StopRequested:
             making.keep()
+        except (WriteFailed, OSError):
+            raise  # nothing more can be written, or nobody listens
+        except Exception:
+            if making.pieces:
+                making.leave()
+            raise
 
     def _as_things_are_now(self, plan: DraftPlan, *, chunks_done: int, slices_done: int) -> DraftPlan:
         """The plan, or another where it no longer fits; one with the same chunks where some are made.

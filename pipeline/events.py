@@ -127,11 +127,14 @@ class Stopped:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """Something went wrong; finished slices are kept. Message and hint are for people; `out_of_memory_in` is the stage
-    that found no way that takes less, empty if it was anything else."""
+    that found no way that takes less, empty if it was anything else; `file` holds the `frames` frames that were
+    finished, None where there are none, or where nothing could put them together."""
 
     message: str
     hint: str
     out_of_memory_in: str = ""
+    file: str | None = None
+    frames: int = 0
 
 
 Event = (

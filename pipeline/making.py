@@ -21,29 +21,29 @@ from traceback import clear_frames
 from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.conditioning import keeping_look, sampling_of, seen_by
+from pipeline.conditioning import keeping_look, picture_of, sampling_of, tail_of
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.room import Room
 from pipeline.errors import DraftError, OutOfMemory, StopRequested
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, Retreated, SliceReady, StepDone, Stopped
 from pipeline.gpu.backend import is_out_of_memory, peak_bytes
 from pipeline.gpu.interrupting import asking, heeding
-from pipeline.models.base import VideoModel
+from pipeline.models.base import SamplingState, VideoModel
 from pipeline.patience import Patience
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
 from pipeline.plan.retreat import exhausted, retreat
-from pipeline.plan.spec import Tail
+from pipeline.plan.spec import Keyframe
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
 from pipeline.restoring import Restored
 from pipeline.running import RunningChunk, identify
+from pipeline.timeline import Timeline
 from pipeline.video.blending import Crossfader
 from pipeline.video.matching import ColourMatcher
 from pipeline.video.mp4 import join_slices, write_slice
@@ -62,8 +62,7 @@ class Making:
         self.plan, self.model, self.journal, self.tell, self.room = plan, model, journal, tell, room
         self.began = time.monotonic()
         self.embeds: dict[str, PromptEmbeds] = {}
-        self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
-        self.overlaps: dict[int, Tensor] = {}  # by chunk, what it made of a tail that was not certain
+        self.timeline = Timeline()
         self.fader, self.colours = Crossfader(), ColourMatcher(plan.request.continuity.match_colour)
         self.behind: dict[int, Tensor] = {}  # chunks that are finished, behind one that is still to be made
         self.encoded = self.resumed = False  # whether a sentence was read, a chunk taken up in the middle
@@ -123,41 +122,35 @@ class Making:
         latents = self.behind.pop(self.chunks, None)
         if latents is None:
             latents = self._attempt(Stage.DENOISE, lambda: self._denoise(self.plan.chunks[self.chunks]))
-            if not latents.isfinite().all():
-                self.running.remove()
-                said = f"The model computed values that are no numbers in chunk {self.chunks + 1}."
-                raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
+            self._check_numbers(latents)
             self.room.put(self.journal.latents_path(self.chunks), partial(save_file, {"latents": latents}))
             self.running.remove()
         chunk = self.plan.chunks[self.chunks]  # of the plan as it is now
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DENOISE] += seconds
         self._append(chunk, latents)
-        peak_gib = peak_bytes(self.plan.memory.device) / 2**30
-        logger.info("denoise chunk %d: %.2f s, peak %.2f GiB", chunk.index, seconds, peak_gib)
+        peak = peak_bytes(self.plan.memory.device)
+        logger.info("denoise chunk %d: %.2f s, peak %.2f GiB", chunk.index, seconds, peak / 2**30)
         self.tell(ChunkDenoised(chunk=chunk.index, seconds=seconds))
         self.decode()
 
+    def _check_numbers(self, latents: Tensor) -> None:
+        if not latents.isfinite().all():
+            self.running.remove()
+            said = f"The model computed values that are no numbers in chunk {self.chunks + 1}."
+            raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
+
     def _append(self, chunk: Chunk, latents: Tensor) -> None:
-        new = latents[:, :, chunk.overlap : chunk.overlap + chunk.new_latents]
-        self.timeline = new if self.timeline is None else torch.cat([self.timeline, new], dim=2)
-        if self.plan.request.continuity.tail_strength < 1:
-            self.overlaps[chunk.index] = latents[:, :, : chunk.overlap]
+        self.timeline.append(chunk, latents, certain=self.plan.request.continuity.tail_strength == 1)
         self.chunks = chunk.index + 1
 
-    def _tail(self, chunk: Chunk) -> Tensor | None:
-        """What a chunk is told of those before it, [1, C, overlap, h, w]."""
-        if self.timeline is None or not chunk.overlap:
-            return None
-        if self.plan.request.continued_by is not Tail.FRAMES:
-            return self.timeline[:, :, chunk.start :]
-        window = self.plan.memory.choices[Stage.DECODE].window_latents
-        return self.model.reencode(self.timeline[:, :, chunk.scene_start :][:, :, -window:], chunk.overlap)
-
     def _denoise(self, chunk: Chunk) -> Tensor:
-        sampling = sampling_of(self.plan, chunk, self.embeds, self.behind)
         with asking():
-            tail = self._attempt(Stage.DECODE, lambda: self._tail(chunk))
+            made = self.timeline.latents
+            tail = self._attempt(Stage.DECODE, lambda: tail_of(self.plan, chunk, made, self.model, self.journal))
+            picture = partial(picture_of, self.plan, chunk, Keyframe.END, self.model, self.journal)
+            end = self._attempt(Stage.DECODE, picture)
+        sampling = sampling_of(self.plan, chunk, self.embeds, self.behind, end)
         last, steps = time.monotonic(), sampling.steps * chunk.rounds
         resume_from = self.running.begin(identify(self.plan.request.model, chunk, sampling, tail), steps=steps)
         self.resumed = self.resumed or resume_from is not None
@@ -171,11 +164,13 @@ class Making:
             self.patience.learn(seconds)
             last = time.monotonic()
 
+        def keep(state: SamplingState) -> None:
+            self._check_numbers(state.tensors["latents"])  # no step is made from what is none
+            self.running.keep(state)
+
         self._check_stop()
-        latents = self.model.denoise(
-            chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=self.running.keep
-        )
-        return keeping_look(self.plan, chunk, latents, self.timeline)
+        latents = self.model.denoise(chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=keep)
+        return keeping_look(self.plan, chunk, latents, self.timeline.latents)
 
     def decode(self) -> None:
         """Every slice that is denoised and not yet written."""
@@ -184,7 +179,6 @@ class Making:
 
     def _decode(self) -> None:
         """A new decoder is told first what came before."""
-        assert self.timeline is not None
         start, first = time.monotonic(), self.decoded
         with heeding(self.patience.check), asking(), self.decoder.visit() as decode:
             for piece in self.plan.slices[self.decoded :]:
@@ -192,7 +186,7 @@ class Making:
                     break
                 if self.decoded > first:
                     self._check_stop()
-                frames = decode(seen_by(piece, self.plan.chunks, self.timeline, self.overlaps))
+                frames = decode(self.timeline.seen_by(piece, self.plan.chunks))
                 frames = self.colours.match(frames, piece, self.plan.seams)
                 self.decoded = piece.index + 1
                 if piece.index == self.faded:
@@ -265,8 +259,7 @@ class Making:
         """All slices to one mp4."""
         self._join()
         self.running.remove()
-        seconds = time.monotonic() - self.began
-        peak = peak_bytes(self.plan.memory.device)
+        seconds, peak = time.monotonic() - self.began, peak_bytes(self.plan.memory.device)
         logger.info("draft: %d frames in %.1f s, peak %.2f GiB", self.frames, seconds, peak / 2**30)
         self.tell(Finished(file="draft.mp4", frames=self.frames, seconds=seconds, peak_bytes=peak))
 
@@ -286,9 +279,16 @@ class Making:
                 file = "draft.mp4"
         self.tell(Stopped(file=file, frames=self.frames, chunks=self.chunks, seconds=time.monotonic() - self.began))
 
+    def leave(self) -> None:
+        """Something went wrong: what can be played is one shorter film, where the disk has room for it."""
+        with suppress(DraftError), self.journal.writing(self.journal.video_path()) as path:
+            self._film()(path)
+
     def _join(self) -> None:
-        seams = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
-        cuts = [frame for frame in self.plan.cuts if frame < self.frames]
-        settings = asdict(self.plan.request) | {"seams": seams, "cuts": cuts}
-        join = partial(join_slices, self.pieces, title=self.plan.request.prompt, settings=settings)
-        self.room.put(self.journal.video_path(), join)
+        self.room.put(self.journal.video_path(), self._film())
+
+    def _film(self) -> Callable[[Path], None]:
+        settings = asdict(self.plan.request)
+        settings["seams"] = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
+        settings["cuts"] = [frame for frame in self.plan.cuts if frame < self.frames]
+        return partial(join_slices, self.pieces, title=self.plan.request.prompt, settings=settings)

@@ -14,7 +14,7 @@ from typing import Protocol
 from pipeline.events import Event, Failed
 from pipeline.heartbeat import LOOK_SECONDS, Watchdog
 from pipeline.plan.draft import DraftPlan
-from pipeline.serving import serve
+from pipeline.serving import DEVICE_LOST, serve
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,10 @@ DIED = Failed(
 HUNG = Failed(
     message="The process that makes pictures stood still and was ended; what was finished is kept.",
     hint="It happened twice with this draft: a driver may hang. Restart the machine, or try a smaller picture.",
+)
+LOST = Failed(
+    message="The graphics card reported an error that lasts as long as the process; what was finished is kept.",
+    hint="It happened twice with this draft: try a smaller picture or a newer driver.",
 )
 NEVER_READY = Failed(
     message="The process that makes pictures does not start.", hint="The reason is in the log. Install Rushes again."
@@ -142,7 +146,8 @@ class EngineProcess:
             deaths = 0 if ready else deaths + 1
             broken = deaths >= (TRIES_KILLED if self._process.exitcode == KILLED else TRIES)
             logger.error("the engine process ended with %s; starting it again", self._process.exitcode)
-            self._owner.engine_died(HUNG if hung else DIED, broken=broken)
+            died = LOST if self._process.exitcode == DEVICE_LOST else DIED
+            self._owner.engine_died(HUNG if hung else died, broken=broken)
             self._closing.wait(RETRY_PAUSE_SECONDS if broken else RESPAWN_PAUSE_SECONDS)
 
     def _spawn(self) -> tuple[Connection, Watchdog]:

@@ -1,10 +1,12 @@
 """The engine's own process: what comes through the pipe is made, one draft at a time, and events go back."""
 
 import logging
+import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from ctypes import c_uint64
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+DEVICE_LOST = 4  # exit code of an engine process whose device answers nothing but errors
 UNEXPECTED = Failed(
     message="Something unexpected went wrong; what was finished is kept.", hint="The details are in the log."
 )
@@ -58,6 +61,8 @@ def serve(pipe: Connection, beats: c_uint64, drafts: Path, weights: Mapping[str,
             make(engine, draft, plan, partial(_send, pipe, draft))
     except (EOFError, OSError):
         return
+    except RuntimeError:  # without a word to the device, which may not answer
+        os._exit(DEVICE_LOST)
 
 
 def _send(pipe: Connection, draft: str, event: Event) -> None:
@@ -69,6 +74,7 @@ def make(engine: "Engine", draft: str, plan: DraftPlan, emit: Callable[[Event], 
 
     Raises:
         BrokenPipeError: when nobody listens any more.
+        RuntimeError: when no draft can be made by this process any more; nothing is told of this one.
     """
     try:
         engine.run(plan, draft, emit, **how)
@@ -77,11 +83,18 @@ def make(engine: "Engine", draft: str, plan: DraftPlan, emit: Callable[[Event], 
         failed = Failed(message=error.message, hint=error.hint, out_of_memory_in=stage)
     except BrokenPipeError:
         raise  # the page's process is gone
-    except Exception:
+    except Exception as error:
         logger.exception("draft %s", draft)
+        from pipeline.gpu.backend import is_device_lost
+
+        if is_device_lost(error):
+            raise
         failed = UNEXPECTED
     else:
         return
+    journal = Journal(engine.drafts, draft)
+    file, frames = journal.kept_film()
+    failed = replace(failed, file=file, frames=frames)
     with suppress(WriteFailed):  # the disk may be what failed
-        Journal(engine.drafts, draft).note(failed)
+        journal.note(failed)
     emit(failed)

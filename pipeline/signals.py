@@ -9,9 +9,16 @@ from types import FrameType
 ENDED_BY_SIGNAL = 128  # plus the signal's number: the exit code that shells give
 
 
+def interrupt() -> None:
+    """What a command does when it is asked. Raises KeyboardInterrupt."""
+    raise KeyboardInterrupt
+
+
 @contextmanager
 def heeding_signals(ask: Callable[[], None], before_the_end: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Inside, the first SIGINT or SIGTERM calls `ask`, which may raise; the second ends this process at once.
+
+    Also where SIGINT was ignored, as it is in whatever a script's `&` starts: Python leaves it so.
 
     Args:
         ask: called in the main thread, wherever that is.

@@ -39,13 +39,12 @@ class DraftsView:
         return self._ready
 
     def health(self) -> Health:
-        """How it is now."""
-        with self._changed:
-            busy, reason = self._running is not None, "" if self._ready else self._trouble
-            # Of those that wait not all are in memory after a restart
-            begun = (state for state in self._register.states() if state is not DraftState.QUEUED)
-            states = chain(begun, repeat(DraftState.QUEUED, len(self._queue)))
-            return tell_health(states, draining=self._closing, busy=busy, reason=reason)
+        """How it is now. Nobody is waited for: who changes something may have to write it to the disk first."""
+        busy, reason = self._running is not None, "" if self._ready else self._trouble
+        # Of those that wait not all are in memory after a restart
+        begun = (state for state in self._register.states() if state is not DraftState.QUEUED)
+        states = chain(begun, repeat(DraftState.QUEUED, len(self._queue)))
+        return tell_health(states, draining=self._closing, busy=busy, reason=reason)
 
     def status(self, draft: str) -> DraftStatus | None:
         """A draft now, also an old one from its folder; None when there is none of that name."""

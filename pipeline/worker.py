@@ -13,6 +13,7 @@ from pipeline.drafts.disposal import delete_draft, keep_within
 from pipeline.drafts.journal import Journal, last_event, new_draft_id
 from pipeline.drafts.keys import draft_id_for
 from pipeline.drafts.lock import hold
+from pipeline.drafts.pictures import begin_draft
 from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.drafts.surgery import begin_edit
 from pipeline.errors import Closing, DraftsInUse, InvalidRequest, WriteFailed
@@ -90,7 +91,7 @@ class Worker(DraftsView):
 
         Raises:
             QueueFull, DraftsInUse, Closing: nothing was queued.
-            InvalidRequest: for a key that is too long.
+            InvalidRequest: for a key that is too long, and a picture that is not there any more.
             WriteFailed: when the disk refuses.
         """
         with self._changed:
@@ -99,7 +100,7 @@ class Worker(DraftsView):
             if key and last_event(self.drafts / draft) is not None:
                 return draft
             self._queue.check_room()
-            Journal(self.drafts, draft).begin(plan)
+            begin_draft(Journal(self.drafts, draft), plan)
             self._queue.put(draft)
             self._register.add(draft, plan)
             self.watchers.queued(draft)

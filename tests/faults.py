@@ -18,7 +18,7 @@ ROWS = ROOT / "tests" / "faults.toml"
 HEAD = """# What is promised where something breaks
 
 Written by `python -m tests.faults` from the markers of the tests; do not edit. Every test named here runs without a
-graphics card.
+graphics card, each time all tests are run; those marked `slow` are left out.
 
 | # | what breaks | what is promised | proved by |
 |---|---|---|---|
@@ -53,13 +53,18 @@ def read_rows() -> list[Row]:
 
 
 def find_marked() -> list[tuple[int, str]]:
-    """Row and test, as `tests/test_worker.py::test_name`, of every marked test, in order."""
+    """Row and test, as `tests/test_worker.py::test_name`, of every marked test that is not slow, in order."""
     found = set()
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         module = ast.parse(path.read_text(encoding="utf-8"))
-        shared = [number for node in module.body if _is_pytestmark(node) for number in _numbers(node)]
+        marks = [node for node in module.body if _is_pytestmark(node)]
+        shared = [number for node in marks for number in _numbers(node)]
+        if any(map(_is_slow, marks)):
+            continue
         for node in ast.walk(module):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                if any(map(_is_slow, node.decorator_list)):
+                    continue
                 own = [number for decorator in node.decorator_list for number in _numbers(decorator)]
                 name = f"{path.relative_to(ROOT).as_posix()}::{node.name}"
                 found |= {(number, name) for number in (*shared, *own)}
@@ -89,6 +94,13 @@ def _is_pytestmark(node: ast.stmt) -> bool:
     return isinstance(node, ast.Assign) and any(
         isinstance(target, ast.Name) and target.id == "pytestmark" for target in node.targets
     )
+
+
+def _is_slow(node: ast.AST) -> bool:
+    """Whether all of it is; one case of several, marked within a `parametrize`, is not."""
+    whole = node.value if isinstance(node, ast.Assign) else node
+    marks = whole.elts if isinstance(whole, ast.List) else [whole]
+    return any(ast.unparse(mark) == "pytest.mark.slow" for mark in marks)
 
 
 def _numbers(node: ast.AST) -> Iterator[int]:

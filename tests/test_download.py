@@ -24,7 +24,7 @@ REPOSITORY = LTX_2B.repository
 TRANSFORMER = "transformer/diffusion_pytorch_model.safetensors"
 
 
-pytestmark = [pytest.mark.usefixtures("fake_hub"), pytest.mark.fault(18)]
+pytestmark = pytest.mark.usefixtures("fake_hub")
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +92,7 @@ def test_progress_is_told_in_bytes_of_the_whole() -> None:
     assert events[-1] is end
 
 
+@pytest.mark.fault(18)
 def test_what_is_here_already_is_not_asked_for_again(fake_hub: FakeHub) -> None:
     fetch()
     fake_hub.asked.clear()
@@ -148,6 +149,7 @@ def test_the_miniature_is_never_downloaded(fake_hub: FakeHub) -> None:
 
 # Going on -----------------------------------------------------------------------------------------------------------
 @pytest.mark.fault(18)
+@pytest.mark.fault(18)
 def test_a_dropped_connection_is_taken_up_at_the_same_byte(fake_hub: FakeHub) -> None:
     fake_hub.drops[TRANSFORMER] = 5000
     fetch()
@@ -162,6 +164,7 @@ def fail_half_way(fake_hub: FakeHub) -> None:
     fake_hub.refuses.clear()
 
 
+@pytest.mark.fault(18)
 @pytest.mark.fault(18)
 def test_an_interrupted_download_goes_on_where_it_stopped(fake_hub: FakeHub) -> None:
     fail_half_way(fake_hub)
@@ -178,6 +181,7 @@ def test_an_interrupted_download_goes_on_where_it_stopped(fake_hub: FakeHub) -> 
 
 
 @pytest.mark.fault(18)
+@pytest.mark.fault(18)
 def test_a_server_that_cannot_go_on_begins_anew(fake_hub: FakeHub) -> None:
     fail_half_way(fake_hub)
     fake_hub.ranges = False
@@ -186,6 +190,7 @@ def test_a_server_that_cannot_go_on_begins_anew(fake_hub: FakeHub) -> None:
     assert find_checkpoint(LTX_2B).folder.name == COMMIT
 
 
+@pytest.mark.fault(18)
 @pytest.mark.fault(18)
 def test_a_beginning_that_is_not_this_file_s_is_found_out() -> None:
     file = remote(TRANSFORMER)
@@ -199,6 +204,7 @@ def test_a_beginning_that_is_not_this_file_s_is_found_out() -> None:
     assert find_checkpoint(LTX_2B).folder.name == COMMIT
 
 
+@pytest.mark.fault(18)
 def test_two_downloads_do_not_mix_their_bytes() -> None:
     with downloading._claimed(LTX_2B, [REPOSITORY]):
         assert "Another Rushes is downloading" in refusal()

@@ -71,6 +71,7 @@ def latents(drafts: Path, chunk: int) -> Tensor:
 
 # Denoising ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("last", [0, 1, 3])
+@pytest.mark.fault(1)
 def test_denoising_goes_on_from_the_last_step_that_was_done(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel], last: int
 ) -> None:
@@ -89,6 +90,7 @@ def test_denoising_goes_on_from_the_last_step_that_was_done(
     assert "one after the other" in said.reason
 
 
+@pytest.mark.fault(1)
 def test_what_is_left_goes_on_in_shorter_chunks(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel]
 ) -> None:
@@ -142,6 +144,7 @@ def test_a_page_sees_the_chunks_as_they_are_now(
     assert now.chunk_stops_seconds[-1] == pytest.approx(57 / plan.spec.fps)
 
 
+@pytest.mark.fault(6)
 def test_nothing_of_a_failed_step_is_held_when_the_next_attempt_begins(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel]
 ) -> None:
@@ -181,6 +184,7 @@ def test_memory_that_runs_out_before_anything_is_on_the_device_counts_too(
 
 # Decoding -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.fault(2)
 def test_a_decode_that_runs_out_goes_on_in_smaller_windows(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel], first: int
 ) -> None:
@@ -217,6 +221,7 @@ def test_a_resumed_draft_that_runs_out_loses_no_frame(
 
 
 # What is remembered -------------------------------------------------------------------------------------------------
+@pytest.mark.fault(1, 2)
 def test_the_next_plan_begins_where_the_last_draft_ended(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel], make_profile: ProfileMaker
 ) -> None:
@@ -245,6 +250,7 @@ def test_the_next_plan_begins_where_the_last_draft_ended(
     assert not of(Retreated, events)
 
 
+@pytest.mark.fault(5)
 def test_where_nothing_is_left_it_is_told_once_and_not_remembered_and_the_next_draft_is_made(
     tmp_path: Path, make_plan: PlanMaker, crowded: Callable[..., LTXModel]
 ) -> None:

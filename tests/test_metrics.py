@@ -1,6 +1,7 @@
 """What is counted, told as Prometheus reads it; and how the worker says it is."""
 
 import re
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.drafts.journal import Journal
 from pipeline.drafts.status import DraftState
 from pipeline.events import (
     ChunkDenoised,
@@ -26,6 +28,7 @@ from pipeline.plan.draft import DraftPlan
 from pipeline.process import DIED
 from pipeline.worker import LONGEST_QUEUE, Worker
 from tests.conftest import PlanMaker
+from tests.workers import PATIENCE_SECONDS
 
 SECRET = "aquamarine"
 
@@ -151,6 +154,30 @@ def test_whoever_reads_while_much_happens_reads_whole_counts(worker: Worker, pla
         assert len(list(telling)) == 4
     assert all(counts == sorted(counts) for counts in seen)
     assert samples(metrics)["rushes_drafts_ended_total[state=finished]"] == 101
+
+
+@pytest.mark.fault(40)
+def test_whoever_reads_waits_for_nothing_that_is_written_to_the_disk(
+    worker: Worker, plan: DraftPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow disk keeps whoever asks for a draft, and nobody else."""
+    metrics, writing, go_on = Metrics(worker), threading.Event(), threading.Event()
+
+    def begin(*_: object) -> None:
+        writing.set()
+        go_on.wait()
+
+    monkeypatch.setattr(Journal, "begin", begin)
+    with ThreadPoolExecutor(2) as pool:
+        try:
+            submitted = pool.submit(worker.submit, plan)
+            assert writing.wait(PATIENCE_SECONDS)
+            found = pool.submit(samples, metrics).result(PATIENCE_SECONDS)
+            assert not submitted.done()
+        finally:
+            go_on.set()
+    assert found["rushes_drafts[state=queued]"] == 0
+    assert found["rushes_readiness[readiness=degraded]"] == 1
 
 
 def test_nothing_is_remembered_of_drafts_that_are_over(worker: Worker, plan: DraftPlan) -> None:

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from ctypes import c_uint64
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,13 +24,7 @@ from tests.workers import follow, idle, long, over, short
 
 __all__ = ["idle", "long", "short"]
 
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Worker]:
-    worker = Worker(tmp_path / "drafts")
-    worker.start()
-    yield worker
-    worker.close()
+LOSE = "lose"  # a file
 
 
 def kill(worker: Worker) -> None:
@@ -38,10 +32,32 @@ def kill(worker: Worker) -> None:
     os.kill(worker.engine_pid, signal.SIGKILL)
 
 
+def serve_and_lose_the_card(*arguments: Any) -> None:
+    """As long as a file says so, once: as torch tells what CUDA does not get over."""
+    from pipeline.engine import Engine
+
+    whole, lose = Engine.run, arguments[2] / LOSE
+
+    def run(self: Engine, plan: DraftPlan, draft: str, emit: Callable[[Event], None]) -> None:
+        def tell(event: Event) -> None:
+            emit(event)
+            if isinstance(event, StepDone) and lose.exists():
+                lose.unlink()
+                raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with TORCH_USE_…")
+
+        whole(self, plan, draft, tell)
+
+    Engine.run = run  # type: ignore[method-assign]
+    serve(*arguments)
+
+
 @pytest.mark.fault(7, 13)
-def test_a_draft_whose_process_was_killed_goes_on_by_itself_once(
-    running: Worker, long: DraftPlan, short: DraftPlan
+def test_a_draft_whose_process_was_killed_or_lost_its_card_goes_on_by_itself_once(
+    idle: Worker, long: DraftPlan, short: DraftPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(process_module, "serve", serve_and_lose_the_card)
+    running = idle
+    running.start()
     lost, waiting = running.submit(long), running.submit(short)
     seen = follow(running, lost, lambda status: len(status.slices) >= 1)
     kill(running)
@@ -50,15 +66,17 @@ def test_a_draft_whose_process_was_killed_goes_on_by_itself_once(
     events = read_events(running.drafts / lost)
     done = [(row["chunk"], row["step"]) for row in events if row["event"] == "StepDone"]
     assert len([step for step in done if step[0] < seen.chunks_done]) == seen.chunks_done * long.request.steps
-    kill(running)
+    gone = running.engine_pid
+    (running.drafts / LOSE).touch()
     failed = follow(running, lost, over)
     assert failed.state is DraftState.FAILED
-    assert failed.message == process_module.DIED.message
+    assert failed.message == process_module.LOST.message
     assert failed.slices
     for piece in failed.slices:
         assert count_frames(running.drafts / lost / piece.file) == piece.frames
     assert read_events(running.drafts / lost)[-1]["event"] == "Failed"
     assert follow(running, waiting, over).state is DraftState.FINISHED
+    assert running.engine_pid != gone
 
 
 def test_a_process_that_never_starts_fails_what_waits_for_it(

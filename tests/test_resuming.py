@@ -80,7 +80,7 @@ CUTS = {
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
-@pytest.mark.fault(13, 45)
+@pytest.mark.fault(13)
 def test_wherever_it_was_cut_off_it_ends_as_if_nothing_had_been(
     tmp_path: Path, whole: Path, plan: DraftPlan, cut: Any
 ) -> None:
@@ -249,6 +249,7 @@ def test_an_id_that_is_none_is_told(empty: Path, draft: str) -> None:
         next(pipeline.resume(draft, empty))
 
 
+@pytest.mark.fault(35)
 def test_a_draft_that_is_not_there_or_unreadable_is_told(tmp_path: Path, plan: DraftPlan) -> None:
     with pytest.raises(InvalidRequest, match="no draft 20260101"):
         next(pipeline.resume(DRAFT, tmp_path))

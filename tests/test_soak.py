@@ -10,6 +10,7 @@ from tests.bench.soak.jobs import soak_jobs
 from tests.bench.soak.kills import soak_kills
 from tests.bench.soak.queue import soak_queue
 from tests.bench.soak.scrapes import soak_scrapes
+from tests.threaded import EngineThread
 
 
 @pytest.mark.fault(13, 14)
@@ -26,7 +27,7 @@ def test_a_restart_has_a_long_queue_again(tmp_path: Path) -> None:
 
 
 def test_every_follower_of_a_draft_sees_its_end(tmp_path: Path) -> None:
-    figures = soak_followers(tmp_path, 8, plan_of(9, 2, tmp_path))
+    figures = soak_followers(tmp_path, 8, plan_of(9, 2, tmp_path), engine=EngineThread)
     assert figures.saw_the_end == 8
     assert figures.updates >= 16
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from diffusers import LTXVideoTransformer3DModel
 from torch import Tensor
 
 from pipeline import patience
@@ -248,3 +249,21 @@ def test_latents_that_are_no_numbers_end_the_draft_and_are_not_kept(
     (folder,) = (path for path in tmp_path.iterdir() if path.name[0].isdigit())
     assert [path.name for path in folder.glob("chunk-*")] == ["chunk-000.latents.safetensors"]
     assert (folder / "slice-000.mp4").exists()
+
+
+@pytest.mark.fault(20)
+def test_after_a_step_that_gives_no_numbers_there_is_no_other(
+    tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, calls = LTXVideoTransformer3DModel.forward, list[int]()
+
+    def spoil(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        (flow,) = whole(*arguments, **named)
+        return (flow * float("nan") if len(calls) == 2 else flow,)
+
+    monkeypatch.setattr(LTXVideoTransformer3DModel, "forward", spoil)
+    with pytest.raises(DraftError, match="no numbers in chunk 1"):
+        make_draft(tmp_path, make_plan(steps=5, guidance=1.0))
+    assert len(calls) == 2
+    assert not list(tmp_path.glob("2*/running.safetensors"))

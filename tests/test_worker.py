@@ -119,6 +119,7 @@ def test_a_finished_draft_makes_the_older_ones_go(running: Worker, short: DraftP
     assert count_frames(running.drafts / second / "draft.mp4") == 9
 
 
+@pytest.mark.fault(12)
 def test_closing_ends_the_process_soon_and_the_next_start_goes_on(
     running: Worker, medium: DraftPlan, short: DraftPlan
 ) -> None:

@@ -167,7 +167,7 @@ def in_half(device: Device, dtype: str) -> HalfDevice:
     return HalfDevice(half=dtype, **{field.name: getattr(device, field.name) for field in fields(Device)})
 
 
-class CutError(Exception):
+class CutError(BaseException):
     """As if the power went."""
 
 

@@ -64,8 +64,9 @@ window.Rushes = window.Rushes || {};
       document.addEventListener("dragover", (event) => carries(event) && event.preventDefault());
       document.addEventListener("drop", (event) => {
         if (!carries(event)) return;
-        event.preventDefault(); // or the browser leaves the page for the film
         this.hover(-this.depth);
+        if (event.defaultPrevented) return; // a picture, for a field of its own
+        event.preventDefault(); // or the browser leaves the page for the film
         this.read(event.dataTransfer.files[0]);
       });
     }

@@ -7,6 +7,7 @@ import sys
 from pipeline.commands.options import DONE, FAILED, STOPPED, Commands, add_command, add_folder, add_json, add_weights
 from pipeline.commands.progress import show_download
 from pipeline.plan.catalog import CATALOG, find_model
+from pipeline.signals import heeding_signals, interrupt
 
 
 def add(commands: Commands) -> None:
@@ -47,7 +48,8 @@ def _examine(options: argparse.Namespace) -> int:
 
 def _download(options: argparse.Namespace) -> int:
     try:
-        folder = show_download(find_model(options.model), revision=options.revision, as_json=options.json)
+        with heeding_signals(interrupt):
+            folder = show_download(find_model(options.model), revision=options.revision, as_json=options.json)
     except KeyboardInterrupt:
         print("Stopped; what came is kept, and the same command goes on from there.", file=sys.stderr)
         return STOPPED

@@ -5,26 +5,30 @@ import json
 import secrets
 import shutil
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pipeline
 from pipeline.commands.options import DONE, FAILED, STOPPED, Commands, add_command, add_folder, add_weights
 from pipeline.commands.progress import show_draft
 from pipeline.drafts.disposal import delete_draft
 from pipeline.drafts.measurements import Measurements
+from pipeline.drafts.pictures import Picture, read_picture_file
 from pipeline.errors import InvalidRequest, WriteFailed, say_bytes
 from pipeline.events import Event, Failed, Finished, Started, Stopped
 from pipeline.plan.catalog import CATALOG, find_model
-from pipeline.plan.request import ENCODER_POLICIES, LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot
+from pipeline.plan.limits import ENCODER_POLICIES, LOWEST_PRECISIONS
+from pipeline.plan.request import LONGEST_SECONDS, GenerationRequest, Shot
 from pipeline.plan.say import plan_as_json, plan_as_text
-from pipeline.plan.spec import Continuity, ModelSpec, Tail, VideoShape
+from pipeline.plan.spec import Continuity, Keyframe, ModelSpec, Tail, VideoShape
 from pipeline.plan.storyboard import is_storyboard, lay_out
 from pipeline.settings import read_settings
-from pipeline.signals import heeding_signals
+from pipeline.signals import heeding_signals, interrupt
 
 LARGEST_STORYBOARD_BYTES = 2**18  # the most shots of the longest sentences, four bytes a character
+GIVEN_BESIDES = ("seed", "start_image", "end_image")  # what may be another than in --settings
 CONTINUITY = tuple(field.name for field in fields(Continuity))
 OTHER_SETTINGS = ("storyboard", "seconds", "width", "height", "vram_limit", "ram_limit", *CONTINUITY)
 """No fields of a request."""
@@ -56,7 +60,7 @@ def _add_request(command: argparse.ArgumentParser) -> None:
         "prompt", nargs="?", help="what happens: a sentence, or shots, '[2s] A boat leaves / [3s cut] The boat arrives'"
     )
     command.add_argument("--storyboard", type=Path, metavar="FILE", help="a text file with one shot a line instead")
-    text = "instead of all that but --seed: as it was in this mp4 of Rushes or request.json"
+    text = "instead of all that but --seed and pictures: as it was in this mp4 of Rushes or request.json"
     command.add_argument("--settings", type=Path, metavar="FILE", help=text)
     command.add_argument("--model", default="miniature", help=f"one of {', '.join(CATALOG)}")
     length = command.add_mutually_exclusive_group()
@@ -79,6 +83,8 @@ def _add_request(command: argparse.ArgumentParser) -> None:
     command.add_argument("--shared-noise", type=float, help=text)
     text = "how much of a step in colour between chunks is taken back when they are decoded, 0 to 1"
     command.add_argument("--match-colour", type=float, help=text)
+    command.add_argument("--start-image", type=Path, metavar="FILE", help="a picture that the draft begins with")
+    command.add_argument("--end-image", type=Path, metavar="FILE", help="a picture that it ends with")
     command.add_argument("--vram-limit", type=float, metavar="GIB", help="use at most so much of the card")
     command.add_argument("--ram-limit", type=float, metavar="GIB", help="use at most so much main memory")
     command.add_argument(
@@ -92,9 +98,16 @@ def _add_request(command: argparse.ArgumentParser) -> None:
     command.set_defaults(untouched=vars(command.parse_args([])))
 
 
-def _request(options: argparse.Namespace) -> GenerationRequest:
+def _pictures(options: argparse.Namespace) -> dict[str, Picture]:
+    """What is given, by the request's field."""
+    given = ((place, getattr(options, f"{place}_image")) for place in Keyframe)
+    return {f"{place}_image": read_picture_file(path, place) for place, path in given if path is not None}
+
+
+def _request(options: argparse.Namespace, pictures: Mapping[str, Picture]) -> GenerationRequest:
+    named: dict[str, Any] = {field: picture.name for field, picture in pictures.items()}
     if options.settings is not None:
-        return _settled(options)
+        return replace(_settled(options), **named)
     spec = find_model(options.model)
     shots, frames = _shots(options, spec)
     shape = spec.shapes[0]
@@ -120,6 +133,7 @@ def _request(options: argparse.Namespace) -> GenerationRequest:
         decode_float32=options.decode_float32,
         lowest_precision=options.lowest_precision,
         encoder=options.encoder,
+        **named,
     )
 
 
@@ -132,7 +146,7 @@ def _continuity(options: argparse.Namespace, spec: ModelSpec) -> Continuity:
 def _settled(options: argparse.Namespace) -> GenerationRequest:
     """As a file has it. A sentence or a setting given besides is refused, lest one of the two be lost in silence."""
     for name in ("prompt", *(field.name for field in fields(GenerationRequest)), *OTHER_SETTINGS):
-        if name != "seed" and getattr(options, name, None) != options.untouched.get(name):
+        if name not in GIVEN_BESIDES and getattr(options, name, None) != options.untouched.get(name):
             raise InvalidRequest(name, f"{name.replace('_', ' ')} is given here and in --settings.", "Drop one.")
     request = read_settings(options.settings)
     return request if options.seed is None else replace(request, seed=options.seed)
@@ -169,7 +183,7 @@ def _text(options: argparse.Namespace) -> str:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    plan = pipeline.plan(_request(options), options.drafts, suppose=True)
+    plan = pipeline.plan(_request(options, _pictures(options)), options.drafts, suppose=True)
     experience = Measurements(options.drafts).experience(plan.request, plan.memory.device)
     if options.json:
         print(json.dumps(plan_as_json(plan, experience), ensure_ascii=False))
@@ -179,8 +193,10 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _draft(options: argparse.Namespace) -> int:
-    weights = _own_folders(options)
-    plan = pipeline.plan(_request(options), options.drafts)
+    weights, pictures = _own_folders(options), _pictures(options)
+    plan = pipeline.plan(_request(options, pictures), options.drafts)
+    for picture in pictures.values():
+        picture.keep(options.drafts)
     return follow(pipeline.draft(plan, options.drafts, weights=weights), options)
 
 
@@ -211,7 +227,7 @@ def _delete(options: argparse.Namespace) -> int:
 def follow(events: Generator[Event, None, None], options: argparse.Namespace) -> int:
     """Show what happens until the draft is over, and where its film is; the exit code."""
     code, folder = FAILED, options.drafts
-    with heeding_signals(_interrupt):
+    with heeding_signals(interrupt):
         try:
             for event in show_draft(events, as_json=options.json):
                 match event:
@@ -226,6 +242,8 @@ def follow(events: Generator[Event, None, None], options: argparse.Namespace) ->
                             _report(folder / event.file, options)
                     case Failed():
                         print(f"{event.message} {event.hint}".strip(), file=sys.stderr)
+                        if event.file:
+                            _report(folder / event.file, options)
         except KeyboardInterrupt:
             code = STOPPED
             events.close()  # asks the engine to stop and waits for it to keep what is finished
@@ -233,10 +251,6 @@ def follow(events: Generator[Event, None, None], options: argparse.Namespace) ->
             if kept.exists():
                 _report(kept, options)
     return code
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
 
 
 def _report(video: Path, options: argparse.Namespace) -> None:

@@ -1,7 +1,7 @@
 """One draft's folder: the truth about it. Everything is written under a temporary name, synced, then renamed.
 
     drafts/<id>/  request.json  plan.json  weights.json  embeddings.safetensors  chunk-000.latents.safetensors
-                  running.safetensors  slice-000.mp4  draft.mp4  events.jsonl  STOP  LOCK
+                  running.safetensors  slice-000.mp4  draft.mp4  start.png  end.png  events.jsonl  STOP  LOCK
 
 Knows file names and how to write them; knows nothing about models, tensors' meaning or video.
 """
@@ -99,6 +99,10 @@ class Journal:
         """Where a chunk's latents are."""
         return self.path(f"chunk-{chunk:03d}.latents.safetensors")
 
+    def picture_path(self, place: str) -> Path:
+        """Where the picture of the draft's `start` or `end` frame is."""
+        return self.path(f"{place}.png")
+
     def running_path(self) -> Path:
         """Where the chunk stands that is being denoised."""
         return self.path("running.safetensors")
@@ -195,6 +199,12 @@ class Journal:
             raise InvalidRequest(
                 "draft", f"The plan of draft {self.draft} cannot be read: {str(error).splitlines()[0]}"
             ) from error
+
+    def kept_film(self) -> tuple[str | None, int]:
+        """The film of a draft that something went wrong with, and its frames; None and 0 where there is none."""
+        pieces = {row.get("index"): row for row in read_events(self.folder) if row.get("event") == "SliceReady"}
+        frames = sum(int(row["frames"]) for row in pieces.values())
+        return (self.video_path().name, frames) if frames and self.video_path().exists() else (None, 0)
 
     def suspended(self) -> bool:
         """Whether it was asked to stop for a restart to go on, and nobody asked otherwise since."""

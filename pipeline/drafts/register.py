@@ -67,8 +67,8 @@ class Register:
             del self._records[draft]
 
     def states(self) -> list[DraftState]:
-        """Of the drafts in memory."""
-        return [record.state for record in self._records.values()]
+        """Of the drafts in memory; also for whoever asks while another thread changes them."""
+        return [record.state for record in self._records.copy().values()]
 
     def newest(self, limit: int) -> list[str]:
         """Ids of the newest drafts but takes, newest first."""

@@ -3,6 +3,7 @@
 The same rules read a running draft's events and an old draft's folder, so both look alike.
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,6 +30,8 @@ from pipeline.events import (
 )
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.scenes import chunk_stops
+
+logger = logging.getLogger(__name__)
 
 SMOOTHING = 0.3  # weight of the newest step in the running mean of step times
 
@@ -151,6 +154,7 @@ class DraftRecord:
                 self._took, self.preview = event.seconds, None
             case Failed():
                 self.state, self.message, self.hint, self.preview = DraftState.FAILED, event.message, event.hint, None
+                self.video, self.video_frames = event.file, event.frames
                 self._took = None if self._began is None else time.monotonic() - self._began
             case Retreated():
                 self.retreated_in, self.step = event.stage, 0
@@ -263,12 +267,22 @@ _ROWS: dict[str, type[Any]] = {
 def read_record(journal: Journal, *, fps: int, stride: int, cared_for: bool = False) -> DraftRecord | None:
     """A draft from its folder; None when there is none.
 
-    One that is neither over nor paused counts as failed, unless it is `cared_for`: somebody makes it, or will.
+    One that is neither over nor paused counts as failed, unless it is `cared_for`: somebody makes it, or will. One
+    whose plan another version wrote so that this one cannot show it is none, too.
     """
     plan = read_json(journal.path("plan.json"))
     if not isinstance(plan, dict) or "chunks" not in plan:
         return None
-    record = DraftRecord(draft=journal.draft, plan=plan, fps=fps, stride=stride)
+    try:
+        record = _replay(journal, DraftRecord(draft=journal.draft, plan=plan, fps=fps, stride=stride), cared_for)
+        record.snapshot()
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        logger.warning("%s is of another version and is not shown: %r", journal.folder, error)
+        return None
+    return record
+
+
+def _replay(journal: Journal, record: DraftRecord, cared_for: bool) -> DraftRecord:
     for row in read_events(journal.folder):
         kind = _ROWS.get(str(row.pop("event", "")))
         row.pop("at", None)
@@ -277,6 +291,6 @@ def read_record(journal: Journal, *, fps: int, stride: int, cared_for: bool = Fa
                 record.apply(kind(**row))
     record.slices = [piece for piece in record.slices if journal.path(piece.file).exists()]
     if not (cared_for or record.state.over or record.state is DraftState.PAUSED):
-        kept = f"{record.chunks_done} of {len(plan['chunks'])} chunks were kept."
+        kept = f"{record.chunks_done} of {len(record.plan['chunks'])} chunks were kept."
         record.apply(Failed(message="Rushes was closed while this draft was being made.", hint=kept))
     return record

@@ -77,6 +77,9 @@ def _link(old: Journal, plan: DraftPlan, new: Journal, changed: DraftPlan) -> No
         _put(old.weights_path(), new.weights_path())
     if plan.sentences == changed.sentences and old.embeddings_path().exists():
         _put(old.embeddings_path(), new.embeddings_path())
+    for place in changed.request.pictures:
+        if old.picture_path(place).exists():
+            _put(old.picture_path(place), new.picture_path(place))
     kept = changed.parent.kept
     leading = sum(number == place for place, number in enumerate(kept))
     told = {(row.get("event"), row.get("index", row.get("chunk"))): row for row in read_events(old.folder)}

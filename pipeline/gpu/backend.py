@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import re
 from contextlib import suppress
 
 import psutil
@@ -22,6 +23,23 @@ SPELLINGS = (
 )
 """How the libraries below torch say that memory ran out, in lower case."""
 
+LOST = (
+    "an illegal memory access was encountered",
+    "an illegal instruction was encountered",
+    "misaligned address",
+    "operation not supported on global/shared address space",
+    "invalid program counter",
+    "hardware stack error",
+    "device-side assert triggered",
+    "unspecified launch failure",
+    "the launch timed out and was terminated",
+    "uncorrectable ecc error encountered",
+    "uncorrectable nvlink error detected",
+    "unknown error",
+)
+"""What CUDA says, in lower case, where "the process must be terminated and relaunched": every later call says it again
+(CUDA Runtime API, cudaError; HIP has the same texts)."""
+DEVICE_ERROR = re.compile(r"(cuda|hip) (driver )?error: ")
 
 M_ARENA_MAX = -8  # malloc.h of glibc
 
@@ -61,3 +79,9 @@ def is_out_of_memory(error: BaseException) -> bool:
         return error.errno == errno.ENOMEM
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(spelling in text for spelling in SPELLINGS)
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Whether nothing can be computed on the device any more by this process, though perhaps by the next."""
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and bool(DEVICE_ERROR.search(text)) and any(said in text for said in LOST)

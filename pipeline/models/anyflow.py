@@ -177,12 +177,13 @@ class AnyFlowModel(WanModel):
         scheduler = self.checkpoint.scheduler(FlowMapEulerDiscreteScheduler, shift=self.spec.sigma_shift)
         scheduler.set_timesteps(sampling.steps, device=where)
         done = noise[:, :0] if tail is None else tail.to(where, torch.float32).transpose(1, 2)
-        blocks = split_given(chunk.overlap, self.spec.block_latents or chunk.overlap)
+        given = done.shape[1]  # of the chunks before, or a picture
+        blocks = split_given(given, self.spec.block_latents or given)
         counts, begun = chunk.blocks or (chunk.new_latents,), noise[:, :0]
         made = skipped = 0
         if resume_from is not None:
             made, skipped = divmod(resume_from.step, sampling.steps)  # whole blocks, and steps of the next
-            whole = chunk.overlap + sum(counts[:made])
+            whole = given + sum(counts[:made])
             done, begun = resume_from.tensors["latents"].to(where).tensor_split((whole,), dim=1)
             blocks, counts = (*blocks, *counts[:made]), counts[made:]
         texts = [self._on_device(text) for text in (sampling.positive, sampling.negative) if text]

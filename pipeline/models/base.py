@@ -41,10 +41,11 @@ class SharedNoise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How a chunk is denoised. `negative` is None when guidance is 1; `ahead` [1, C, chunk.ahead, h, w] are the latents
-    that it ends with, where there are such, kept exactly; `tail` tells how what is given is used, in the model's usual
-    way where it is None, and `tail_strength` how much of it is known; `shared_noise` is what the first of the latents
-    that it adds begin from instead of noise of their own."""
+    """How a chunk is denoised. `negative` is None when guidance is 1; `ahead` [1, C, f, h, w] are the latents
+    that it ends with, where there are such, kept exactly; `keyframe` [1, C, 1, h, w] is a picture that its last frame
+    is to be; `tail` tells how what is given is used, in the model's usual way where it is None, and `tail_strength` how
+    much of it is known; `shared_noise` is what the first of the latents that it adds begin from instead of noise of
+    their own."""
 
     shape: VideoShape
     steps: int
@@ -52,6 +53,7 @@ class Sampling:
     positive: PromptEmbeds
     negative: PromptEmbeds | None
     ahead: Tensor | None = None
+    keyframe: Tensor | None = None
     tail: Tail | None = None
     tail_strength: float = 1.0
     shared_noise: SharedNoise | None = None
@@ -140,6 +142,10 @@ class VideoModel(Protocol):
     def reencode(self, latents: Tensor, count: int) -> Tensor:
         """The end of a timeline [1, C, F, h, w], decoded, as the `count` latents of a clip that begins with its last
         frames; float32 on the CPU, normalised."""
+        ...
+
+    def encode_frames(self, frames: Frames) -> Tensor:
+        """Frames, as many as the VAE's grid takes, as latents [1, C, f, h, w], float32 on the CPU, normalised."""
         ...
 
     def open_decoder(self) -> Decoder:

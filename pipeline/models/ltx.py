@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,12 +15,13 @@ from torch import Tensor, nn
 from pipeline.gpu.backend import torch_device
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import Residency
-from pipeline.models.base import Frames, Keep, OnStep, Sampling, SamplingState, SharedNoise
+from pipeline.models.base import Frames, Keep, OnStep, Sampling, SamplingState
 from pipeline.models.guidance import one_after_the_other
 from pipeline.models.ltx_decoder import WindowDecoder
+from pipeline.models.ltx_pipeline import ContinuedPipeline
 from pipeline.models.reencoding import encode_frames
-from pipeline.models.sampler import GENERATOR, capture
-from pipeline.models.strength import ROUNDING, blend_versions, held_level, noised
+from pipeline.models.sampler import capture
+from pipeline.models.strength import blend_versions, held_level
 from pipeline.models.windows import in_windows
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device
@@ -34,81 +34,6 @@ from pipeline.video.preview import LatentMap
 # The pipeline hands its timesteps to the scheduler, which then warns at every chunk that it may shift the sigmas; LTX's
 # and the miniature's schedulers have a shift of 1, which changes nothing.
 logging.getLogger("diffusers.schedulers.scheduling_flow_match_euler_discrete").setLevel(logging.ERROR)
-
-
-class ContinuedPipeline(LTXConditionPipeline):
-    """`LTXConditionPipeline` that begins a window with given latents instead of given pictures.
-
-    The given latents sit at per-token timestep 0 from the first step on, or are repainted after each; either way they
-    come out bit for bit as they went in, unless they are held at a `level` above 0 (models/strength.py). The window's
-    positions are those of the draft's timeline, `first_latent` on: position 0 is a first latent (one frame), later ones
-    stand for eight frames each. It can also begin in mid-chunk: with `begun`, and the timesteps that are left.
-    """
-
-    _callback_tensor_inputs = ("latents", "noise_pred")
-    tail: Tensor | None = None  # [1, C, f, h, w], normalised
-    ahead: Tensor | None = None  # likewise, at the end
-    repaints: bool = False
-    level: float = 0.0
-    shared_noise: SharedNoise | None = None  # of the first latents behind the tail
-    first_latent: int = 0
-    begun: SamplingState | None = None
-    _given: tuple[Tensor, Tensor] | None = None  # the tail as tokens [1, f h w, C], the noise in its place
-
-    @property
-    def holds(self) -> bool:
-        """Whether the tail is held at timestep 0."""
-        return self.tail is not None and not self.repaints
-
-    def repaint(self, latents: Tensor, sigma: Tensor) -> Tensor:
-        """Tokens after a step, the tail set among them to what it is at `sigma` if it is to be repainted."""
-        if self._given is None or float(sigma) < self.level - ROUNDING:
-            return latents
-        given, noise = self._given
-        sigma = sigma.to(given)
-        return torch.cat([(1 - sigma) * given + sigma * noise, latents[:, given.shape[1] :]], dim=1)
-
-    @property
-    def _execution_device(self) -> torch.device:
-        device: torch.device = self.transformer.device  # the VAE here is a description only
-        return device
-
-    def prepare_latents(self, conditions: list[Tensor] | None = None, *args: Any, **arguments: Any) -> Any:
-        """Noise between the tail and what is ahead: packed latents, mask of what is given, positions, extra tokens."""
-        del conditions  # a black frame that only tells the pipeline that something is given
-        latents, _, video_ids, extra = super().prepare_latents([], *args, **arguments)
-        frames = self.vae_temporal_compression_ratio
-        if self.first_latent:
-            count = (arguments["num_frames"] - 1) // frames + 1
-            index = torch.arange(count, device=video_ids.device).repeat_interleave(video_ids.shape[2] // count)
-            video_ids[:, 0] = (index + self.first_latent) * frames + 1 - frames
-        given = None if self.tail is None else self._pack_latents(self.tail.to(latents), 1, 1)
-        if self.shared_noise is not None:
-            sides = (arguments[side] // self.vae_spatial_compression_ratio for side in ("height", "width"))
-            drawn = self.shared_noise.draw(arguments["num_channels_latents"], *sides)
-            shared = self._pack_latents(drawn.to(latents), 1, 1)
-            first = 0 if given is None else given.shape[1]
-            latents = torch.cat([latents[:, :first], shared, latents[:, first + shared.shape[1] :]], dim=1)
-        noise = latents
-        if self.begun is not None:
-            latents = self.begun.tensors["latents"].to(latents)
-            if GENERATOR in self.begun.tensors:
-                arguments["generator"].set_state(self.begun.tensors[GENERATOR])
-        if given is None:
-            return latents, None, video_ids, extra
-        if self.repaints:
-            self._given = given, noise[:, : given.shape[1]]
-            return latents, None, video_ids, extra
-        if self.begun is None or not self.level:
-            held = noised(given, noise[:, : given.shape[1]], self.level)
-            latents = torch.cat([held, latents[:, given.shape[1] :]], dim=1)
-        mask = torch.zeros(latents.shape[:2], device=latents.device)
-        mask[:, : given.shape[1]] = 1.0 - self.level
-        if self.ahead is not None:
-            follows = self._pack_latents(self.ahead.to(latents), 1, 1)
-            latents = torch.cat([latents[:, : -follows.shape[1]], follows], dim=1)
-            mask[:, -follows.shape[1] :] = 1.0
-        return latents, mask, video_ids, extra
 
 
 class LTXModel:
@@ -177,17 +102,18 @@ class LTXModel:
         if draws:  # the pipeline would have it draw from whatever torch drew from last
             scheduler.step = partial(scheduler.step, generator=generator)
         done = 0 if resume_from is None else resume_from.step
+        size = shape.height // spec.pixel_multiple, shape.width // spec.pixel_multiple
 
         def after_step(pipe: ContinuedPipeline, index: int, _: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             def clean() -> Tensor:
                 sigma = pipe.scheduler.sigmas[index + 1].to(tensors["latents"])
-                packed = tensors["latents"] - sigma * tensors["noise_pred"]
-                size = shape.height // spec.pixel_multiple, shape.width // spec.pixel_multiple
+                beside = 0 if sampling.keyframe is None else size[0] * size[1]  # in front of the sequence
+                packed = (tensors["latents"] - sigma * tensors["noise_pred"])[:, beside:]
                 latents: Tensor = pipe._unpack_latents(packed, chunk.latents, *size)
                 if tail is not None:
-                    latents[:, :, : chunk.overlap] = tail.to(latents)
+                    latents[:, :, : tail.shape[2]] = tail.to(latents)
                 if sampling.ahead is not None:
-                    latents[:, :, -chunk.ahead :] = sampling.ahead.to(latents)
+                    latents[:, :, -sampling.ahead.shape[2] :] = sampling.ahead.to(latents)
                 return latents
 
             step, latents = done + index + 1, pipe.repaint(tensors["latents"], pipe.scheduler.sigmas[index + 1])
@@ -213,6 +139,7 @@ class LTXModel:
             )
             pipe.set_progress_bar_config(disable=True)
             pipe.tail, pipe.ahead, pipe.repaints = tail, sampling.ahead, mode is Tail.REPAINT
+            pipe.keyframe = sampling.keyframe
             pipe.begun, pipe.shared_noise, pipe.level = resume_from, sampling.shared_noise, level
             # Frames are encoded as a clip of their own
             pipe.first_latent = 0 if mode is Tail.FRAMES else chunk.start - chunk.scene_start
@@ -246,10 +173,14 @@ class LTXModel:
 
     def reencode(self, latents: Tensor, count: int) -> Tensor:
         """The end of a timeline as the `count` latents of a clip that begins with its last frames."""
-        decoder = self.open_decoder()
-        with decoder.visit() as decode:
+        with self.open_decoder().visit() as decode:
             frames = decode(latents)[-self.spec.frames_of(count) :]
-        return encode_frames(self.residency, frames, decoder.tile_pixels)
+        return self.encode_frames(frames)
+
+    def encode_frames(self, frames: Frames) -> Tensor:
+        """Frames, 8 k + 1 of them, as latents."""
+        choice = self._choices.get(Stage.DECODE)
+        return encode_frames(self.residency, frames, choice.tile_pixels if choice else None)
 
     def open_decoder(self) -> "WindowDecoder":
         """One that remembers nothing, so that the same one could serve every draft."""

@@ -216,6 +216,10 @@ class WanModel:
         """The end of a timeline as the `count` latents of a clip that begins with its last frames."""
         with self.open_decoder().visit() as decode:
             frames = decode(latents)[-self.spec.frames_of(count) :]
+        return self.encode_frames(frames)
+
+    def encode_frames(self, frames: Frames) -> Tensor:
+        """Frames, 4 k + 1 of them, as latents."""
         return encode_frames(self.residency, frames, self._tile_pixels)
 
     def open_decoder(self) -> Decoder:

@@ -17,10 +17,11 @@ from pipeline.plan.cutting import cut, least_latents
 from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.duration import Experience, no_experience
+from pipeline.plan.limits import LOWEST_PRECISIONS
 from pipeline.plan.memory import Precision
 from pipeline.plan.planner import decide
 from pipeline.plan.presets import VramProfile
-from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, frames_for
+from pipeline.plan.request import LONGEST_SECONDS, GenerationRequest, frames_for
 from pipeline.plan.spec import ModelSpec
 
 SLOW_SECONDS = 300.0  # of waiting for a draft, beyond which changes are offered although it fits

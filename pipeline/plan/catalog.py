@@ -14,7 +14,7 @@ from types import MappingProxyType
 from pipeline.errors import InvalidRequest
 from pipeline.plan import components
 from pipeline.plan.networks import Network
-from pipeline.plan.spec import Component, Family, ModelSpec, SigmaSchedule, Tail, VideoShape, WeightFile
+from pipeline.plan.spec import Component, Family, Keyframe, ModelSpec, SigmaSchedule, Tail, VideoShape, WeightFile
 
 LTX_TAILS = (Tail.LATENTS, Tail.FRAMES, Tail.REPAINT, Tail.CO_DENOISE)  # compared by tests/bench/chunks
 LTX_DISTILLED_TIMESTEPS = (1000, 993, 987, 981, 975, 909, 725, 0.03)  # [docs], from [ltx] ltxv-13b-0.9.8-distilled.yaml
@@ -50,6 +50,8 @@ MINIATURE = ModelSpec(
     fps=24,
     native_frames=49,  # trained on windows of 4 to 7 latents: pipeline/training/teacher.py
     tails=LTX_TAILS,
+    keyframes=(Keyframe.START, Keyframe.END),  # trained on leading latents; ends by holding one: tests/bench/README.md
+    holds_end=True,
     overlap_frames=17,
     longest_overlap_frames=17,  # trained on 1 to 3 leading latents
     decode_window_latents=8,
@@ -84,6 +86,7 @@ ANYFLOW_1_3B = ModelSpec(
     native_frames=81,  # [anyflow]: trained on 21 latents in blocks of 1, six times 3, and 2
     tails=(Tail.CAUSAL,),
     block_latents=3,
+    keyframes=(Keyframe.START,),  # [docs]: a picture is the first of the blocks it goes on from
     overlap_frames=69,
     longest_overlap_frames=69,
     decode_window_latents=4,  # a second of video
@@ -115,6 +118,7 @@ LTX_2B = ModelSpec(
     fps=24,
     native_frames=121,  # what LTX-Video's own pipelines default to; the card allows up to 257
     tails=LTX_TAILS,
+    keyframes=(Keyframe.START, Keyframe.END),  # [docs]: pictures at any frame, LTXConditionPipeline
     overlap_frames=17,
     longest_overlap_frames=57,
     decode_window_latents=8,
@@ -183,6 +187,7 @@ WAN_5B = ModelSpec(
     native_frames=121,
     # Trained on a first latent at per-token timestep 0. Repainted, it would need the other sampler for nothing.
     tails=(Tail.LATENTS, Tail.FRAMES, Tail.CO_DENOISE),
+    keyframes=(Keyframe.START,),  # [wan]: text and image to video; an end frame is another checkpoint's
     overlap_frames=9,
     longest_overlap_frames=33,
     decode_window_latents=6,  # a second of video

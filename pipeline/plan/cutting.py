@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from pipeline.plan.chunks import Chunk, denoise_together, plan_chunks, plan_rollout
 from pipeline.plan.request import GenerationRequest
-from pipeline.plan.spec import Tail
+from pipeline.plan.spec import Keyframe, Tail
 
 
 def cut(request: GenerationRequest, longest: int) -> tuple[Chunk, ...]:
@@ -30,6 +30,8 @@ def cut(request: GenerationRequest, longest: int) -> tuple[Chunk, ...]:
                 scene_start=start,
                 mix=_mix(chunk, ends, passage=request.spec.block_latents or overlap_latents(request) or 0),
             )
+            if moved.blocks and not chunks and Keyframe.START in request.pictures:
+                moved = replace(moved, blocks=moved.blocks[1:])  # the picture is its first block
             chunks.append(moved)
     return denoise_together(tuple(chunks)) if request.continued_by is Tail.CO_DENOISE else tuple(chunks)
 

@@ -17,12 +17,13 @@ from pipeline.errors import InvalidRequest
 from pipeline.plan.chunks import Chunk, Slice, held_frames
 from pipeline.plan.cutting import least_latents, overlap_latents
 from pipeline.plan.device import Device
+from pipeline.plan.disk import check_disk, disk_bytes
 from pipeline.plan.draft import DraftPlan, MemoryPlan, Parent
 from pipeline.plan.duration import Experience, forecast_duration, no_experience
 from pipeline.plan.edits import Branch, Cut, Edit, Extend, Redo, Reprompt, name_of
 from pipeline.plan.extending import extend_chunks, extend_rollout
 from pipeline.plan.memory import Stage
-from pipeline.plan.planner import check_disk, decide, disk_bytes, workload
+from pipeline.plan.planner import decide, workload
 from pipeline.plan.rates import guess_rates
 from pipeline.plan.request import LONGEST_SECONDS, GenerationRequest, Shot, Transition
 from pipeline.plan.retreat import check_device, fit_again
@@ -83,7 +84,11 @@ def edit_plan(
         changed,
         memory=replace(changed.memory, disk_bytes=disk_bytes(request, changed.chunks)),
         forecast=forecast,
-        reasons=(_explain(draft, edit, len(anew), len(changed.chunks)), *changed.reasons),
+        reasons=(
+            _explain(draft, edit, len(anew), len(changed.chunks)),
+            *_explain_end(plan.request, request),
+            *changed.reasons,
+        ),
     )
 
 
@@ -124,7 +129,7 @@ def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, 
             stay = chunks[: last + 1]
             shots = (*request.shots[: stay[-1].shot], _shortened(request, chunks, stay))
             frames = chunk_stops(stay, stride=request.spec.frame_stride)[-1]
-            return replace(request, shots=shots, frames=frames), stay, tuple(range(last + 1))
+            return replace(request, shots=shots, frames=frames, end_image=None), stay, tuple(range(last + 1))
         case Extend(seconds=seconds, prompt=prompt):
             return _longer(request, seconds, prompt), chunks, tuple(range(made))
 
@@ -217,7 +222,7 @@ def _longer(request: GenerationRequest, seconds: float, prompt: str | None) -> G
         shots = (*before, replace(last, seconds=min(last.seconds + more, LONGEST_SECONDS)))
     else:
         shots = (*before, last, Shot(prompt=prompt, seconds=more))
-    return replace(request, shots=shots, frames=frames)
+    return replace(request, shots=shots, frames=frames, end_image=None)
 
 
 def _extend(chunks: tuple[Chunk, ...], request: GenerationRequest, longest: int) -> tuple[Chunk, ...]:
@@ -253,3 +258,8 @@ def _slices(
 def _explain(draft: str, edit: Edit, anew: int, count: int) -> str:
     made = f"{anew} of {count} chunks are made" if anew else "no chunk is made"
     return f"From draft {draft} by {name_of(edit)}: {made}, the rest stays."
+
+
+def _explain_end(old: GenerationRequest, new: GenerationRequest) -> list[str]:
+    lines = ["The end frame is dropped: the draft ends elsewhere now."]
+    return lines if old.end_image and not new.end_image else []

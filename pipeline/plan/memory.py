@@ -9,7 +9,7 @@ from enum import StrEnum
 from pipeline.plan.chunks import split_given
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.networks import Autoencoder, CausalTransformer, Network
-from pipeline.plan.spec import ModelSpec, Tail, VideoShape
+from pipeline.plan.spec import Keyframe, ModelSpec, Tail, VideoShape
 
 CARD_CONTEXT_BYTES = 2**29  # kernels and driver state of one CUDA process: about 0.5 GiB, assumed until measured
 CARD_HOST_BYTES = 3 * 2**29  # main memory of a process with CUDA: about 1.5 GiB, assumed until measured
@@ -101,7 +101,8 @@ class Workload:
     `together` tells that the pass with the sentence and the one without run as one batch, where the family can;
     `decode_float32` that the VAE computes in float32 whatever the device does; `blocks` what a causal transformer
     denoises of a chunk one after the other, a usual block if not given; `tail` how a chunk is told what came before,
-    the model's usual way if not given; `reencoded_latents` what the last frames before it are encoded to for that.
+    the model's usual way if not given; `reencoded_latents` what the last frames before it are encoded to for that;
+    `keyframes` which pictures are given.
     """
 
     spec: ModelSpec
@@ -117,6 +118,7 @@ class Workload:
     sentences: int = 1
     tail: Tail | None = None
     reencoded_latents: int = 0
+    keyframes: tuple[Keyframe, ...] = ()
 
     def live_bytes(self, stage: Stage, device: Device) -> int:
         """Most that is live at once in `stage` besides weights, in the device's precision."""
@@ -144,6 +146,13 @@ class Workload:
         wide = self.precision(Stage.DECODE, device) is Precision.FLOAT32
         return round(vae.cache_bytes * self.shape.pixels * (vae.float32_scale if wide else 1))
 
+    @property
+    def sampler_bytes(self) -> int:
+        """Where the chunk stood after its last step, kept in main memory in float32 while the next one is made: its
+        latents, and what the sampler goes on from besides them."""
+        cells = self.shape.pixels // self.spec.latent_pixels**2
+        return 4 * self.spec.sampler_tensors * self.spec.latent_channels * self.chunk_latents * cells
+
     def rounds(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
         """What a causal transformer denoises of a chunk, block by block, and what it reads before each; in tokens."""
         network, spec = self.spec.transformer, self.spec
@@ -163,7 +172,8 @@ class Workload:
         """In 16 bits. A causal transformer keeps what it reads for each sentence, and reads before it denoises."""
         network, batch = self.spec.transformer, 2 if self.batched else 1
         if not isinstance(network, CausalTransformer):
-            tokens = self.spec.tokens_of(self.shape, self.chunk_latents)
+            beside = Keyframe.END in self.keyframes and not self.spec.holds_end  # a latent's tokens more
+            tokens = self.spec.tokens_of(self.shape, self.chunk_latents + beside)
             return network.live_bytes(tokens, batch=batch, given=self.given)
         needs = []
         for tokens, before in self.rounds():
@@ -182,14 +192,16 @@ class Workload:
     @property
     def given(self) -> bool:
         """Whether some chunk begins with latents at their own timestep."""
-        return self.continued and (self.tail or self.spec.tail) in (Tail.LATENTS, Tail.FRAMES)
+        return bool(self.keyframes) or (self.continued and (self.tail or self.spec.tail) in (Tail.LATENTS, Tail.FRAMES))
 
     def reencoding_bytes(self, device: Device) -> int:
-        """Most there is while frames are encoded again: the VAE's encoder, and what is live; 0 where none are."""
+        """Most there is while frames are encoded: the VAE's encoder, and what is live; 0 where none are."""
         vae, precision = self.spec.vae, self.precision(Stage.DECODE, device)
-        if not self.reencoded_latents:
+        held = Keyframe.END in self.keyframes and self.spec.holds_end  # a picture and what stands still after it
+        encoded = max(self.reencoded_latents, 2 if held else 1 if self.keyframes else 0)
+        if not encoded:
             return 0
-        live = vae.encode_live_bytes(self.decode_pixels, self.reencoded_latents)
+        live = vae.encode_live_bytes(self.decode_pixels, encoded)
         wide = vae.float32_scale if precision is Precision.FLOAT32 else 1
         each = 4 if precision is Precision.FLOAT32 else 2
         return each * (vae.parameters - vae.decoder_parameters) + round(live * wide)

@@ -228,9 +228,10 @@ def _choice(
         )
     else:
         card = ram = card + host_bytes(device) + _beside_bytes(stage, load.spec, precision)
-    if stage is Stage.DENOISE and load.continued:  # the decoder waits for the next chunk's latents
-        ram += load.cache_bytes(device)
-        card += 0 if device.kind is DeviceKind.CUDA else load.cache_bytes(device)
+    if stage is Stage.DENOISE:  # what the decoder remembers waits for the next chunk's latents
+        kept = load.sampler_bytes + (load.cache_bytes(device) if load.continued else 0)
+        ram += kept
+        card += 0 if device.kind is DeviceKind.CUDA else kept
     if stage is Stage.DECODE and device.kind is DeviceKind.CUDA:
         ram += load.cache_bytes(device)
     return Choice(

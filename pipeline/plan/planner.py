@@ -11,6 +11,7 @@ from pipeline.errors import DoesNotFit, say_bytes
 from pipeline.plan.chunks import SHARED_LATENTS, Chunk
 from pipeline.plan.cutting import cut, least_latents
 from pipeline.plan.device import Device, DeviceKind
+from pipeline.plan.disk import check_disk, disk_bytes
 from pipeline.plan.draft import DraftPlan, MemoryPlan
 from pipeline.plan.duration import Experience, forecast_duration, no_experience, stage_seconds, visit_seconds
 from pipeline.plan.memory import Placement, Precision, Stage, Workload
@@ -33,8 +34,6 @@ from pipeline.plan.request import GenerationRequest
 from pipeline.plan.scenes import longest_scene, plan_all_slices
 from pipeline.plan.spec import ModelSpec, Tail
 
-LATENT_BYTES = 4  # float32 on disk
-VIDEO_BYTES_PER_PIXEL = 0.1  # of every frame, slices and joined; H.264 at crf 20 stays far below for most pictures
 DISK_RESERVE_BYTES = 2**28  # a disk is never filled to the brim
 
 
@@ -131,6 +130,7 @@ def workload(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> Workload:
         blocks=longest.blocks,
         tail=request.continued_by,
         reencoded_latents=max(chunk.overlap for chunk in chunks) if request.continued_by is Tail.FRAMES else 0,
+        keyframes=tuple(request.pictures),
         guided=request.guidance > 1,
         continued=any(chunk.overlap for chunk in chunks),
         decode_float32=request.decode_float32,
@@ -282,19 +282,3 @@ def _keep_encoder(
     }
     room = all(fits(choice, _allowed(stage, budget, taught)) for stage, choice in beside.items())
     return beside if room else chosen
-
-
-def disk_bytes(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> int:
-    """What the folder of a draft in these chunks will hold."""
-    spec, shape = request.spec, request.shape
-    cells = (shape.width // spec.latent_pixels) * (shape.height // spec.latent_pixels)
-    longest = max(chunk.latents for chunk in chunks)
-    running = 2 * spec.sampler_tensors * longest  # where a chunk stands, and the next such file before it replaces it
-    latents = (sum(chunk.latents for chunk in chunks) + running) * cells * spec.latent_channels * LATENT_BYTES
-    return latents + int(2 * VIDEO_BYTES_PER_PIXEL * shape.pixels * request.frames)
-
-
-def check_disk(need_bytes: int, budget: Budget) -> None:
-    """Raise DoesNotFit where the disk has no room for as much."""
-    if need_bytes > budget.disk_bytes:
-        raise DoesNotFit("drafts folder", need_bytes, budget.disk_bytes, "Free some disk space.", where="disk")

@@ -12,7 +12,9 @@ from itertools import accumulate, pairwise
 from pipeline.errors import InvalidRequest
 from pipeline.plan.catalog import find_model
 from pipeline.plan.continuing import check_chunking, check_continuity, check_tail
-from pipeline.plan.spec import LOOSE, Continuity, ModelSpec, Tail, VideoShape
+from pipeline.plan.keyframes import check_keyframes
+from pipeline.plan.limits import check_limits
+from pipeline.plan.spec import LOOSE, Continuity, Keyframe, ModelSpec, Tail, VideoShape
 
 LONGEST_PROMPT = 2000  # characters; LTX reads 256 tokens of it, the miniature 32
 LONGEST_SECONDS = 60.0  # what LTX-Video's makers show of 0.9.8; longer is a film, not a draft
@@ -20,10 +22,6 @@ MOST_STEPS = 100
 MOST_GUIDANCE = 20.0
 MOST_SHOTS = 32
 LEAST_SHOT_FRAMES = 9  # a shot between others: a seam is judged by 8 frames on each side, seams/metrics.py
-MOST_GIB = 4096.0  # no budget is larger
-LEAST_GIB = 0.5  # a card's driver alone takes as much
-LOWEST_PRECISIONS = ("bfloat16", "int8", "int4")
-ENCODER_POLICIES = ("auto", "resident", "unload")
 
 
 class Transition(StrEnum):
@@ -58,7 +56,8 @@ class GenerationRequest:
     earlier version does not say. `vram_limit_gib` and `ram_limit_gib` override the profile's; `lowest_precision`
     is how coarse weights may become so that they fit; `encoder` says whether the text encoder stays on a card for the
     next sentence: where there is room, with room made for it, or never; `decode_float32` has the VAE decode in float32
-    whatever the rest computes in, as diffusers' documentation of Wan advises. Raises InvalidRequest.
+    whatever the rest computes in, as diffusers' documentation of Wan advises. `start_image` and `end_image` name the
+    pictures that the draft begins and ends with (plan/keyframes.py). Raises InvalidRequest.
     """
 
     shots: tuple[Shot, ...]
@@ -79,6 +78,8 @@ class GenerationRequest:
     decode_float32: bool = False
     lowest_precision: str = "int8"
     encoder: str = "auto"
+    start_image: str | None = None
+    end_image: str | None = None
 
     def __post_init__(self) -> None:
         spec = find_model(self.model)
@@ -90,7 +91,8 @@ class GenerationRequest:
         check_tail(spec, self.tail, shots=len(self.shots))
         check_continuity(self.continued_by, self.continuity)
         check_chunking(spec, chunk=self.chunk_frames, overlap=self.overlap_frames)
-        _check_limits(self)
+        check_limits(self.vram_limit_gib, self.ram_limit_gib, self.lowest_precision, self.encoder)
+        check_keyframes(spec, self.pictures, self.continued_by)
 
     @property
     def spec(self) -> ModelSpec:
@@ -101,6 +103,12 @@ class GenerationRequest:
     def continued_by(self) -> Tail:
         """How a chunk is told what came before."""
         return self.spec.tail if self.tail is None else Tail(self.tail)
+
+    @property
+    def pictures(self) -> dict[Keyframe, str]:
+        """The names of the pictures that are asked for."""
+        named = {Keyframe.START: self.start_image, Keyframe.END: self.end_image}
+        return {place: name for place, name in named.items() if name is not None}
 
     @property
     def seconds(self) -> float:
@@ -229,27 +237,4 @@ def _check_sampling(request: GenerationRequest) -> None:
     if not 0 <= request.seed < 2**32:
         raise InvalidRequest(
             "seed", f"{request.seed} is no seed: seeds are whole numbers from 0 to {2**32 - 1}.", "Leave it empty."
-        )
-
-
-def _check_limits(request: GenerationRequest) -> None:
-    for field, limit in (("vram_limit", request.vram_limit_gib), ("ram_limit", request.ram_limit_gib)):
-        if limit is not None and not LEAST_GIB <= limit <= MOST_GIB:  # NaN is neither
-            nearest = min(max(limit, LEAST_GIB), MOST_GIB) if limit == limit else LEAST_GIB
-            raise InvalidRequest(
-                field,
-                f"A limit of {limit:g} GiB is not possible: {LEAST_GIB:g} to {MOST_GIB:g}.",
-                f"Nearest: {nearest:g}.",
-            )
-    if request.lowest_precision not in LOWEST_PRECISIONS:
-        raise InvalidRequest(
-            "lowest_precision",
-            f"{request.lowest_precision!r} is no precision.",
-            f"Choose one of {', '.join(LOWEST_PRECISIONS)}.",
-        )
-    if request.encoder not in ENCODER_POLICIES:
-        raise InvalidRequest(
-            "encoder",
-            f"{request.encoder!r} is nothing to do with a text encoder.",
-            f"Choose one of {', '.join(ENCODER_POLICIES)}.",
         )

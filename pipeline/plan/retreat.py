@@ -18,11 +18,12 @@ from pipeline.plan.alternatives import offer_changes
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.cutting import least_latents, overlap_latents
 from pipeline.plan.device import Device
+from pipeline.plan.disk import disk_bytes
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.duration import no_experience
 from pipeline.plan.memory import Placement, Precision, Stage, Workload
 from pipeline.plan.placement import Choice, choices, fits, host_choices, keep_beside, parked_bytes
-from pipeline.plan.planner import budget_for, disk_bytes, seconds_of, workload
+from pipeline.plan.planner import budget_for, seconds_of, workload
 from pipeline.plan.rates import guess_rates
 from pipeline.plan.recutting import recut
 from pipeline.plan.scenes import longest_scene, plan_all_slices

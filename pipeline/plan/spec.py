@@ -56,6 +56,13 @@ class Tail(StrEnum):
     CAUSAL = "causal"
 
 
+class Keyframe(StrEnum):
+    """Where a picture stands that a draft is given: its first frame, or its last."""
+
+    START = "start"
+    END = "end"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Continuity:
     """What holds the chunks of a draft together besides what they are told of one another; as it stands here, nothing.
@@ -122,7 +129,9 @@ class ModelSpec:
     transformer takes over. `batched_guidance` tells whether the pass with the sentence and the one without
     run as one batch of two; `causal_decoder` that the VAE decodes latent by latent with a cache, so that neighbouring
     slices share nothing. `block_latents` is how many latents a causal transformer denoises at a time; what it is given
-    before them is what its window, `native_frames`, has room for, and `overlap_frames` the most of that.
+    before them is what its window, `native_frames`, has room for, and `overlap_frames` the most of that. `keyframes`
+    are the pictures that a draft can be given; `holds_end` tells that the end's is the last latent itself, standing
+    still, for a transformer that was not trained on pictures beside the sequence.
     `sampler_tensors` is how many tensors as large as its latents a sampler goes on from, these included.
     `folder` is one of the person's own that holds all of it; the catalog names none.
     """
@@ -146,6 +155,8 @@ class ModelSpec:
     tails: tuple[Tail, ...]
     continuity: Continuity = LOOSE
     block_latents: int | None = None
+    keyframes: tuple[Keyframe, ...] = ()
+    holds_end: bool = False
     overlap_frames: int
     longest_overlap_frames: int
     decode_window_latents: int

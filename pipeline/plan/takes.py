@@ -20,4 +20,5 @@ def take_of(plan: DraftPlan, seed: int) -> GenerationRequest:
     frames = min(request.frames, spec.frame_stride * (plan.chunks[0].stop - 1) + 1)
     shots, frames = lay_out(request.shots[0].prompt, spec, frames / spec.fps)
     steps = min(request.steps, max(LEAST_STEPS, -(-request.steps // STEPS_SHARE)))
-    return replace(request, shots=shots, frames=frames, steps=steps, seed=seed)
+    end_image = request.end_image if len(plan.chunks) == 1 else None  # a first chunk of several ends elsewhere
+    return replace(request, shots=shots, frames=frames, steps=steps, seed=seed, end_image=end_image)

@@ -35,6 +35,7 @@ from pipeline.studio.forms import (
 from pipeline.studio.joins import look_at_joins
 from pipeline.studio.language import language_of
 from pipeline.studio.library import Library
+from pipeline.studio.pictures import PICTURE_FIELDS
 from pipeline.studio.player import show
 from pipeline.studio.texts import Language, say
 from pipeline.studio.toast import toast
@@ -77,6 +78,8 @@ class Desk:
         here = self.studio.machine.installation(spec_of(form))
         if not here.usable:
             said.setdefault("model", f"{say_need(here, language)} {here.command}".strip())
+        for picture in PICTURE_FIELDS.values():  # which show no verdict: `make` says what is wrong with them
+            said.pop(picture, None)
         return [gr.validate(field not in said, said.get(field, "")) for field in FIELDS]
 
     def make(self, request: gr.Request, *values: Any) -> tuple[str, str]:

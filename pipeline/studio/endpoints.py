@@ -64,13 +64,15 @@ def add_endpoints(studio: Studio) -> None:
     """Give the page being built its named endpoints."""
     default = form_of(studio.look, studio.model)
 
-    def make_draft(
+    def make_draft(  # noqa: PLR0913 - programs name what they give
         prompt: str,
         seconds: float = default.seconds or 4.0,
         shape: str = "wide",
         seed: int = RANDOM_SEED,
         key: str = "",
         model: str = default.model or "",
+        start_image: str = "",
+        end_image: str = "",
     ) -> str:
         """Start a draft, or have it wait for others, and return its id at once.
 
@@ -81,11 +83,14 @@ def add_endpoints(studio: Studio) -> None:
             seed: a whole number for a draft that can be made again; -1 for a new one each time.
             key: of your own, such as a UUID. Who asks twice with the same key gets the draft of the first time.
             model: one that is here; the page's Models tab and `python -m pipeline models` list them.
+            start_image: the name of a picture to begin with, as the answer to `POST /pictures/start` has it.
+            end_image: likewise to end with, of `POST /pictures/end`.
         """
         chosen = "" if seed == RANDOM_SEED else str(seed)
         try:
             own = default if model == default.model else form_of(studio.look, find_model(model))
             form = replace(own, prompt=prompt, shape=shape, seconds=seconds, seed=chosen)
+            form = replace(form, start_image=start_image, end_image=end_image)
             return studio.worker.submit(studio.machine.plan(studio.machine.read(form)), key or None)
         except DraftError as error:
             raise gr.Error(str(error), print_exception=False) from error

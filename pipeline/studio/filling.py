@@ -8,6 +8,7 @@ import gradio as gr
 from pipeline.plan.request import LONGEST_SECONDS
 from pipeline.plan.spec import ModelSpec
 from pipeline.studio.forms import Form, seconds_told, size_of, spec_of
+from pipeline.studio.pictures import PICTURE_FIELDS, fill_picture
 
 ANY_TAIL = ""  # the model's own way
 
@@ -25,6 +26,7 @@ def fill(form: Form) -> list[Any]:
     values["seconds"] = fill_length(form)
     values["shape"] = gr.update(choices=shape_choices(spec, form.shape), value=form.shape)
     values["tail"] = gr.update(choices=tail_choices(spec), value=form.tail if form.tail in spec.tails else ANY_TAIL)
+    values |= {field: fill_picture(place, values[field], spec) for place, field in PICTURE_FIELDS.items()}
     return list(values.values())
 
 

@@ -7,15 +7,17 @@ from typing import Any
 import gradio as gr
 
 from pipeline.errors import InvalidRequest
-from pipeline.plan.catalog import CATALOG
+from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.presets import Look
 from pipeline.plan.request import LONGEST_PROMPT, MOST_SHOTS, Shot, Transition
 from pipeline.plan.storyboard import is_storyboard, sketch_shots, write_shots
 from pipeline.studio.filling import fill, fill_length
 from pipeline.studio.forms import FIELDS, HELD_BY, Form, form_of, seconds_told
+from pipeline.studio.pictures import PICTURE_FIELDS, keep_fields
 
 MODEL_FIELDS = (  # what a model has its own settings for
     "shape", "seconds", "steps", "guidance", "frames", "chunk_frames", "overlap_frames", "tail", *HELD_BY,
+    *PICTURE_FIELDS.values(),
 )  # fmt: skip
 
 
@@ -48,6 +50,7 @@ class FormDesk:
         spec = CATALOG.get(model or "")
         chosen = self.looks.get(look or "", self.look)
         updates = dict(zip(FIELDS, fill(form_of(chosen, spec) if spec else form_of(self.look)), strict=True))
+        updates |= keep_fields(spec or MINIATURE)
         return [updates[field] for field in MODEL_FIELDS]
 
     def choose_look(self, look: str | None, model: str | None) -> list[Any]:

@@ -27,7 +27,7 @@ class Form:
     """The fields as they stand on the page, right or wrong; None is a field that was cleared.
 
     `shape` is a name (wide, square, tall) or a size (`256x160`). Frames and limits of 0 are none given, and so is an
-    empty `tail`. `frames` by hand go before `seconds`.
+    empty `tail`. `frames` by hand go before `seconds`. Pictures are given by their names, "" for none.
     """
 
     prompt: str | None
@@ -52,6 +52,8 @@ class Form:
     decode_float32: bool | None = False
     vram_limit_gib: float | None = 0.0
     ram_limit_gib: float | None = 0.0
+    start_image: str | None = ""
+    end_image: str | None = ""
 
 
 FIELDS = tuple(field.name for field in fields(Form))
@@ -126,6 +128,8 @@ def restore_form(request: Mapping[str, Any], default: Form) -> Form:
         decode_float32=request.get("decode_float32", default.decode_float32),
         vram_limit_gib=request.get("vram_limit_gib") or 0.0,
         ram_limit_gib=request.get("ram_limit_gib") or 0.0,
+        start_image=request.get("start_image") or "",
+        end_image=request.get("end_image") or "",
     )
 
 
@@ -158,6 +162,8 @@ def read_form(form: Form) -> GenerationRequest:
         decode_float32=bool(form.decode_float32),
         lowest_precision=form.lowest_precision or "",
         encoder=form.encoder or "",
+        start_image=form.start_image or None,
+        end_image=form.end_image or None,
     )
 
 

@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.drafts.pictures import LARGEST_FILE_BYTES
 from pipeline.errors import InvalidRequest
 from pipeline.studio.credentials import HOW, WINDOW_SECONDS, Credentials, Door, Verdict
 from pipeline.studio.language import language_of
@@ -26,6 +27,7 @@ ROUTES = re.compile(
     r"|/pwa_icon(/[0-9]+)?"
     r"|/(assets|static|svelte)/[\w./@-]+"
     r"|/media/[\w-]+/[\w.-]+"
+    r"|/pictures/[\w.]+"
     r"|/gradio_api/(info|openapi\.json|app_id|startup-events|theme\.css|cancel|reset|queue/(join|data|status))/?"
     r"|/gradio_api/heartbeat/\w+"
     r"|/gradio_api/(api|run|call|call/v2)/\w+(/\w+)?/?"
@@ -132,13 +134,17 @@ class Guard:
         if not ROUTES.fullmatch(path) or ".." in path or "//" in path:
             return _plain(scope, "Not found.", 404)
         length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdigit()) or int(length[:12]) > LARGEST_BODY_BYTES:
+        if not (length.isascii() and length.isdigit()) or int(length[:12]) > _most_bytes(scope):
             return _too_large(scope)
         return None
 
 
 def _too_large(scope: Scope) -> Response:
-    return _plain(scope, f"At most {LARGEST_BODY_BYTES} bytes are taken.", 413, {"Connection": "close"})
+    return _plain(scope, f"At most {_most_bytes(scope)} bytes are taken.", 413, {"Connection": "close"})
+
+
+def _most_bytes(scope: Scope) -> int:
+    return LARGEST_FILE_BYTES if scope["path"].startswith("/pictures/") else LARGEST_BODY_BYTES
 
 
 def _plain(scope: Scope, said: str, status: int, more: Mapping[str, str] | None = None) -> Response:
@@ -154,7 +160,7 @@ def _measured(scope: Scope, receive: Receive, answer: "_Answer") -> Receive:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken <= LARGEST_BODY_BYTES:
+        if taken <= _most_bytes(scope):
             return message
         if not answer.started:
             await _too_large(scope)(scope, receive, answer.send)

@@ -7,10 +7,13 @@ import gradio as gr
 
 from pipeline.plan.catalog import CATALOG
 from pipeline.plan.continuing import RANGES
-from pipeline.plan.request import ENCODER_POLICIES, LOWEST_PRECISIONS, MOST_GUIDANCE, MOST_STEPS
+from pipeline.plan.limits import ENCODER_POLICIES, LOWEST_PRECISIONS
+from pipeline.plan.request import MOST_GUIDANCE, MOST_STEPS
+from pipeline.plan.spec import Keyframe
 from pipeline.studio.advice import Machine
 from pipeline.studio.filling import label, tail_choices
 from pipeline.studio.forms import HELD_BY, Form, spec_of
+from pipeline.studio.pictures import PICTURE_FIELDS, picture_field
 
 
 def lay_out_more(machine: Machine, default: Form) -> dict[str, Any]:
@@ -19,6 +22,7 @@ def lay_out_more(machine: Machine, default: Form) -> dict[str, Any]:
         return {
             **_lay_out_model(default),
             **_lay_out_pictures(default),
+            **_lay_out_keyframes(default),
             **_lay_out_chunks(default),
             **_lay_out_memory(machine, default),
         }
@@ -61,6 +65,12 @@ def _lay_out_pictures(default: Form) -> dict[str, Any]:
         ),
         "negative_prompt": gr.Textbox(default.negative_prompt, label=label("negative"), info=label("negative_help")),
     }
+
+
+def _lay_out_keyframes(default: Form) -> dict[str, Any]:
+    _heading("more_keyframes")
+    given = {Keyframe.START: default.start_image, Keyframe.END: default.end_image}
+    return {PICTURE_FIELDS[place]: picture_field(place, name, spec_of(default)) for place, name in given.items()}
 
 
 def _lay_out_chunks(default: Form) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The page's typed endpoints, as a program uses them: make a draft, look at it, stop it, and be refused clearly."""
 
+import secrets
 import time
 from collections.abc import Iterator
 
@@ -32,6 +33,20 @@ def test_a_draft_made_by_a_program_can_be_followed_and_stopped(client: Client) -
     wait_for(client, draft, "running")
     assert client.predict(draft, api_name="/stop")["state"] in ("stopping", "stopped")
     assert wait_for(client, draft, "stopped")["chunks"] == 4
+
+
+@pytest.mark.fault(8, 42)
+def test_a_program_asks_twice_sees_the_queue_and_takes_a_draft_out_of_it(client: Client) -> None:
+    first = client.predict("a red ball moves left over snow", 6.0, "wide", 5, api_name="/make_draft")
+    asked = ("a blue star rises over sea", 1.0, "wide", 5, secrets.token_hex(16))
+    second, again = (client.predict(*asked, api_name="/make_draft") for _ in range(2))
+    assert second == again != first
+    assert client.predict(api_name="/queue") == [second]
+    assert client.predict(second, api_name="/status")["ahead"] == 1
+    assert client.predict(second, api_name="/stop")["state"] == "stopped"
+    assert client.predict(api_name="/queue") == []
+    client.predict(first, api_name="/stop")
+    wait_for(client, first, "stopped")
 
 
 def test_a_draft_is_watched_until_it_is_over_and_stands_on_the_shelf(client: Client) -> None:

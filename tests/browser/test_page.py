@@ -29,6 +29,21 @@ def test_a_sentence_becomes_moving_pictures_before_the_draft_is_finished(visit: 
 
 
 @pytest.mark.fault(11)
+def test_a_draft_is_made_while_nobody_watches(visit: Visit, address: str) -> None:
+    page = visit.page
+    visit.fill("a pink square grows over sand")
+    visit.make()
+    visit.stage("preview")
+    page.goto("about:blank")
+    page.wait_for_timeout(500)
+    while page.request.get(f"{address}health").json()["status"] == "busy":
+        page.wait_for_timeout(200)
+    page.goto(address)
+    sync_api.expect(page.locator(".sentence")).to_have_text("Done: 3.0 seconds of video")
+    visit.wait_until_playing()
+
+
+@pytest.mark.fault(11)
 def test_a_reload_finds_the_draft_and_the_form_again(visit: Visit) -> None:
     page = visit.page
     visit.fill("a blue star rises over sea")

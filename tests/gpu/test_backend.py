@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.gpu.backend import is_out_of_memory, peak_bytes, torch_device, torch_dtype
+from pipeline.gpu.backend import is_device_lost, is_out_of_memory, peak_bytes, torch_device, torch_dtype
 from pipeline.plan.device import DeviceKind
 from tests.conftest import DeviceMaker
 
@@ -68,6 +68,38 @@ def test_what_torch_says_itself_when_it_cannot_allocate_is_known() -> None:
 @pytest.mark.fault(4)
 def test_other_errors_are_other_errors(error: Exception) -> None:
     assert not is_out_of_memory(error)
+
+
+@pytest.mark.fault(7)
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be reported later.",
+        "CUDA error: unspecified launch failure",
+        "CUDA error: device-side assert triggered",
+        "CUDA error: uncorrectable ECC error encountered",
+        "CUDA driver error: unknown error",
+        "HIP error: an illegal memory access was encountered",
+    ],
+)
+def test_what_a_device_does_not_get_over_is_known(said: str) -> None:
+    assert is_device_lost(RuntimeError(said))
+    assert not is_out_of_memory(RuntimeError(said))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: invalid argument"),
+        RuntimeError("unknown error"),
+        RuntimeError("shapes do not match"),
+        ValueError("CUDA error: unspecified launch failure"),
+    ],
+    ids=repr,
+)
+def test_after_other_errors_the_next_draft_is_made_by_the_same_process(error: Exception) -> None:
+    assert not is_device_lost(error)
 
 
 def test_precision_and_place_follow_the_device(make_device: DeviceMaker) -> None:

@@ -5,8 +5,9 @@ from random import Random
 
 from pipeline.plan.catalog import CATALOG
 from pipeline.plan.device import Device, DeviceKind
+from pipeline.plan.limits import LOWEST_PRECISIONS
 from pipeline.plan.presets import VramProfile
-from pipeline.plan.request import LONGEST_SECONDS, LOWEST_PRECISIONS, GenerationRequest, Shot
+from pipeline.plan.request import LONGEST_SECONDS, GenerationRequest, Shot
 from pipeline.plan.spec import ModelSpec, VideoShape
 
 GIB = 2**30

@@ -6,10 +6,10 @@ from pipeline.errors import DoesNotFit, InvalidRequest
 from pipeline.plan.alternatives import ChangeKind, plan_draft
 from pipeline.plan.catalog import LTX_2B
 from pipeline.plan.device import DeviceKind
+from pipeline.plan.limits import ENCODER_POLICIES
 from pipeline.plan.memory import Placement, Stage
 from pipeline.plan.placement import fits
 from pipeline.plan.planner import decide
-from pipeline.plan.request import ENCODER_POLICIES
 from tests.conftest import DeviceMaker, ProfileMaker, RequestMaker
 
 LTX = {"model": LTX_2B.key, "shape": LTX_2B.shapes[0], "frames": 121}

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.errors import InvalidRequest
 from pipeline.plan.catalog import CATALOG, LTX_2B, MINIATURE
-from pipeline.plan.request import LONGEST_PROMPT, LONGEST_SECONDS, LOWEST_PRECISIONS, MOST_SHOTS, Shot, frames_for
+from pipeline.plan.limits import LOWEST_PRECISIONS
+from pipeline.plan.request import LONGEST_PROMPT, LONGEST_SECONDS, MOST_SHOTS, Shot, frames_for
 from pipeline.plan.spec import ModelSpec, VideoShape
 from tests.conftest import RequestMaker
 

@@ -47,6 +47,8 @@ TRAVERSALS = (
     "/gradio_api/file={secret}",
     "/gradio_api/file/{secret}",
     "/gradio_api/file=C:%5cWindows%5cwin.ini",
+    "/static/C:%5cWindows%5cwin.ini",
+    "/assets//{secret}",
     "/gradio_api/file=%5c%5c127.0.0.1%5cshare",
     "/gradio_api/custom_component/x/client/component/..%2f..{secret}",
     "/gradio_api/stream/x/1/2/playlist.m3u8",

@@ -19,7 +19,7 @@ NAMES = re.compile(
 KNOWN = {
     *("GB", "MB", "dB", "CPU", "NVIDIA", "GeForce", "RTX", "Apple", "Transformer", "VAE", "LoRA", "PSNR", "Wan"),
     *("JSON", "UUID", "pickle", "safetensors", "diffusers", "pipeline", "group", "offloading", "quanto", "ffmpeg"),
-    *("Rushes", "Hugging", "Face", "Space"),
+    *("Rushes", "Hugging", "Face", "Space", "PNG", "JPEG", "WebP"),
 }
 """Words that Chinese film-makers use as they are."""
 

@@ -78,6 +78,7 @@ def test_an_empty_seed_is_a_new_one_each_time() -> None:
         pytest.param("tail", "causal", id="a way to go on that the model does not have"),
         pytest.param("tail", "x", id="no way to go on"),
         pytest.param("encoder", "x", id="unknown policy"),
+        pytest.param("start_image", "holiday.png", id="a picture's file instead of its name"),
         pytest.param("encoder", None, id="no policy"),
         pytest.param("lowest_precision", "int1", id="unknown precision"),
         pytest.param("lowest_precision", None, id="no precision"),
@@ -156,6 +157,8 @@ def test_a_drafts_settings_come_back_into_the_form() -> None:
         decode_float32=True,
         vram_limit_gib=3.5,
         ram_limit_gib=2.5,
+        start_image="a" * 64,
+        end_image="b" * 64,
     )
     request = read_form(form)
     restored = restore_form(asdict(request), DEFAULT)

@@ -14,8 +14,8 @@ from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.device import DeviceKind, probe_device, suppose_card
 from pipeline.plan.editing import edit_plan
 from pipeline.plan.edits import Extend, read_edit
+from pipeline.plan.limits import ENCODER_POLICIES
 from pipeline.plan.presets import load_profiles
-from pipeline.plan.request import ENCODER_POLICIES
 from pipeline.plan.spec import Tail
 from pipeline.plan.storyboard import read_shots
 from pipeline.process import DIED, HUNG, NEVER_READY

@@ -33,8 +33,8 @@ class FollowerFigures:
 class Stamping(Worker):
     """Notes when each version of a draft came to be."""
 
-    def __init__(self, drafts: Path) -> None:
-        super().__init__(drafts)
+    def __init__(self, drafts: Path, **how: Any) -> None:
+        super().__init__(drafts, **how)
         self.came: dict[int, float] = {}
 
     def engine_said(self, draft: str, event: Event) -> None:
@@ -61,9 +61,9 @@ class Seen:
         return getattr(self._worker, name)
 
 
-def soak_followers(folder: Path, followers: int, plan: DraftPlan) -> FollowerFigures:
-    """Follow one draft with `followers` pages, from the queue to its end."""
-    with closing(Stamping(folder)) as worker:
+def soak_followers(folder: Path, followers: int, plan: DraftPlan, **how: Any) -> FollowerFigures:
+    """Follow one draft with `followers` pages, from the queue to its end; `how` as of `Worker`."""
+    with closing(Stamping(folder, **how)) as worker:
         worker.start()
         while not worker.ready:
             time.sleep(0.05)

@@ -1,0 +1,82 @@
+"""Something goes wrong in the middle of a draft: what came before it is a film, and the draft goes on from there."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch import Tensor
+
+from pipeline.__main__ import main
+from pipeline.commands.options import FAILED
+from pipeline.drafts.journal import Journal
+from pipeline.drafts.status import DraftState, read_record
+from pipeline.engine import Engine
+from pipeline.errors import DraftError
+from pipeline.events import Event, Failed, SliceReady, StepDone
+from pipeline.models.ltx import LTXModel
+from pipeline.plan.chunks import Chunk
+from pipeline.plan.draft import DraftPlan
+from pipeline.serving import make
+from tests.test_resuming import DRAFT, alike, plan, run, whole
+from tests.tiny import count_frames, of
+
+__all__ = ["plan", "whole"]
+pytestmark = pytest.mark.usefixtures("tiny")
+
+
+def fail_in(patch: pytest.MonkeyPatch, number: int, error: Exception) -> None:
+    """From now on, in the chunk of that number."""
+    denoise = LTXModel.denoise
+
+    def fail(model: LTXModel, chunk: Chunk, *arguments: Any, **named: Any) -> Tensor:
+        if chunk.index == number:
+            raise error
+        return denoise(model, chunk, *arguments, **named)
+
+    patch.setattr(LTXModel, "denoise", fail)
+
+
+@pytest.mark.fault(45)
+@pytest.mark.parametrize("error", [RuntimeError("shapes do not match"), DraftError("It cannot be.", "Do not try.")])
+def test_where_one_chunk_fails_those_before_it_are_a_film_and_the_draft_goes_on_from_there(
+    tmp_path: Path, whole: Path, plan: DraftPlan, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    journal, told = Journal(tmp_path, DRAFT), list[Event]()
+    journal.begin(plan)
+    with monkeypatch.context() as patch:
+        fail_in(patch, 1, error)
+        make(Engine(tmp_path), DRAFT, plan, told.append)
+    failed, (piece,) = told[-1], of(SliceReady, told)
+    assert isinstance(failed, Failed)
+    assert (failed.file, failed.frames) == ("draft.mp4", piece.frames)
+    assert count_frames(journal.video_path()) == piece.frames
+    record = read_record(journal, fps=plan.spec.fps, stride=plan.spec.frame_stride)
+    assert record is not None
+    assert (record.state, record.video, record.video_frames) == (DraftState.FAILED, "draft.mp4", piece.frames)
+    again = run(tmp_path, journal.take_up())
+    assert {event.chunk for event in of(StepDone, again)} == {1, 2}
+    alike(tmp_path, whole, plan)
+
+
+def test_what_fails_before_anything_can_be_played_leaves_no_film(
+    tmp_path: Path, plan: DraftPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_in(monkeypatch, 0, RuntimeError("shapes do not match"))
+    told = list[Event]()
+    make(Engine(tmp_path), DRAFT, plan, told.append)
+    (failed,) = of(Failed, told)
+    assert (failed.file, failed.frames) == (None, 0)
+    assert not Journal(tmp_path, DRAFT).video_path().exists()
+
+
+def test_the_command_line_says_where_the_shorter_film_is(
+    tmp_path: Path, plan: DraftPlan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal, output = Journal(tmp_path, DRAFT), tmp_path / "film.mp4"
+    journal.begin(plan)
+    fail_in(monkeypatch, 1, DraftError("It cannot be.", "Do not try."))
+    assert main(["resume", DRAFT, "--drafts", str(tmp_path), "--output", str(output)]) == FAILED
+    out, err = capsys.readouterr()
+    assert out.strip() == str(output)
+    assert "It cannot be. Do not try." in err
+    assert count_frames(output) == count_frames(journal.video_path()) == plan.slices[0].frames
