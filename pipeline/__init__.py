@@ -17,7 +17,7 @@ Rooms, each importing only from those before it:
     models/     one file a family
     restoring   what an interrupted draft already has
     running     where the chunk stands that is being denoised
-    making      the main line
+    making      the main line; reel: its pictures on the disk
     engine      plan, model and folder for it
     heartbeat   whether the process that runs it stands still
     serving     that process

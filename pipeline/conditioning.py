@@ -1,6 +1,7 @@
-"""What a chunk is told before it is denoised: sentences, pictures, noise, what follows; and the look it is given."""
+"""What a chunk is told before it is denoised: sentences, pictures, what follows; the look it is given afterwards; and
+what a decode window sees of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -8,9 +9,8 @@ from torch import Tensor
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.pictures import read_beside
 from pipeline.models.base import Sampling, SharedNoise, VideoModel
-from pipeline.plan.chunks import Chunk
+from pipeline.plan.chunks import Chunk, Slice
 from pipeline.plan.draft import DraftPlan
-from pipeline.plan.memory import Stage
 from pipeline.plan.request import Transition
 from pipeline.plan.spec import Keyframe, Tail
 from pipeline.prompt.cache import PromptEmbeds
@@ -43,28 +43,11 @@ def sampling_of(
         negative=embeds[request.negative_prompt] if plan.guided else None,
         ahead=end if plan.spec.holds_end and end is not None else _ahead(plan, chunk, behind.get(chunk.index + 1)),
         keyframe=None if plan.spec.holds_end else end,
-        tail=Tail.LATENTS if begins_with_picture else request.continued_by,  # a picture is held, however chunks go on
-        tail_strength=request.continuity.tail_strength if chunk.overlap else 1.0,  # and it is certain
+        # A picture is held and certain, however chunks go on
+        tail=Tail.LATENTS if begins_with_picture else request.continued_by,
+        tail_strength=1.0 if begins_with_picture else request.continuity.tail_strength,
         shared_noise=_shared_noise(plan, chunk),
     )
-
-
-def tail_of(
-    plan: DraftPlan, chunk: Chunk, timeline: Tensor | None, model: VideoModel, journal: Journal
-) -> Tensor | None:
-    """What a chunk begins with: latents [1, C, overlap, h, w] of those before it, or one of a picture.
-
-    Args:
-        timeline: the draft's latents so far.
-    """
-    if timeline is None:
-        return picture_of(plan, chunk, Keyframe.START, model, journal)
-    if not chunk.overlap:
-        return None
-    if plan.request.continued_by is not Tail.FRAMES:
-        return timeline[:, :, chunk.start :]
-    window = plan.memory.choices[Stage.DECODE].window_latents
-    return model.reencode(timeline[:, :, chunk.scene_start :][:, :, -window:], chunk.overlap)
 
 
 def picture_of(plan: DraftPlan, chunk: Chunk, place: Keyframe, model: VideoModel, journal: Journal) -> Tensor | None:
@@ -126,3 +109,20 @@ def keeping_look(plan: DraftPlan, chunk: Chunk, latents: Tensor, timeline: Tenso
 def _is_anchor(other: Chunk, chunk: Chunk) -> bool:
     """Whether a chunk before another shows the same shot, and nothing of the shot before."""
     return (other.scene_start, other.shot, other.mix) == (chunk.scene_start, chunk.shot, ())
+
+
+def seen_by(piece: Slice, chunks: Sequence[Chunk], timeline: Tensor, overlaps: Mapping[int, Tensor]) -> Tensor:
+    """The latents [1, C, F, h, w] of a decode window.
+
+    Args:
+        timeline: the draft's latents so far.
+        overlaps: by chunk, the version of the latents that it was given which takes their place once it is there.
+    """
+    latents = timeline[:, :, piece.start : piece.stop]
+    for chunk in chunks[: piece.chunk + 1]:
+        first, stop = max(chunk.start, piece.start), min(chunk.start + chunk.overlap, piece.stop)
+        if chunk.index in overlaps and first < stop:
+            latents = latents.clone()
+            version = overlaps[chunk.index][:, :, first - chunk.start : stop - chunk.start]
+            latents[:, :, first - piece.start : stop - piece.start] = version
+    return latents

@@ -125,8 +125,7 @@ class Engine:
         except (WriteFailed, OSError):
             raise  # nothing more can be written, or nobody listens
         except Exception:
-            if making.pieces:
-                making.leave()
+            making.reel.leave(making.plan)
             raise
 
     def _as_things_are_now(self, plan: DraftPlan, *, chunks_done: int, slices_done: int) -> DraftPlan:

@@ -14,18 +14,17 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from traceback import clear_frames
 from typing import TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.conditioning import keeping_look, picture_of, sampling_of, tail_of
+from pipeline.conditioning import keeping_look, picture_of, sampling_of, seen_by
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.room import Room
 from pipeline.errors import DraftError, OutOfMemory, StopRequested
@@ -38,15 +37,14 @@ from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
 from pipeline.plan.retreat import exhausted, retreat
-from pipeline.plan.spec import Keyframe
+from pipeline.plan.spec import Keyframe, Tail
 from pipeline.prompt.cache import EmbeddingCache, PromptEmbeds
 from pipeline.prompt.encoding import encode_sentences
+from pipeline.reel import Reel
 from pipeline.restoring import Restored
 from pipeline.running import RunningChunk, identify
-from pipeline.timeline import Timeline
 from pipeline.video.blending import Crossfader
 from pipeline.video.matching import ColourMatcher
-from pipeline.video.mp4 import join_slices, write_slice
 from pipeline.video.preview import PacedPreviews
 
 logger = logging.getLogger(__name__)
@@ -62,15 +60,16 @@ class Making:
         self.plan, self.model, self.journal, self.tell, self.room = plan, model, journal, tell, room
         self.began = time.monotonic()
         self.embeds: dict[str, PromptEmbeds] = {}
-        self.timeline = Timeline()
+        self.timeline: Tensor | None = None  # [1, C, latents so far, h, w] float32 on the CPU
+        self.overlaps: dict[int, Tensor] = {}  # by chunk, what it made of a tail that was not certain
         self.fader, self.colours = Crossfader(), ColourMatcher(plan.request.continuity.match_colour)
         self.behind: dict[int, Tensor] = {}  # chunks that are finished, behind one that is still to be made
         self.encoded = self.resumed = False  # whether a sentence was read, a chunk taken up in the middle
         self.decoder = model.open_decoder()
         self.stage_seconds = dict.fromkeys(Stage, 0.0)
-        self.pieces: list[Path] = []
+        self.reel = Reel(journal, room)
         self.decoded = self.faded = 0  # slices that the decoder, the fader were given
-        self.frames = self.chunks = 0
+        self.chunks = 0
         self.previews = PacedPreviews()
         self.running, self.patience = RunningChunk(journal), Patience(journal)
         self.too_much_bytes: dict[Stage, int] = {}  # what stages that ran out of memory were forecast to need
@@ -82,10 +81,9 @@ class Making:
         for chunk, latents in zip(self.plan.chunks, restored.latents, strict=False):
             self._append(chunk, latents)
         self.behind = restored.behind
-        self.pieces = [self.journal.path(piece.file) for piece in restored.slices]
-        self.frames = sum(piece.frames for piece in restored.slices)
+        self.reel.take_up(restored)
         # A causal decoder needs all that came before; else the last slice is decoded again for the end it holds back.
-        self.decoded = self.faded = 0 if self.plan.spec.causal_decoder else max(0, len(self.pieces) - 1)
+        self.decoded = self.faded = 0 if self.plan.spec.causal_decoder else max(0, len(self.reel.slices) - 1)
 
     # 1 -----------------------------------------------------------------------------------------------------------
     def encode(self, sentences: list[str], cache: EmbeddingCache) -> None:
@@ -141,13 +139,26 @@ class Making:
             raise DraftError(said, "Try another seed, less guidance or finer weights; what is finished is kept.")
 
     def _append(self, chunk: Chunk, latents: Tensor) -> None:
-        self.timeline.append(chunk, latents, certain=self.plan.request.continuity.tail_strength == 1)
+        new = latents[:, :, chunk.overlap : chunk.overlap + chunk.new_latents]
+        self.timeline = new if self.timeline is None else torch.cat([self.timeline, new], dim=2)
+        if self.plan.request.continuity.tail_strength < 1:
+            self.overlaps[chunk.index] = latents[:, :, : chunk.overlap]
         self.chunks = chunk.index + 1
+
+    def _tail(self, chunk: Chunk) -> Tensor | None:
+        """What a chunk begins with: latents [1, C, overlap, h, w] of those before it, or one of a picture."""
+        if self.timeline is None:
+            return picture_of(self.plan, chunk, Keyframe.START, self.model, self.journal)
+        if not chunk.overlap:
+            return None
+        if self.plan.request.continued_by is not Tail.FRAMES:
+            return self.timeline[:, :, chunk.start :]
+        window = self.plan.memory.choices[Stage.DECODE].window_latents
+        return self.model.reencode(self.timeline[:, :, chunk.scene_start :][:, :, -window:], chunk.overlap)
 
     def _denoise(self, chunk: Chunk) -> Tensor:
         with asking():
-            made = self.timeline.latents
-            tail = self._attempt(Stage.DECODE, lambda: tail_of(self.plan, chunk, made, self.model, self.journal))
+            tail = self._attempt(Stage.DECODE, lambda: self._tail(chunk))
             picture = partial(picture_of, self.plan, chunk, Keyframe.END, self.model, self.journal)
             end = self._attempt(Stage.DECODE, picture)
         sampling = sampling_of(self.plan, chunk, self.embeds, self.behind, end)
@@ -170,15 +181,16 @@ class Making:
 
         self._check_stop()
         latents = self.model.denoise(chunk, sampling, tail=tail, on_step=on_step, resume_from=resume_from, keep=keep)
-        return keeping_look(self.plan, chunk, latents, self.timeline.latents)
+        return keeping_look(self.plan, chunk, latents, self.timeline)
 
     def decode(self) -> None:
         """Every slice that is denoised and not yet written."""
-        if any(piece.chunk < self.chunks for piece in self.plan.slices[len(self.pieces) :]):
+        if any(piece.chunk < self.chunks for piece in self.plan.slices[len(self.reel.slices) :]):
             self._attempt(Stage.DECODE, self._decode)
 
     def _decode(self) -> None:
         """A new decoder is told first what came before."""
+        assert self.timeline is not None
         start, first = time.monotonic(), self.decoded
         with heeding(self.patience.check), asking(), self.decoder.visit() as decode:
             for piece in self.plan.slices[self.decoded :]:
@@ -186,14 +198,14 @@ class Making:
                     break
                 if self.decoded > first:
                     self._check_stop()
-                frames = decode(self.timeline.seen_by(piece, self.plan.chunks))
+                frames = decode(seen_by(piece, self.plan.chunks, self.timeline, self.overlaps))
                 frames = self.colours.match(frames, piece, self.plan.seams)
                 self.decoded = piece.index + 1
                 if piece.index == self.faded:
                     fade = min(piece.fade, self.fader.held_frames)  # nothing is held where a draft is taken up
                     faded = self.fader.push(frames[piece.skip :], fade=fade, hold=piece.hold)
                     self.faded = self.decoded
-                    if piece.index == len(self.pieces):
+                    if piece.index == len(self.reel.slices):
                         self._write(faded, piece.chunk, start, self.patience.check)
                 if any(following.opens_scene for following in self.plan.slices[self.decoded : self.decoded + 1]):
                     self.decoder.restart()
@@ -217,7 +229,7 @@ class Making:
             # Not in the `except` block: the error holds on to what was computed.
             gc.collect()
             self.too_much_bytes[stage] = self.plan.memory.choices[stage].card_bytes
-            plan = retreat(self.plan, stage, chunks_done=self.chunks, slices_done=len(self.pieces))
+            plan = retreat(self.plan, stage, chunks_done=self.chunks, slices_done=len(self.reel.slices))
             if plan is None:
                 raise exhausted(self.plan, stage)
             self.plan = plan
@@ -231,16 +243,13 @@ class Making:
     def _write(
         self, frames: NDArray[np.uint8], chunk: int, start: float, check: Callable[[], None] = lambda: None
     ) -> None:
-        index = len(self.pieces)
-        path = self.journal.slice_path(index)
-        self.room.put(path, partial(write_slice, frames, fps=self.plan.spec.fps, check=check))
-        self.pieces.append(path)
+        first = self.reel.frames
+        path = self.reel.add(frames, fps=self.plan.spec.fps, check=check)
         seconds = time.monotonic() - start
         self.stage_seconds[Stage.DECODE] += seconds
-        first, self.frames = self.frames, self.frames + len(frames)
         self.tell(
             SliceReady(
-                index=index,
+                index=len(self.reel.slices) - 1,
                 chunk=chunk,
                 file=path.name,
                 first_frame=first,
@@ -257,11 +266,11 @@ class Making:
     # 3 -----------------------------------------------------------------------------------------------------------
     def finish(self) -> None:
         """All slices to one mp4."""
-        self._join()
+        self.reel.join(self.plan)
         self.running.remove()
         seconds, peak = time.monotonic() - self.began, peak_bytes(self.plan.memory.device)
-        logger.info("draft: %d frames in %.1f s, peak %.2f GiB", self.frames, seconds, peak / 2**30)
-        self.tell(Finished(file="draft.mp4", frames=self.frames, seconds=seconds, peak_bytes=peak))
+        logger.info("draft: %d frames in %.1f s, peak %.2f GiB", self.reel.frames, seconds, peak / 2**30)
+        self.tell(Finished(file="draft.mp4", frames=self.reel.frames, seconds=seconds, peak_bytes=peak))
 
     def keep(self) -> None:
         """Stopped: what is decoded but was held back for the next chunk is written too, then everything is joined.
@@ -270,25 +279,13 @@ class Making:
         the disk is full the slices are all that is kept; they can be played, and joined when the draft goes on.
         """
         held, file = self.fader.flush(), None
-        more = any(piece.chunk < self.chunks for piece in self.plan.slices[len(self.pieces) :])
+        more = any(piece.chunk < self.chunks for piece in self.plan.slices[len(self.reel.slices) :])
         with suppress(StopRequested):  # again: instead of waiting for room
             if held is not None and not more:
                 self._write(held, self.chunks - 1, time.monotonic())
-            if self.pieces:
-                self._join()
+            if self.reel.slices:
+                self.reel.join(self.plan)
                 file = "draft.mp4"
-        self.tell(Stopped(file=file, frames=self.frames, chunks=self.chunks, seconds=time.monotonic() - self.began))
-
-    def leave(self) -> None:
-        """Something went wrong: what can be played is one shorter film, where the disk has room for it."""
-        with suppress(DraftError), self.journal.writing(self.journal.video_path()) as path:
-            self._film()(path)
-
-    def _join(self) -> None:
-        self.room.put(self.journal.video_path(), self._film())
-
-    def _film(self) -> Callable[[Path], None]:
-        settings = asdict(self.plan.request)
-        settings["seams"] = [asdict(seam) for seam in self.plan.seams if seam.frame < self.frames]
-        settings["cuts"] = [frame for frame in self.plan.cuts if frame < self.frames]
-        return partial(join_slices, self.pieces, title=self.plan.request.prompt, settings=settings)
+        self.tell(
+            Stopped(file=file, frames=self.reel.frames, chunks=self.chunks, seconds=time.monotonic() - self.began)
+        )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline import making
+from pipeline import reel
 from pipeline.engine import Engine
 from pipeline.events import Event, SliceReady
 from tests.conftest import PlanMaker
@@ -20,7 +20,7 @@ from tests.conftest import PlanMaker
 def test_pictures_wait_for_the_encoder_one_slice_at_a_time(
     tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, given, alive = making.write_slice, [], []
+    write, given, alive = reel.write_slice, [], []
 
     def watched(frames: NDArray[np.uint8], path: Path, **options: Any) -> None:
         gc.collect()
@@ -28,7 +28,7 @@ def test_pictures_wait_for_the_encoder_one_slice_at_a_time(
         given.append(weakref.ref(frames if frames.base is None else frames.base))
         write(frames, path, **options)
 
-    monkeypatch.setattr(making, "write_slice", watched)
+    monkeypatch.setattr(reel, "write_slice", watched)
     events: list[Event] = []
     Engine(tmp_path).run(make_plan(frames=97, chunk_frames=25), "20260101-120000-0123456789abcdef", events.append)
     assert len([event for event in events if isinstance(event, SliceReady)]) == len(given) >= 4

@@ -3,6 +3,7 @@
 const { Playback, Filmstrip, MovingPreview, Surgery, Controls, Outcome, copyText } = window.Rushes;
 const TOLD_MS = 4000; // how long a word about a press stays
 const NARROW_PIXELS = 720; // one column: the player is below the form, so a new draft scrolls to it
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const texts = props.texts[navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en"];
 const find = (selector) => element.querySelector(selector);
 const root = find(".player");
@@ -52,6 +53,13 @@ find(".frames").title = texts.save_frames_help;
 find(".copy").textContent = texts.copy_settings;
 find(".copy").title = texts.copy_settings_help;
 find(".copy").addEventListener("click", async () => tell((await copyText(props.value.request)) ? texts.copied : texts.not_copied));
+
+// The draft may have been deleted in another window; then a link saves nothing.
+for (const link of [".save", ".frames"])
+  find(link).addEventListener("click", async () => {
+    const answer = await fetch(urlOf(current, props.value.video), { method: "HEAD" }).catch(() => null);
+    if (answer?.status === 404) tell(texts.draft_gone);
+  });
 
 const setText = (selector, text) => {
   const target = find(selector);
@@ -117,7 +125,7 @@ const draw = () => {
     setBadge("");
     setStage(view ? "waiting" : "empty");
     current = view?.draft;
-    if (view && !view.over && innerWidth <= NARROW_PIXELS) root.scrollIntoView({ behavior: "smooth", block: "start" });
+    if (view && !view.over && innerWidth <= NARROW_PIXELS) root.scrollIntoView({ behavior: calm.matches ? "auto" : "smooth", block: "start" });
   }
   root.dataset.failed = String(Boolean(view?.failed));
   root.dataset.over = String(Boolean(view?.over));

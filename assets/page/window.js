@@ -28,18 +28,21 @@ window.Rushes = window.Rushes || {};
     line.setAttribute("role", "status");
     document.body.append(line);
     let gone = false;
+    const lose = () => {
+      if (gone) return;
+      gone = true;
+      line.hidden = false;
+      line.textContent = texts.offline;
+      document.body.classList.add("rushes-gone");
+    };
     const ask = async () => {
       const here = document.hidden && !gone ? true : await answers();
       if (here && gone) return readAgain();
-      if (!here && !gone) {
-        gone = true;
-        line.hidden = false;
-        line.textContent = texts.offline;
-        document.body.classList.add("rushes-gone");
-      }
+      if (!here) lose();
       setTimeout(ask, 1000 * ASK_SECONDS);
     };
     setTimeout(ask, 1000 * ASK_SECONDS);
+    window.Rushes.lose = lose;
   };
 
   // What is asked of the server when the page begins: the form that the browser kept, with what was typed after that.

@@ -76,6 +76,8 @@ def _add_request(command: argparse.ArgumentParser) -> None:
     command.add_argument("--chunk-frames", type=int, help="longest chunk")
     command.add_argument("--overlap-frames", type=int, help="frames a chunk takes over from the one before")
     command.add_argument("--tail", help=f"how a chunk goes on from the one before: {', '.join(Tail)}")
+    command.add_argument("--start-image", type=Path, metavar="FILE", help="a picture that the draft begins with")
+    command.add_argument("--end-image", type=Path, metavar="FILE", help="a picture that it ends with")
     command.add_argument("--tail-strength", type=float, help="how much of what it takes over is certain, 0.5 to 1")
     text = "how far a chunk's colours and contrast are drawn to its shot's first chunk's, 0 to 1"
     command.add_argument("--anchor", type=float, help=text)
@@ -83,8 +85,6 @@ def _add_request(command: argparse.ArgumentParser) -> None:
     command.add_argument("--shared-noise", type=float, help=text)
     text = "how much of a step in colour between chunks is taken back when they are decoded, 0 to 1"
     command.add_argument("--match-colour", type=float, help=text)
-    command.add_argument("--start-image", type=Path, metavar="FILE", help="a picture that the draft begins with")
-    command.add_argument("--end-image", type=Path, metavar="FILE", help="a picture that it ends with")
     command.add_argument("--vram-limit", type=float, metavar="GIB", help="use at most so much of the card")
     command.add_argument("--ram-limit", type=float, metavar="GIB", help="use at most so much main memory")
     command.add_argument(

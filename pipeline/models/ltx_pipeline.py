@@ -1,4 +1,4 @@
-"""LTX-Video's sampling loop, diffusers' own, for windows that go on from latents that are there."""
+"""LTX-Video's pipeline in mid-film: what a window is given are latents, at both of its ends, with their positions."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ class ContinuedPipeline(LTXConditionPipeline):
             latents = self.begun.tensors["latents"].to(latents)[:, -noise.shape[1] :]  # without a picture beside them
             if GENERATOR in self.begun.tensors:
                 arguments["generator"].set_state(self.begun.tensors[GENERATOR])
-        if self.repaints and given is not None:
+        if given is not None and self.repaints:
             self._given = given, noise[:, : given.shape[1]]
         if not self.holds:
             return latents, None, video_ids, extra

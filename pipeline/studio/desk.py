@@ -5,6 +5,7 @@ A draft belongs to the worker. A reload, a second tab or a lost connection ends 
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -35,7 +36,6 @@ from pipeline.studio.forms import (
 from pipeline.studio.joins import look_at_joins
 from pipeline.studio.language import language_of
 from pipeline.studio.library import Library
-from pipeline.studio.pictures import PICTURE_FIELDS
 from pipeline.studio.player import show
 from pipeline.studio.texts import Language, say
 from pipeline.studio.toast import toast
@@ -60,6 +60,14 @@ class Studio:
     model: ModelSpec = MINIATURE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusals:
+    """What a press of the button was told of each field, one that is right apart; every press has a name of its own."""
+
+    press: str
+    said: Mapping[str, str]
+
+
 class Desk:
     """The page's events. Every method takes component values in the order of `forms.FIELDS` and returns updates."""
 
@@ -70,26 +78,27 @@ class Desk:
         self._words = read_vocabulary()
         self._followers: dict[str, Follower] = {}
 
-    def check(self, request: gr.Request, *values: Any) -> list[dict[str, Any]]:
-        """A verdict for each field."""
+    def check(self, request: gr.Request, *values: Any) -> dict[str, str]:
+        """Why fields are refused, by field, in their order."""
         form, language = _form(values), language_of(request)
         wrong = refusals(form)
         said = {field: say_error(language, error) for field, error in wrong.items()}
         here = self.studio.machine.installation(spec_of(form))
         if not here.usable:
             said.setdefault("model", f"{say_need(here, language)} {here.command}".strip())
-        for picture in PICTURE_FIELDS.values():  # which show no verdict: `make` says what is wrong with them
-            said.pop(picture, None)
-        return [gr.validate(field not in said, said.get(field, "")) for field in FIELDS]
+        return {field: said[field] for field in FIELDS if field in said}
 
-    def make(self, request: gr.Request, *values: Any) -> tuple[str, str]:
-        """The id of a new draft, for the page and for the browser to remember."""
+    def make(self, request: gr.Request, *values: Any) -> list[Any]:
+        """The id of a new draft, for the page and for the browser to remember, and which fields are refused instead."""
+        refused = asdict(Refusals(press=secrets.token_hex(8), said=self.check(request, *values)))
+        if refused["said"]:
+            return [gr.skip(), gr.skip(), refused]
         try:
             machine = self.studio.machine
             draft = self.studio.worker.submit(machine.plan(machine.read(_form(values))))
         except DraftError as error:
             raise toast(language_of(request), error) from error
-        return draft, draft
+        return [draft, draft, refused]
 
     def advise(self, request: gr.Request, *values: Any) -> tuple[str, dict[str, Any], dict[str, Any], str]:
         """The note under the sentence, the forecast, the form for the browser to remember, and the look it has."""

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline.plan.presets import Look
-from pipeline.plan.request import LONGEST_SECONDS
+from pipeline.plan.request import LONGEST_PROMPT, LONGEST_SECONDS, MOST_SHOTS
 from pipeline.studio.advice import Machine
 from pipeline.studio.filling import label, shape_choices
 from pipeline.studio.forms import CUSTOM, FIELDS, Form, look_of, spec_of
@@ -18,6 +18,7 @@ from pipeline.studio.more_layout import lay_out_more
 from pipeline.studio.scripted import scripted
 
 SHORTEST_SECONDS, SECONDS_STEP = 0.5, 0.5
+LONGEST_TEXT = MOST_SHOTS * (LONGEST_PROMPT + 40)  # characters: all shots, each with its mark; the rest is cut off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ class FormControls:
     look: gr.Radio
     storyboard: gr.HTML
     note: gr.HTML
+    refusals: gr.HTML
     forecast: gr.HTML
     make: gr.Button
     stop: gr.Button
@@ -44,6 +46,7 @@ def lay_out_form(machine: Machine, default: Form, looks: Mapping[str, Look]) -> 
             placeholder=label("prompt_placeholder"),
             lines=3,
             max_lines=8,
+            max_length=LONGEST_TEXT,
             autofocus=True,
             elem_id="rushes-prompt",
         )
@@ -86,11 +89,13 @@ def lay_out_form(machine: Machine, default: Form, looks: Mapping[str, Look]) -> 
         elem_id="rushes-memory",
     )
     placed |= lay_out_more(machine, default)
+    refusals = scripted("refusals", styles=(), places={name: placed[name].elem_id for name in FIELDS})
     return FormControls(
         fields=tuple(placed[name] for name in FIELDS),
         look=look,
         storyboard=storyboard,
         note=note,
+        refusals=refusals,
         forecast=forecast,
         make=make,
         stop=stop,

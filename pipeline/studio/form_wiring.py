@@ -1,5 +1,11 @@
-"""Which of the form's controls calls which method, and how events are sent."""
+"""Which of the form's controls calls which method, and how events are sent.
 
+A change of a field is answered by one listener, with all that it changes on the page. With two of `trigger_mode`
+"always_last" on one event, Gradio sends that event to both again when either was asked meanwhile, so that each keeps
+asking the other again, without end, as soon as somebody types quickly.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -16,16 +22,25 @@ RAW: dict[str, Any] = {"preprocess": False}  # sliders would answer a typed 9999
 LATEST: dict[str, Any] = QUIET | {"queue": False, "trigger_mode": "always_last"}
 
 
-def wire_form(desk: Desk, form: FormControls, ideas: gr.HTML, advice: list[Any]) -> None:
-    """All that happens within the form; `advice` is what `Desk.advise` fills."""
+def wire_form(
+    desk: Desk, form: FormControls, ideas: gr.HTML, advice: list[Any], offer: Callable[..., Any], offered: gr.HTML
+) -> tuple[Callable[..., list[Any]], list[Any]]:
+    """All that happens within the form; `advice` is what `Desk.advise` fills, `offered` what `offer` does.
+
+    Returns what answers a change of any field, and the components it fills.
+    """
     own = FormDesk(desk.studio.look, desk.studio.looks)
     fields = list(form.fields)
     named = dict(zip(FIELDS, fields, strict=True))
     prompt, model, seconds = named["prompt"], named["model"], named["seconds"]
-    gr.on([field.change for field in fields], desk.advise, fields, advice, **LATEST, **RAW)
-    lengths = [prompt.change, named["frames"].change, model.change]
-    gr.on(lengths, own.follow_length, fields, seconds, **LATEST, **RAW)
-    gr.on([prompt.change, seconds.change], own.lay_cards, [prompt, seconds], form.storyboard, **LATEST, **RAW)
+    answered = [*advice, seconds, form.storyboard, offered]
+
+    def answer(request: gr.Request, *values: Any) -> list[Any]:
+        said = dict(zip(FIELDS, values, strict=True))
+        cards = own.lay_cards(said["prompt"], said["seconds"])
+        return [*desk.advise(request, *values), own.follow_length(*values), cards, offer(request, *values)]
+
+    gr.on([field.change for field in fields], answer, fields, answered, **LATEST, **RAW)
     form.storyboard.input(own.take_cards, None, [prompt, seconds], **LATEST)
     ideas.click(own.take_idea, None, prompt, queue=False, **QUIET)
     chosen = [named[name] for name in MODEL_FIELDS]
@@ -38,3 +53,4 @@ def wire_form(desk: Desk, form: FormControls, ideas: gr.HTML, advice: list[Any])
     form.forecast.submit(desk.fetch, None, None, queue=False, **QUIET).success(
         desk.follow_fetch, fields, form.forecast, trigger_mode="multiple", **QUEUED, **RAW
     ).then(desk.list_models, None, model, queue=False, **QUIET)
+    return answer, answered

@@ -20,6 +20,7 @@ from pipeline.studio.forms import FIELDS, Form, restore_form
 from pipeline.studio.language import language_of
 from pipeline.studio.shelf import SHELF_LENGTH, ShelfView, as_value, fill_shelf
 from pipeline.studio.texts import Language, say
+from pipeline.studio.translation import say_error
 from pipeline.worker import Worker
 
 REMEMBERED_PAGES = 256  # open ones; an older one begins at the newest draft again
@@ -136,7 +137,7 @@ class Library:
                 values["profile"] = self._default.profile
             form = restore_form(values, self._default)
         except InvalidRequest as error:
-            said = say(language, "opening_refused", reason=str(error))
+            said = say(language, "opening_refused", reason=say_error(language, error))
             return [*_skip(len(FIELDS)), self.draw(request, said, wrong=True)]
         return [*self._fill(form), self.draw(request, say(language, "opening_done"))]
 
@@ -155,7 +156,8 @@ class Library:
 
     def _refuse(self, request: gr.Request, error: DraftError | None) -> dict[str, Any]:
         """The shelf with why not; without an error the draft is not there any more."""
-        said = say(language_of(request), "shelf_gone") if error is None else str(error)
+        language = language_of(request)
+        said = say(language, "shelf_gone") if error is None else say_error(language, error)
         return self.draw(request, said, wrong=True)
 
     def _retention(self, language: Language) -> str:

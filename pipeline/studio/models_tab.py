@@ -28,7 +28,7 @@ from pipeline.studio.language import language_of
 from pipeline.studio.scripted import scripted
 from pipeline.studio.texts import Language, say
 from pipeline.studio.toast import toast
-from pipeline.studio.translation import say_name, translate
+from pipeline.studio.translation import say_error, say_name, translate
 from pipeline.studio.wording import say_duration
 
 PROFILE = "auto"  # the card as it is now
@@ -194,7 +194,7 @@ def _say_fit(entry: Entry, language: Language) -> str:
     if isinstance(entry.refusal, DoesNotFit):
         need, budget = (say_size(language, size) for size in (entry.refusal.need_bytes, entry.refusal.budget_bytes))
         return say(language, f"models_fit_{Fit.NOT}", need=need, budget=budget)
-    return str(entry.refusal)
+    return say_error(language, entry.refusal) if entry.refusal else ""
 
 
 def _numbers(plan: DraftPlan, language: Language) -> dict[str, Any]:

@@ -8,12 +8,14 @@ import gradio as gr
 from pipeline.plan.catalog import CATALOG
 from pipeline.plan.continuing import RANGES
 from pipeline.plan.limits import ENCODER_POLICIES, LOWEST_PRECISIONS
-from pipeline.plan.request import MOST_GUIDANCE, MOST_STEPS
+from pipeline.plan.request import LONGEST_PROMPT, MOST_GUIDANCE, MOST_STEPS
 from pipeline.plan.spec import Keyframe
 from pipeline.studio.advice import Machine
 from pipeline.studio.filling import label, tail_choices
 from pipeline.studio.forms import HELD_BY, Form, spec_of
 from pipeline.studio.pictures import PICTURE_FIELDS, picture_field
+
+LONGEST_SEED = 100  # characters; those of the largest are ten
 
 
 def lay_out_more(machine: Machine, default: Form) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def _lay_out_model(default: Form) -> dict[str, Any]:
             label=label("seed"),
             info=label("seed_help"),
             placeholder=label("seed_placeholder"),
+            max_length=LONGEST_SEED,
             elem_id="rushes-seed",
         ),
     }
@@ -52,7 +55,14 @@ def _lay_out_pictures(default: Form) -> dict[str, Any]:
     _heading("more_pictures")
     return {
         "steps": gr.Slider(
-            1, MOST_STEPS, default.steps, step=1, label=label("steps"), info=label("steps_help"), buttons=[]
+            1,
+            MOST_STEPS,
+            default.steps,
+            step=1,
+            label=label("steps"),
+            info=label("steps_help"),
+            buttons=[],
+            elem_id="rushes-steps",
         ),
         "guidance": gr.Slider(
             1,
@@ -62,8 +72,15 @@ def _lay_out_pictures(default: Form) -> dict[str, Any]:
             label=label("guidance"),
             info=label("guidance_help"),
             buttons=[],
+            elem_id="rushes-guidance",
         ),
-        "negative_prompt": gr.Textbox(default.negative_prompt, label=label("negative"), info=label("negative_help")),
+        "negative_prompt": gr.Textbox(
+            default.negative_prompt,
+            label=label("negative"),
+            info=label("negative_help"),
+            max_length=2 * LONGEST_PROMPT,
+            elem_id="rushes-negative",
+        ),
     }
 
 
@@ -107,6 +124,7 @@ def _lay_out_memory(machine: Machine, default: Form) -> dict[str, Any]:
             value=default.lowest_precision,
             label=label("precision"),
             info=label("precision_help"),
+            elem_id="rushes-precision",
             elem_classes="rushes-chips",
         ),
         "encoder": gr.Radio(
@@ -114,10 +132,14 @@ def _lay_out_memory(machine: Machine, default: Form) -> dict[str, Any]:
             value=default.encoder,
             label=label("encoder"),
             info=label("encoder_help"),
+            elem_id="rushes-encoder",
             elem_classes="rushes-chips",
         ),
         "decode_float32": gr.Checkbox(
-            bool(default.decode_float32), label=label("decode_float32"), info=label("decode_float32_help")
+            bool(default.decode_float32),
+            label=label("decode_float32"),
+            info=label("decode_float32_help"),
+            elem_id="rushes-decode-float32",
         ),
         "vram_limit_gib": _limit("vram_limit", default.vram_limit_gib, device.total_bytes, visible=card),
         "ram_limit_gib": _limit("ram_limit", default.ram_limit_gib, device.ram_total_bytes),

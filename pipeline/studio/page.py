@@ -8,6 +8,7 @@ import gradio as gr
 from pipeline.plan.catalog import CATALOG
 from pipeline.studio import library, models_tab, takes
 from pipeline.studio.advice import EXAMPLES
+from pipeline.studio.blocks import StudioBlocks
 from pipeline.studio.desk import Desk, Studio
 from pipeline.studio.endpoints import add_endpoints
 from pipeline.studio.filling import fill, label
@@ -55,7 +56,7 @@ class Controls:
 def build_page(studio: Studio) -> gr.Blocks:
     """The page; launch it with `labels(studio)`, `head()`, the theme, the stylesheet `page.css` and the media route."""
     desk = Desk(studio)
-    with gr.Blocks(title="Rushes", analytics_enabled=False) as page:
+    with StudioBlocks(title="Rushes", analytics_enabled=False) as page:
         add_endpoints(studio)  # before the page's own events: who comes first has the name, `delete` for one
         top = scripted("top")
         with gr.Tabs(selected=models_tab.DESK, elem_id="rushes-tabs") as tabs:
@@ -114,15 +115,16 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     form = controls.form
     fields = list(form.fields)
     advice = [form.note, form.forecast, kept_form, form.look]
+    sheets = takes.Takes(desk.studio.worker, desk.studio.machine, fill)
+    answer, answered = wire_form(desk, form, controls.ideas, advice, sheets.offer, controls.offer)
     page.load(
         desk.restore,
         [kept_draft, kept_form],
         [draft, *fields, controls.shelf],
         js="(draft, form) => window.Rushes.restore(draft, form)",
         **QUEUED,
-    ).then(desk.advise, fields, advice, queue=False, **QUIET, **RAW)
-    wire_form(desk, form, controls.ideas, advice)
-    form.make.click(desk.make, fields, [draft, kept_draft], validator=desk.check, **QUEUED, **RAW)
+    ).then(answer, fields, answered, queue=False, **QUIET, **RAW)
+    form.make.click(desk.make, fields, [draft, kept_draft, form.refusals], **QUEUED, **RAW)
     form.stop.click(desk.stop_draft, draft, None, queue=False, **QUIET)
     controls.player.edit(desk.edit_draft, None, [draft, kept_draft], **QUEUED)
     controls.player.pause(desk.set_aside, None, None, queue=False, **QUIET)
@@ -133,6 +135,5 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     )
     states = [draft, kept_draft]
     library.wire(desk.library, controls.shelf, states=states, fields=fields, follow=desk.follow, shown=shown)
-    own = takes.Takes(desk.studio.worker, desk.studio.machine, fill)
-    takes.wire(own, page, controls.offer, controls.sheet, states=states, fields=fields, secret=BROWSER_SECRET)
+    takes.wire(sheets, page, controls.offer, controls.sheet, states=states, fields=fields, secret=BROWSER_SECRET)
     draft.change(desk.follow, draft, shown, trigger_mode="multiple", **QUEUED)

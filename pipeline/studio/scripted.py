@@ -10,15 +10,19 @@ from pipeline.studio.texts import Language, Speaker, sentences
 PAGE_ASSETS = Path(__file__).resolve().parents[2] / "assets" / "page"
 
 
-def scripted(name: str, value: Any = None, *, styles: tuple[str, ...] = (), **given: Any) -> gr.HTML:
-    """A component `rushes-<name>`: its frame, script and styles are files of that name, or `styles` are the named ones.
+def scripted(name: str, value: Any = None, *, styles: tuple[str, ...] | None = None, **given: Any) -> gr.HTML:
+    """A component `rushes-<name>`: its frame, script and styles are files of that name, or `styles` are the named
+    ones, of which there may be none.
 
     What is `given` besides reaches the script as its props.
     """
     return gr.HTML(
         value=value,
         html_template=(PAGE_ASSETS / f"{name}.html").read_text(encoding="utf-8"),
-        css_template="".join((PAGE_ASSETS / f"{each}.css").read_text(encoding="utf-8") for each in styles or (name,)),
+        css_template="".join(
+            (PAGE_ASSETS / f"{each}.css").read_text(encoding="utf-8")
+            for each in ((name,) if styles is None else styles)
+        ),
         js_on_load=(PAGE_ASSETS / f"{name}.js").read_text(encoding="utf-8"),
         apply_default_css=False,
         elem_id=f"rushes-{name.replace('_', '-')}",

@@ -176,15 +176,13 @@ def takes_sheet() -> gr.HTML:
 def wire(
     takes: Takes, page: gr.Blocks, offer: gr.HTML, sheet: gr.HTML, *, states: list[Any], fields: list[Any], secret: str
 ) -> None:
-    """What their events call. `states` are the draft on the page, as it and the browser know it."""
+    """What their events call; the offer is part of the form's answer. `states` are the draft on the page, as it and the
+    browser know it."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     queued = quiet | {"concurrency_limit": None}
-    raw: dict[str, Any] = {"preprocess": False}
     name, kept = gr.State(None), gr.BrowserState(None, storage_key="rushes-takes", secret=secret)
     page.load(takes.restore, kept, name, **queued)
-    changes = [page.load, *(field.change for field in fields)]
-    gr.on(changes, takes.offer, fields, offer, queue=False, trigger_mode="always_last", **quiet, **raw)
-    offer.submit(takes.start, [name, *fields], [name, kept], **queued, **raw)
+    offer.submit(takes.start, [name, *fields], [name, kept], **queued, preprocess=False)
     name.change(takes.follow, name, sheet, trigger_mode="multiple", **queued)
     sheet.stop(takes.stop, name, None, queue=False, **quiet)
     sheet.click(takes.pick, name, [*states, *fields], **queued)

@@ -51,12 +51,34 @@ def tell_shots(page: sync_api.Page) -> None:
     page.locator("#rushes-storyboard .shot").nth(1).wait_for()
 
 
+def refuse(page: sync_api.Page) -> None:
+    page.keyboard.press("Control+Enter")
+    page.locator("#rushes-prompt .rushes-refusal").wait_for()
+
+
+def open_models(page: sync_api.Page) -> None:
+    page.locator("#rushes-tab-models-button").click()
+    page.locator(".models li").first.wait_for()
+
+
+def fail(page: sync_api.Page) -> None:
+    """What does not fit is refused in the corner."""
+    page.locator("#rushes-prompt textarea").fill(SENTENCE)
+    page.locator("#rushes-more > button").click()
+    page.locator("#rushes-ram-limit input[type=number]").fill("0.5")
+    page.locator("#rushes-forecast .over").wait_for()
+    page.locator("#rushes-make").click()
+    page.locator(".toast-message-text").wait_for()
+
+
 STATES: dict[str, Callable[[sync_api.Page], Any]] = {
     "rest": lambda _page: None,
     "storyboard": tell_shots,
     "more options": lambda page: page.locator("#rushes-more > button").click(),
     "keys": lambda page: page.locator(".top .keys").click(),
-    "refused": lambda page: page.keyboard.press("Control+Enter"),
+    "refused": refuse,
+    "models": open_models,
+    "toast": fail,
 }
 PAGES: dict[str, dict[str, Any]] = {
     "light": {},
@@ -84,6 +106,55 @@ def test_axe_finds_no_violation_while_a_draft_runs_and_when_it_is_over(open_page
     assert violations(visit.page) == []
     visit.wait_until_over()
     assert violations(visit.page) == []
+
+
+@pytest.fixture(scope="module")
+def two_drafts(browser: sync_api.Browser, address: str) -> None:
+    """On everybody's shelf."""
+    context = browser.new_context(viewport=DESKTOP, locale="en-GB")
+    visit = Visit(context.new_page(), address)
+    visit.open()
+    visit.fill(seconds=1, steps=1)
+    for sentence in ("a red ball falls", "a blue star rises"):
+        visit.page.locator("#rushes-prompt textarea").fill(sentence)
+        visit.make()
+        sync_api.expect(visit.page.locator(".player .title")).to_have_text(sentence)
+        visit.wait_until_over()
+    context.close()
+
+
+@pytest.mark.usefixtures("two_drafts")
+@pytest.mark.parametrize("kind", PAGES)
+def test_axe_finds_no_violation_on_the_shelf_nor_in_what_opens_there(open_page: Open, kind: str) -> None:
+    page = open_page(**PAGES[kind]).page
+    card = page.locator(".spines li").first
+    card.locator(".open").wait_for()
+    assert violations(page) == []
+    for entry in (1, 2):  # rename, delete
+        card.locator(".more").click()
+        assert violations(page) == []
+        card.locator(".menu button").nth(entry).click()
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+    card.locator(".open").click()
+    page.locator('.save[aria-disabled="false"]').wait_for()
+    page.locator(".strip button").first.click()
+    page.locator('.surgery [data-way="reprompt"]').click()
+    assert violations(page) == []
+    card.locator(".more").click()
+    card.locator(".menu button").first.click()  # compare
+    page.locator(".spines li .open").nth(1).click()
+    page.locator("dialog.compare[open]").wait_for()
+    assert violations(page) == []
+
+
+def test_axe_finds_no_violation_in_a_sheet_of_takes(open_page: Open) -> None:
+    page = open_page().page
+    page.locator("#rushes-prompt textarea").fill(SENTENCE)
+    page.locator("#rushes-takes-offer button").first.click()
+    page.locator("#rushes-takes-sheet button[data-state=making]").first.wait_for()
+    assert violations(page) == []
+    page.locator("#rushes-takes-sheet .stop").click()
 
 
 @pytest.mark.parametrize(

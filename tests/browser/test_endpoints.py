@@ -38,6 +38,7 @@ def test_a_draft_made_by_a_program_can_be_followed_and_stopped(client: Client) -
 @pytest.mark.fault(8, 42)
 def test_a_program_asks_twice_sees_the_queue_and_takes_a_draft_out_of_it(client: Client) -> None:
     first = client.predict("a red ball moves left over snow", 6.0, "wide", 5, api_name="/make_draft")
+    wait_for(client, first, "running")
     asked = ("a blue star rises over sea", 1.0, "wide", 5, secrets.token_hex(16))
     second, again = (client.predict(*asked, api_name="/make_draft") for _ in range(2))
     assert second == again != first

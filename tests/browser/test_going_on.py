@@ -1,7 +1,5 @@
 """A draft that was stopped goes on from the page, in the same player, and says so there."""
 
-import pytest
-
 from tests.browser.studio import Visit, sync_api
 
 
@@ -22,10 +20,12 @@ def test_continue_takes_the_place_of_stop_and_finishes_the_draft(visit: Visit) -
     assert not any(cell.is_disabled() for cell in page.locator(".strip button").all())
 
 
-@pytest.mark.slow
 def test_pause_beside_the_progress_rests_the_draft_until_continue(visit: Visit) -> None:
     page = visit.page
-    pause, go_on = page.get_by_role("button", name="Pause"), page.get_by_role("button", name="Continue", exact=True)
+    pause, go_on = (
+        page.get_by_role("button", name="Pause making"),
+        page.get_by_role("button", name="Continue", exact=True),
+    )
     visit.fill(seconds=6, steps=6)
     sync_api.expect(pause).to_be_hidden()
     visit.make()

@@ -66,7 +66,6 @@ def test_a_model_that_is_not_here_is_marked_forecast_and_refused_with_its_comman
     sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text(re.compile("121 frames|needs about"))
     sync_api.expect(page.locator("#rushes-forecast .need code")).to_have_text(COMMAND)
     page.locator("#rushes-prompt textarea").fill("a boat leaves the harbour")
-    page.wait_for_timeout(1000)  # a verdict that comes while the form's own events still run is lost by Gradio
     visit.make_refused("#rushes-model", COMMAND)
     sync_api.expect(page.locator("#rushes-stop")).to_be_disabled()
     assert page.locator(".spines button").count() == 0

@@ -7,6 +7,16 @@ import pytest
 
 from tests.browser.studio import SENTENCE, Visit, sync_api
 
+MOST_SHIFT = 0.01  # of the window, all together; 0.1 is still called good (web.dev/cls)
+WATCH_SHIFTS = """() => { window.shifts = []; new PerformanceObserver((list) => window.shifts.push(
+  ...list.getEntries().filter((shift) => !shift.hadRecentInput).map(({ value, sources }) => (
+    { value, moved: sources.map(({ node }) => node?.id || node?.className || node?.nodeName) }))
+)).observe({ type: "layout-shift" }) }"""
+WATCH_PLAYING = """() => { window.broken = [];
+  const video = document.querySelector(".stage video"), { dataset } = document.querySelector(".player");
+  video.addEventListener("emptied", () => window.broken.push("emptied"));
+  for (const what of ["seeking", "pause", "ratechange"])
+    video.addEventListener(what, () => dataset.over === "true" || window.broken.push(what)); }"""
 CANVAS = "document.querySelector('canvas.preview').toDataURL()"
 
 
@@ -17,9 +27,12 @@ def test_a_sentence_becomes_moving_pictures_before_the_draft_is_finished(visit: 
     visit.stage("preview")
     page.wait_for_function(f"(before => {CANVAS} !== before)", arg=page.evaluate(CANVAS))  # it moves
     visit.stage("video")
+    page.evaluate(WATCH_PLAYING)
     visit.wait_until_playing()
     assert not visit.over
     visit.wait_until_over()
+    visit.page.wait_for_timeout(500)
+    assert page.evaluate("window.broken") == []  # it neither restarted nor jumped nor stopped while more came
     sync_api.expect(page.locator(".sentence")).to_have_text("Done: 3.0 seconds of video")
     assert page.evaluate("document.querySelector('.stage video').loop")
     assert [cell.is_enabled() for cell in page.locator(".strip button").all()] == [True, True]
@@ -83,6 +96,7 @@ def test_a_pause_is_respected_when_more_arrives(visit: Visit) -> None:
 def test_nothing_moves_while_a_draft_is_made(visit: Visit) -> None:
     page = visit.page
     visit.fill()
+    page.evaluate(WATCH_SHIFTS)
     stage, button = page.locator(".player .stage").bounding_box(), page.locator("#rushes-make").bounding_box()
     visit.make()
     visit.stage("preview")
@@ -95,6 +109,8 @@ def test_nothing_moves_while_a_draft_is_made(visit: Visit) -> None:
     assert (page.locator(".player").bounding_box(), page.locator("#rushes-make").bounding_box()) == before
     visit.wait_until_over()
     assert (page.locator(".player").bounding_box(), page.locator("#rushes-make").bounding_box()) == before
+    shifts = page.evaluate("window.shifts")
+    assert sum(shift["value"] for shift in shifts) < MOST_SHIFT, shifts
 
 
 @pytest.mark.parametrize(
@@ -114,12 +130,71 @@ def test_a_wrong_sentence_is_refused_at_its_field_and_kept(visit: Visit, sentenc
     sync_api.expect(field.locator("textarea")).to_have_value(sentence)
 
 
+def test_a_book_that_is_pasted_is_refused_as_any_long_sentence(visit: Visit) -> None:
+    page = visit.page
+    page.locator("#rushes-prompt textarea").focus()
+    page.evaluate("document.execCommand('insertText', false, '\u7ea2'.repeat(400_000))")  # 1.2 MB
+    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("The sentence has 65,280 characters")
+    visit.make_refused("#rushes-prompt", "The sentence has 65,280 characters; at most 2,000 are read.")
+    sync_api.expect(page.locator(".toast-body")).to_have_count(0)
+
+
 def test_a_wrong_seed_is_refused_at_its_field(visit: Visit) -> None:
     visit.fill()
-    visit.page.locator("#rushes-seed input, #rushes-seed textarea").fill("-3")
-    sync_api.expect(visit.page.locator("#rushes-forecast .line")).to_contain_text("-3 is no seed")
-    visit.make_refused("#rushes-more", "-3 is no seed")
-    sync_api.expect(visit.page.locator("#rushes-prompt textarea")).to_have_value(SENTENCE)
+    page, seed = visit.page, visit.page.get_by_role("textbox", name="Seed")
+    seed.fill("-3")
+    page.get_by_role("button", name="More options").click()
+    sync_api.expect(seed).to_be_hidden()
+    visit.make_refused("#rushes-seed", "-3 is no seed")
+    sync_api.expect(seed).to_be_focused()  # unfolded for it
+    sync_api.expect(seed).to_have_accessible_description(
+        "-3 is no seed: seeds are whole numbers from 0 to 4294967295. Leave it empty."
+    )
+    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value(SENTENCE)
+    seed.fill("3")
+    sync_api.expect(page.locator("#rushes-seed")).not_to_contain_text("is no seed")
+
+
+def test_typing_is_answered_and_then_nothing_more_is_asked(visit: Visit) -> None:
+    page = visit.page
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator("#rushes-prompt textarea").press_sequentially(SENTENCE, delay=30)  # faster than answers come
+    page.get_by_label("number input for Length in seconds").fill("3")
+    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("73 frames")
+    for _ in range(60):
+        asked.clear()
+        page.wait_for_timeout(1000)
+        if not any("/gradio_api/run/" in url for url in asked):
+            return
+    raise AssertionError("the page does not come to rest")
+
+
+def test_a_lost_connection_is_said_by_the_page_at_once_and_by_nobody_else(visit: Visit) -> None:
+    page = visit.page
+    line = page.get_by_role("status").filter(has_text="The studio does not answer.")
+    page.context.set_offline(True)
+    try:
+        page.locator("#rushes-make").click()
+        sync_api.expect(line).to_be_visible()
+        sync_api.expect(page.get_by_text("Attempting reconnection")).to_be_hidden()
+    finally:
+        page.context.set_offline(False)
+    sync_api.expect(line).to_be_hidden()
+    visit.errors.clear()  # of what was asked meanwhile
+
+
+def test_a_refusal_stands_until_its_field_is_changed(visit: Visit) -> None:
+    page = visit.page
+    box = page.locator("#rushes-prompt textarea")
+    box.press_sequentially("a red", delay=10)
+    box.fill("")
+    visit.make_refused("#rushes-prompt", "There is no sentence yet.")  # while answers to typing are on their way
+    page.get_by_label("number input for Length in seconds").fill("1")
+    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("25 frames")
+    sync_api.expect(page.locator("#rushes-prompt")).to_contain_text("There is no sentence yet.")
+    box.fill("a red ball")
+    sync_api.expect(page.locator("#rushes-prompt")).not_to_contain_text("There is no sentence yet.")
 
 
 def test_a_wrong_length_is_refused_at_its_field(visit: Visit) -> None:
@@ -146,6 +221,29 @@ def test_markup_in_a_sentence_stays_text(visit: Visit) -> None:
     visit.wait_until_over()
     sync_api.expect(page.locator(".spines .title").first).to_have_text(sentence)
     assert page.evaluate("window.struck") is None
+
+
+def test_two_tabs_show_one_draft_and_one_tells_when_the_other_has_deleted_it(visit: Visit) -> None:
+    page = visit.page
+    visit.fill("a green star falls over night", seconds=1, steps=1)
+    visit.make()
+    visit.wait_until_over()
+    other = page.context.new_page()
+    other.goto(visit.address)
+    sync_api.expect(other.locator(".player .title")).to_have_text("a green star falls over night")
+    sync_api.expect(other.locator("#rushes-prompt textarea")).to_have_value("a green star falls over night")
+    other.get_by_role("button", name="More: a green star falls over night").first.click()
+    other.get_by_role("button", name="Delete…").click()
+    other.get_by_role("button", name="Delete it").click()
+    other.locator('.player[data-stage="empty"]').wait_for()
+    page.get_by_role("link", name="Save video").click()
+    sync_api.expect(page.get_by_text("This draft is not there any more.")).to_be_visible()
+    page.get_by_role("button", name="Extend").click()
+    page.get_by_label("Seconds more").fill("1")
+    page.keyboard.press("Enter")
+    sync_api.expect(page.locator(".toast-message-text")).to_contain_text("There is no such draft.")
+    assert page.url == visit.address
+    visit.errors.clear()  # of the film that is gone
 
 
 def test_a_draft_on_the_shelf_opens_with_its_settings(visit: Visit) -> None:

@@ -3,9 +3,12 @@
 import io
 import json
 import re
+import subprocess
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
 from tests.browser.studio import Visit, sync_api
@@ -151,6 +154,34 @@ def test_the_title_tells_progress_and_the_end_and_a_notification_comes_where_it_
     assert page.evaluate(ENDS_AFTER, 31) == ["It is done"]
     page.keyboard.press("Shift")
     page.wait_for_function("document.title === 'Rushes'")
+
+
+def with_sound(path: Path) -> Path:
+    """A film of two seconds with a tone, as no model here makes one yet."""
+    pictures, tone = ("-f", "lavfi", "-i", "testsrc2=s=256x160:r=24:d=2"), ("-f", "lavfi", "-i", "sine=d=2")
+    how = ("-pix_fmt", "yuv420p", "-c:a", "aac", "-shortest", "-movflags", "+faststart")
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *pictures, *tone, *how, str(path)], check=True)
+    return path
+
+
+def test_a_film_with_sound_begins_without_it_and_keeps_it_once_it_is_wanted(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    visit.fill("a white star falls over sea", seconds=1, steps=1)
+    visit.make()
+    visit.wait_until_over()
+    sound = page.get_by_role("button", name="Sound")
+    sync_api.expect(sound).to_be_hidden()  # there is none in a draft
+    film = with_sound(tmp_path / "sound.mp4")
+    page.route("**/draft.mp4", lambda route: route.fulfill(path=film, content_type="video/mp4"))
+    page.reload()
+    sync_api.expect(sound).to_have_attribute("aria-pressed", "false")
+    page.wait_for_function(f"{VIDEO}.currentTime > 0.1 && {VIDEO}.muted && !{VIDEO}.paused")
+    sound.click()
+    sync_api.expect(sound).to_have_attribute("aria-pressed", "true")
+    assert not page.evaluate(f"{VIDEO}.muted || {VIDEO}.paused")
+    page.reload()
+    sync_api.expect(sound).to_have_attribute("aria-pressed", "true")  # or muted by a browser that wants a click first
+    page.wait_for_function(f"{VIDEO}.currentTime > 0.1 && !{VIDEO}.paused")
 
 
 def test_stopping_tells_how_much_time_it_saved(visit: Visit) -> None:

@@ -32,7 +32,6 @@ def sentences(page: sync_api.Page) -> list[str]:
     return [box.input_value() for box in page.locator("#rushes-storyboard .sentence").all()]
 
 
-@pytest.mark.slow
 def test_a_sentence_grows_into_a_storyboard_and_back(visit: Visit) -> None:
     page = visit.page
     add = page.get_by_role("button", name="Add a shot")

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import pipeline
-from pipeline import making as making_module
+from pipeline import reel as reel_module
 from pipeline.drafts.journal import Journal
 from pipeline.events import Finished, Started, StepDone
 from pipeline.models.wan import WanModel
@@ -67,7 +67,7 @@ def test_every_edit_keeps_what_comes_before_and_is_an_unbroken_decode(
         written.append(frames)
         write_slice(frames, *args, **arguments)
 
-    monkeypatch.setattr(making_module, "write_slice", remember)
+    monkeypatch.setattr(reel_module, "write_slice", remember)
     count, stride = len(plan.chunks), spec.frame_stride
     assert count >= 3
     rest = set(range(1, count))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline import making as making_module
+from pipeline import reel as reel_module
 from pipeline.drafts.journal import Journal
 from pipeline.engine import Engine
 from pipeline.events import Encoded, Event, Finished, StepDone
@@ -77,7 +77,7 @@ def pictures(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.uint8]]:
         written.append(frames)
         write_slice(frames, *args, **arguments)
 
-    monkeypatch.setattr(making_module, "write_slice", remember)
+    monkeypatch.setattr(reel_module, "write_slice", remember)
     return written
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipeline import engine as engine_module
-from pipeline import making as making_module
+from pipeline import reel as reel_module
 from pipeline.drafts.journal import Journal
 from pipeline.engine import Engine
 from pipeline.events import ChunkDenoised, Event, Finished, SliceReady, StepDone, Stopped
@@ -89,7 +89,7 @@ def test_the_film_is_the_unbroken_decode_of_the_timeline(
         pushed.append(frames)
         write_slice(frames, *args, **arguments)
 
-    monkeypatch.setattr(making_module, "write_slice", remember)
+    monkeypatch.setattr(reel_module, "write_slice", remember)
     plan = plan_of(frames=77, chunk_frames=33)
     _, journal = make_draft(tmp_path, plan)
     timeline = torch.cat([latents(journal, chunk.index)[:, :, chunk.overlap :] for chunk in plan.chunks], dim=2)

@@ -17,7 +17,7 @@ NAMES = re.compile(
 )
 """Commands, options, addresses, paths, marks of a storyboard, ids of drafts, settings, files, parts, precisions."""
 KNOWN = {
-    *("GB", "MB", "dB", "CPU", "NVIDIA", "GeForce", "RTX", "Apple", "Transformer", "VAE", "LoRA", "PSNR", "Wan"),
+    *("GB", "MB", "dB", "mp", "CPU", "NVIDIA", "GeForce", "RTX", "Apple", "Transformer", "VAE", "LoRA", "PSNR", "Wan"),
     *("JSON", "UUID", "pickle", "safetensors", "diffusers", "pipeline", "group", "offloading", "quanto", "ffmpeg"),
     *("Rushes", "Hugging", "Face", "Space", "PNG", "JPEG", "WebP"),
 }

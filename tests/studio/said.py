@@ -22,7 +22,7 @@ Fixed = tuple[str, ...]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 ELSEWHERE = (
-    *("app", "pipeline.__main__", "pipeline.commands", "pipeline.settings", "pipeline.seams", "pipeline.plan.say"),
+    *("app", "pipeline.__main__", "pipeline.commands", "pipeline.seams", "pipeline.plan.say"),
     *("pipeline.studio.credentials", "pipeline.studio.guard", "pipeline.studio.server"),  # before there is a page
     *("pipeline.studio.endpoints", "pipeline.training"),  # for programs, and for those who train the miniature
 )

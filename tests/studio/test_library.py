@@ -20,6 +20,7 @@ from pipeline.studio.filling import fill
 from pipeline.studio.forms import FIELDS, form_of
 from pipeline.studio.library import REMEMBERED_PAGES, Library
 from pipeline.studio.shelf import SHELF_LENGTH
+from tests.studio.english import english_in
 from tests.studio.test_player import FINISHED
 
 LOOK = load_looks()["balanced"]
@@ -202,7 +203,24 @@ def test_a_file_fills_the_form(library: Library, worker: Worker) -> None:
     assert (shelf["wrong"], shelf["said"]) == (False, "The form now says what this file was made with.")
 
 
-@pytest.mark.parametrize("text", [None, "", "{", "[]", "7", '{"model": "sora"}', json.dumps({**REQUEST, "seed": -1})])
+FOREIGN = (
+    None, "", "{", "[]", "7", '{"model": "sora"}', json.dumps({**REQUEST, "seed": -1}), '{"command": "rm"}',
+    json.dumps({**REQUEST, "frames": "x"}), json.dumps({**REQUEST, "shape": 5}),
+    json.dumps({**REQUEST, "model": "sora"}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FOREIGN)
+def test_a_file_that_is_not_ours_is_refused_in_chinese_throughout(
+    library: Library, worker: Worker, text: str | None
+) -> None:
+    worker.drafts.mkdir()
+    said = library.open_file(asked(language="zh"), event(text=text))[-1]["said"]
+    assert said.startswith("未做任何改动。")
+    assert not english_in(said, "sora", "command", "frames", "shape", "shots")
+
+
+@pytest.mark.parametrize("text", FOREIGN)
 def test_a_file_that_is_not_ours_leaves_the_form_and_says_why(
     library: Library, worker: Worker, text: str | None
 ) -> None:

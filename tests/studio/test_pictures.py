@@ -77,7 +77,7 @@ def test_nothing_else_is_served(client: TestClient, tmp_path: Path, file: str) -
 
 
 def test_a_picture_may_be_larger_than_anything_else_that_is_sent_and_not_larger_than_that(client: TestClient) -> None:
-    noise = saved(size=(800, 600))
+    noise = saved(size=(1000, 800))
     assert len(noise) > LARGEST_BODY_BYTES
     assert client.post("/pictures/start", content=noise).status_code == 200
     assert client.post("/pictures/start", content=b"x" * (LARGEST_FILE_BYTES + 1)).status_code == 413
