@@ -30,6 +30,7 @@ class ContinuedPipeline(LTXConditionPipeline):
     first_latent: int = 0
     begun: SamplingState | None = None
     _given: tuple[Tensor, Tensor] | None = None  # the tail as tokens [1, f h w, C], the noise in its place
+    _beside: int = 0  # tokens in front of the sequence
 
     @property
     def holds(self) -> bool:
@@ -43,7 +44,8 @@ class ContinuedPipeline(LTXConditionPipeline):
             return latents
         given, noise = self._given
         sigma = sigma.to(given)
-        return torch.cat([(1 - sigma) * given + sigma * noise, latents[:, given.shape[1] :]], dim=1)
+        beside, rest = latents[:, : self._beside], latents[:, self._beside + given.shape[1] :]
+        return torch.cat([beside, (1 - sigma) * given + sigma * noise, rest], dim=1)
 
     @property
     def _execution_device(self) -> torch.device:
@@ -68,7 +70,7 @@ class ContinuedPipeline(LTXConditionPipeline):
             latents = torch.cat([latents[:, :first], shared, latents[:, first + shared.shape[1] :]], dim=1)
         noise = latents
         if self.begun is not None:
-            latents = self.begun.tensors["latents"].to(latents)
+            latents = self.begun.tensors["latents"].to(latents)[:, -noise.shape[1] :]  # without a picture beside them
             if GENERATOR in self.begun.tensors:
                 arguments["generator"].set_state(self.begun.tensors[GENERATOR])
         if given is not None and self.repaints:
@@ -87,7 +89,7 @@ class ContinuedPipeline(LTXConditionPipeline):
             mask[:, -follows.shape[1] :] = 1.0
         if self.keyframe is not None:
             picture = self._pack_latents(self.keyframe.to(latents), 1, 1)
-            extra = picture.shape[1]
+            extra = self._beside = picture.shape[1]
             ids = video_ids[:, :, -extra:].clone()
             ids[:, 0] += frames - 1
             latents = torch.cat([picture, latents], dim=1)

@@ -187,3 +187,40 @@ def test_the_first_new_latents_begin_from_the_noise_that_is_shared(
 def test_noise_of_no_level_is_none() -> None:
     latents = torch.randn(1, 2, 3, 4, 5)
     assert noised(latents, torch.randn_like(latents), 0.0) is latents
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("mode", [Tail.LATENTS, Tail.REPAINT])
+@pytest.mark.parametrize("strength", [1.0, 0.6])
+def test_a_picture_beside_the_sequence_is_seen_as_it_is_and_a_stop_changes_nothing(
+    make_device: DeviceMaker, mode: Tail, strength: float
+) -> None:
+    model: Any = open_model(MINIATURE, make_device())
+    positive, negative = model.encode(["a red ball", ""])
+    rows, columns = SMALL.height // 32, SMALL.width // 32
+    drawn = torch.Generator().manual_seed(2)
+    tail, picture = (torch.randn(1, 16, count, rows, columns, generator=drawn) for count in (GIVEN, 1))
+    sampling = Sampling(
+        shape=SMALL,
+        steps=8,
+        guidance=2.0,
+        positive=positive,
+        negative=negative,
+        keyframe=picture,
+        tail=mode,
+        tail_strength=strength,
+    )
+    states: list[SamplingState] = []
+    calls: list[Tensor] = []
+    model.warm_up()
+    transformer = model.residency._parked[Component.TRANSFORMER][1]
+    transformer.register_forward_pre_hook(lambda _, __, given: calls.append(given["hidden_states"]), with_kwargs=True)
+    whole = model.denoise(CHUNK, sampling, tail=tail, on_step=lambda *_: None, keep=states.append)
+    assert whole.shape[2] == CHUNK.latents
+    assert torch.equal(whole[:, :, :GIVEN], tail) is (strength == 1)
+    seen = picture[0].flatten(1).T
+    for hidden in calls:
+        assert torch.equal(hidden[0, : rows * columns], seen)
+    for state in (states[2], states[-2]):
+        again = model.denoise(CHUNK, sampling, tail=tail, on_step=lambda *_: None, resume_from=state)
+        assert torch.equal(again, whole)
