@@ -14,9 +14,10 @@ RESTING = {
 BUTTONS = {"en": ("Make draft", "Stop and keep"), "zh": ("生成草稿", "停止并保留")}
 LOOKS = {"en": ("Quick look", "Balanced", "Careful"), "zh": ("快速预览", "均衡", "精细")}
 MORE = (
-    "Model", "Seed", "Steps", "Guidance", "Negative prompt", "Start frame", "End frame", "Frames", "Longest chunk in frames",
-    "Overlap in frames", "How a chunk goes on", "Tail strength", "Colour anchor", "Shared noise", "Colour matching", "Smallest weights",
-    "Text encoder", "Develop in 32 bit", "Most main memory in GB",
+    "Model", "Seed", "Steps", "Guidance", "Negative prompt", "Start frame", "End frame", "Frames",
+    "Longest chunk in frames", "Overlap in frames", "How a chunk goes on", "Tail strength", "Colour anchor",
+    "Shared noise", "Colour matching", "Smallest weights", "Text encoder", "Develop in 32 bit",
+    "Most main memory in GB",
 )  # fmt: skip
 
 
