@@ -87,23 +87,29 @@ def _shared_noise(plan: DraftPlan, chunk: Chunk) -> SharedNoise | None:
 
 def keeping_look(plan: DraftPlan, chunk: Chunk, latents: Tensor, timeline: Tensor | None) -> Tensor:
     """A chunk's latents: with the draft's first chunk's look after a cut that keeps it, anchored to that of their
-    shot's first chunk elsewhere. What a chunk is given stays as it is, and so does one that is made between two.
+    shot's first chunk elsewhere. What a chunk is given stays as it is, a picture at its
+    end among it, and so does one that is made between two.
 
     Args:
         timeline: the draft's latents so far.
     """
     if timeline is None:
         return latents
-    if chunk.opens_scene:
-        keeps = plan.request.shots[chunk.shot].transition is Transition.SAME_LOOK
-        return keep_look(latents, timeline[:, :, : plan.chunks[0].stop]) if keeps else latents
-    anchor = next((other for other in plan.chunks[: chunk.index] if _is_anchor(other, chunk)), None)
-    factor = plan.request.continuity.anchor
-    if not factor or anchor is None or chunk.ahead:
+    held = plan.spec.holds_end and Keyframe.END in plan.request.pictures and chunk.index == len(plan.chunks) - 1
+    given, new, end = latents.tensor_split((chunk.overlap, latents.shape[2] - held), dim=2)
+    if not new.numel():
         return latents
-    given, new = latents.tensor_split((chunk.overlap,), dim=2)
-    of = timeline[:, :, anchor.start + anchor.overlap : anchor.stop]
-    return torch.cat([given, anchor_look(new, of, factor)], dim=2)
+    if chunk.opens_scene:
+        if plan.request.shots[chunk.shot].transition is not Transition.SAME_LOOK:
+            return latents
+        new = keep_look(new, timeline[:, :, : plan.chunks[0].stop])
+    else:
+        anchor = next((other for other in plan.chunks[: chunk.index] if _is_anchor(other, chunk)), None)
+        factor = plan.request.continuity.anchor
+        if not factor or anchor is None or chunk.ahead:
+            return latents
+        new = anchor_look(new, timeline[:, :, anchor.start + anchor.overlap : anchor.stop], factor)
+    return torch.cat([given, new, end], dim=2)
 
 
 def _is_anchor(other: Chunk, chunk: Chunk) -> bool:

@@ -51,6 +51,7 @@ def running(visit: Visit) -> None:
 def done(visit: Visit) -> None:
     """Finished."""
     make(visit, seconds=3.0)
+    visit.wait_until_running()
     visit.wait_until_over()
     visit.page.wait_for_timeout(3000)
 

@@ -180,6 +180,18 @@ def test_a_cut_that_keeps_the_look_keeps_all_of_it_and_other_cuts_none(make_plan
         assert torch.equal(keeping_look(plan, cut, own, timeline), wanted)
 
 
+@pytest.mark.parametrize("transition", [Transition.SMOOTH, Transition.SAME_LOOK])
+def test_a_picture_at_the_end_stays_what_it_is(make_plan: PlanMaker, transition: Transition) -> None:
+    shots = (Shot(prompt="a red ball", seconds=3), Shot(prompt="a red ball", seconds=3, transition=transition))
+    held = {"continuity": Continuity(anchor=0.5), "end_image": "0" * 64}
+    plan = make_plan(shots=shots, frames=145 + (transition is Transition.SAME_LOOK), chunk_frames=49, **held)
+    last = plan.chunks[-1]
+    timeline, own = torch.randn(1, 4, plan.latents, 3, 4), 2 + torch.randn(1, 4, last.latents, 3, 4)
+    made = keeping_look(plan, last, own, timeline)
+    assert torch.equal(made[:, :, -1], own[:, :, -1])
+    assert not torch.equal(made[:, :, -2], own[:, :, -2])
+
+
 def test_a_slice_sees_the_overlap_as_its_chunk_made_it_and_earlier_ones_as_it_was(plan: DraftPlan) -> None:
     timeline = torch.zeros(1, 1, plan.latents, 1, 1)
     overlaps = {chunk.index: torch.full((1, 1, chunk.overlap, 1, 1), float(chunk.index)) for chunk in plan.chunks[1:]}

@@ -56,7 +56,7 @@ exec {imageio_ffmpeg.get_ffmpeg_exe()} "$@"
     options = ("--listen", "--metrics")
     with open_live(folder, *options, IMAGEIO_FFMPEG_EXE=str(recorder), RUSHES_AUTH=f"ada:{PASSWORD}") as studio:
         watched = Watched(studio, "", "", {})
-        body = json.dumps({"data": [SENTENCE, 0.5, "128x96", 7, "", "miniature"]}).encode()
+        body = json.dumps({"data": [SENTENCE, 0.5, "128x96", 7, "", "miniature", "", ""]}).encode()
         answer = watched.ask("/gradio_api/run/make_draft", method="POST", body=body)
         draft = json.loads(answer.body)["data"][0]
         busy: dict[str, Any] = {}
