@@ -53,6 +53,7 @@ def test_another_sentence_makes_another_picture(tmp_path: Path) -> None:
     assert (seen.colour, seen.motion, seen.background) == ("white", "rises", "grass")
 
 
+@pytest.mark.slow
 def test_another_seed_makes_another_draft(tmp_path: Path) -> None:
     first, second = (make("a blue ball bounces over sand", tmp_path, seed=seed).astype(int) for seed in (1, 2))
     assert np.abs(first - second).mean() > 2

@@ -151,6 +151,7 @@ def serve_and_think(*arguments: Any) -> None:
     serve(*arguments)
 
 
+@pytest.mark.slow
 def test_a_process_that_works_in_silence_is_let_alone(
     idle: Worker, short: DraftPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

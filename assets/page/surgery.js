@@ -87,7 +87,8 @@ window.Rushes = window.Rushes || {};
       buttons.forward.hidden = !view?.over || this.undone?.from !== view.draft;
       if (this.asked) for (const button of Object.values(buttons)) button.hidden = true;
       this.form.hidden = !this.asked;
-      this.explain(this.asked || "");
+      const [way] = Object.entries(buttons).find(([, button]) => button.matches(":focus-visible")) || [""];
+      this.explain(this.asked || way);
     }
 
     press(way) {

@@ -171,13 +171,17 @@ class Desk:
         return [draft, draft]
 
     def restore(self, request: gr.Request, kept_draft: Any, kept_form: Any) -> list[Any]:
-        """After a reload: the draft to follow, the form as it was, the shelf."""
+        """After a reload: the draft to follow, the form as it was, the shelf. Who has no form from before is perhaps
+        typing already."""
         known = isinstance(kept_draft, str) and self.studio.worker.status(kept_draft) is not None
+        language = language_of(request)
         form = form_kept(kept_form, self.default)
-        fields, language = fill(form), language_of(request)
+        fields, model = fill(form), gr.update(choices=self._models(language), value=form.model)
+        if kept_form is None:
+            fields, model = [gr.skip()] * len(FIELDS), gr.update(choices=self._models(language))
         if self.studio.worker.read_only:
             gr.Warning(say(language, "read_only"), title=say(language, "toast_warning"))
-        fields[FIELDS.index("model")] = gr.update(choices=self._models(language), value=form.model)
+        fields[FIELDS.index("model")] = model
         return [kept_draft if known else None, *fields, self.library.draw(request)]
 
     def list_models(self, request: gr.Request) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pipeline
@@ -11,7 +12,7 @@ COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "white", "pink"
 
 def put_drafts(drafts: Path, count: int) -> list[str]:
     """Ids of `count` finished drafts of a second, the oldest first."""
-    wanted = pipeline.request("a red ball rises over sea", seconds=1, steps=2, seed=7)
+    wanted = replace(pipeline.request("a red ball rises over sea", seconds=1, seed=7), steps=2)
     for _ in pipeline.draft(wanted, drafts):
         pass
     made = next(folder for folder in drafts.iterdir() if (folder / "plan.json").exists())

@@ -89,6 +89,7 @@ def test_the_models(visit: Visit) -> None:
     assert not english_on(page)
 
 
+@pytest.mark.slow
 def test_a_download_that_cannot_be(visit: Visit) -> None:
     page = visit.page
     page.locator("#rushes-model input").click()
@@ -99,6 +100,7 @@ def test_a_download_that_cannot_be(visit: Visit) -> None:
     assert not english_on(page)
 
 
+@pytest.mark.slow
 def test_a_draft_and_an_edit_that_cannot_be(visit: Visit) -> None:
     page, surgery = visit.page, visit.page.locator(".surgery")
     page.get_by_label("数字框：步数").fill("2")

@@ -33,6 +33,7 @@ def address(tmp_path_factory: pytest.TempPathFactory, hub: FakeHub) -> Iterator[
         yield url
 
 
+@pytest.mark.slow
 def test_a_model_is_downloaded_from_the_page(visit: Visit, hub: FakeHub) -> None:
     need = visit.page.locator("#rushes-forecast .need")
     hub.stalls[TRANSFORMER] = BLOCK_BYTES + 2**19
@@ -49,6 +50,7 @@ def test_a_model_is_downloaded_from_the_page(visit: Visit, hub: FakeHub) -> None
     sync_api.expect(options(visit).nth(1)).to_have_text(re.compile(r"LTX-Video 2B 0\.9\.5$"))
 
 
+@pytest.mark.slow
 def test_a_download_that_fails_says_why(visit: Visit) -> None:
     need = visit.page.locator("#rushes-forecast .need")
     options(visit).filter(has_text="Wan2.2 TI2V-5B").click()

@@ -1,5 +1,7 @@
 """A draft that was stopped goes on from the page, in the same player, and says so there."""
 
+import pytest
+
 from tests.browser.studio import Visit, sync_api
 
 
@@ -39,6 +41,7 @@ def test_pause_beside_the_progress_rests_the_draft_until_continue(visit: Visit) 
     sync_api.expect(pause).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_a_draft_in_line_says_its_place_and_can_be_removed(visit: Visit, browser: sync_api.Browser) -> None:
     visit.fill(seconds=20, steps=20)
     visit.make()

@@ -82,6 +82,7 @@ def test_words_stay_words_wherever_the_page_shows_them(visit: Visit) -> None:
     unharmed(visit, scripts)
 
 
+@pytest.mark.slow
 def test_markup_that_got_into_the_page_all_the_same_would_do_nothing(visit: Visit) -> None:
     """The second wall: the policy in the page's headers."""
     page = visit.page

@@ -47,6 +47,6 @@ def test_a_draft_whose_engine_is_killed_finishes_on_the_page(visit: Visit, folde
     assert visit.over
     visit.wait_until_playing()
     assert engine_of(drafts).pid != killed.pid
-    (draft,) = (path for path in drafts.iterdir() if path.is_dir() and not path.name.startswith("."))
+    draft = max((path for path in drafts.iterdir() if path.name[0].isdigit()), key=lambda path: path.name)
     events = [row["event"] for row in read_events(draft)]
     assert (events.count("Started"), events.count("Finished")) == (2, 1)

@@ -184,6 +184,7 @@ def test_a_film_with_sound_begins_without_it_and_keeps_it_once_it_is_wanted(visi
     page.wait_for_function(f"{VIDEO}.currentTime > 0.1 && !{VIDEO}.paused")
 
 
+@pytest.mark.slow
 def test_stopping_tells_how_much_time_it_saved(visit: Visit) -> None:
     page = visit.page
     visit.fill(seconds=10, steps=8)
@@ -194,6 +195,7 @@ def test_stopping_tells_how_much_time_it_saved(visit: Visit) -> None:
     sync_api.expect(sentence).to_have_text(re.compile(r"seconds are kept; about .* saved\.$"))
 
 
+@pytest.mark.slow
 def test_a_finished_draft_that_goes_on_keeps_its_place_and_its_pause(visit: Visit) -> None:
     page = visit.page
     visit.fill(seconds=6, steps=6)

@@ -108,6 +108,7 @@ def test_a_draft_opens_with_its_settings_and_one_that_is_gone_is_told(shelf: She
     visit.errors[:] = [error for error in visit.errors if "404" not in error]  # its picture was asked for
 
 
+@pytest.mark.slow
 def test_an_unfinished_draft_goes_on_from_the_shelf(visit: Visit) -> None:
     page = visit.page
     visit.fill("a green square falls over snow", seconds=6, steps=6)

@@ -1,5 +1,7 @@
 """Chunk surgery in a real browser: what can be changed of a finished draft, and how it is undone."""
 
+import pytest
+
 from tests.browser.studio import Visit, sync_api
 
 ANOTHER_IS_OVER = """first => {
@@ -38,6 +40,7 @@ def test_a_chunk_is_redone_and_the_old_draft_comes_back_by_undo(visit: Visit) ->
     sync_api.expect(surgery.get_by_text("The draft before this one is kept, too")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_chunk_is_chosen_and_changed_with_keys_alone(visit: Visit) -> None:
     page, surgery = visit.page, visit.page.locator(".surgery")
     visit.fill(steps=2)

@@ -46,6 +46,7 @@ HELD_BY = {
     "anchor 0.5": Continuity(anchor=0.5),
     "shared noise 0.5": Continuity(shared_noise=0.5),
     "match colour 1": Continuity(match_colour=1.0),
+    "anchor 0.5, match colour 1": Continuity(anchor=0.5, match_colour=1.0),
     "tail strength 0.9": Continuity(tail_strength=0.9),
     "tail strength 0.7": Continuity(tail_strength=0.7),
 }
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, nargs="+", default=[4, 8])
     parser.add_argument("--size", type=int, nargs=2, metavar=("WIDTH", "HEIGHT"), default=(256, 160))
     parser.add_argument("--tails", nargs="+", choices=MINIATURE.tails, default=list(MINIATURE.tails))
+    parser.add_argument("--choices", nargs="+", choices=HELD_BY, default=list(HELD_BY), help="of `hold`")
     parser.add_argument("--only", nargs="+", choices=(*PARTS, "hold", "strip"), default=list(PARTS))
     parser.add_argument("--tuning", action="store_true", help="the sentences that settings are chosen with")
     parser.add_argument("--picture", type=Path, default=Path("seam.png"), help="where `strip` goes")
@@ -97,7 +99,7 @@ def main() -> None:
             print(f"\n{table.header(table.DRIFT_COLUMNS)}", flush=True)
             compare_drift(run, made, options.chunks[-1])
         if "hold" in options.only:
-            compare_choices(run, options.chunks[-1])
+            compare_choices(run, options.choices, options.chunks[-1])
         if {"exact", "cost"} & {*options.only}:
             print("\n| what | measured | target |\n|---|---|---|")
         if "exact" in options.only:
@@ -166,15 +168,15 @@ def compare_drift(run: Run, made: dict[str, list[Measured]], chunks: int) -> Non
     print(f"\n{table.header(table.SEAM_COLUMNS)}\n{table.seam_row(UNCHUNKED, whole)}", flush=True)
 
 
-def compare_choices(run: Run, chunks: int) -> None:
+def compare_choices(run: Run, choices: Sequence[str], chunks: int) -> None:
     """Two lines a choice of `HELD_BY`, of seams and of drift beside the same seeds in one window."""
-    made: dict[str, list[Measured]] = {name: [] for name in (UNCHUNKED, *HELD_BY)}
+    made: dict[str, list[Measured]] = {name: [] for name in (UNCHUNKED, *choices)}
     for words, request in wishes(run, chunks):
         plan = pipeline.plan(request)
         film = films.make(run.engine, films.in_one_window(plan))
         made[UNCHUNKED].append(tell(UNCHUNKED, films.measure(film, words, plan)))
-        for name, continuity in HELD_BY.items():
-            plan = pipeline.plan(replace(request, continuity=continuity))
+        for name in choices:
+            plan = pipeline.plan(replace(request, continuity=HELD_BY[name]))
             made[name].append(tell(name, films.measure(films.make(run.engine, plan), words, plan)))
     whole = made.pop(UNCHUNKED)
     print(f"\n{table.header(table.SEAM_COLUMNS)}")

@@ -17,7 +17,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from pipeline import engine, making
+from pipeline import engine, reel
 from pipeline.drafts.journal import new_draft_id
 from pipeline.events import Event, Finished
 from pipeline.models.base import Decode, Decoder, Frames, Keep, OnStep, Sampling, SamplingState
@@ -151,5 +151,5 @@ def _without_films() -> Iterator[None]:
         path.write_bytes(b"film")
 
     write_slice: Callable[..., None] = write
-    with mock.patch.object(making, "write_slice", write_slice), mock.patch.object(making, "join_slices", write_slice):
+    with mock.patch.object(reel, "write_slice", write_slice), mock.patch.object(reel, "join_slices", write_slice):
         yield
