@@ -171,10 +171,12 @@ class Desk:
         return [draft, draft]
 
     def restore(self, request: gr.Request, kept_draft: Any, kept_form: Any) -> list[Any]:
-        """After a reload: the draft to follow, the form as it was, the shelf. Who has no form from before is perhaps
-        typing already."""
-        known = isinstance(kept_draft, str) and self.studio.worker.status(kept_draft) is not None
-        language = language_of(request)
+        """After a reload: the draft to follow, the form as it was, and at once what `follow` will show first.
+
+        Who has no form from before is perhaps typing already.
+        """
+        status = self.studio.worker.status(kept_draft) if isinstance(kept_draft, str) else None
+        language, shelf = language_of(request), self.library.draw(request)
         form = form_kept(kept_form, self.default)
         fields, model = fill(form), gr.update(choices=self._models(language), value=form.model)
         if kept_form is None:
@@ -182,7 +184,9 @@ class Desk:
         if self.studio.worker.read_only:
             gr.Warning(say(language, "read_only"), title=say(language, "toast_warning"))
         fields[FIELDS.index("model")] = model
-        return [kept_draft if known else None, *fields, self.library.draw(request)]
+        if status is None:
+            return [None, *fields, *[gr.skip()] * 4, shelf]
+        return [kept_draft, *fields, *self._updates(status, language, shelf, warm=self.studio.worker.ready)]
 
     def list_models(self, request: gr.Request) -> Any:
         """The models as they are here now."""

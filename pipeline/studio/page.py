@@ -116,11 +116,12 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     fields = list(form.fields)
     advice = [form.note, form.forecast, kept_form, form.look]
     sheets = takes.Takes(desk.studio.worker, desk.studio.machine, fill)
+    shown = [controls.player, form.make, form.stop, form.go_on, controls.shelf]
     answer, answered = wire_form(desk, form, controls.ideas, advice, sheets.offer, controls.offer)
     page.load(
         desk.restore,
         [kept_draft, kept_form],
-        [draft, *fields, controls.shelf],
+        [draft, *fields, *shown],
         js="(draft, form) => window.Rushes.restore(draft, form)",
         **QUEUED,
     ).then(answer, fields, answered, queue=False, **QUIET, **RAW)
@@ -129,7 +130,6 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     controls.player.edit(desk.edit_draft, None, [draft, kept_draft], **QUEUED)
     controls.player.pause(desk.set_aside, None, None, queue=False, **QUIET)
     controls.player.undo(desk.undo_edit, None, [draft, kept_draft], **QUEUED)
-    shown = [controls.player, form.make, form.stop, form.go_on, controls.shelf]
     form.go_on.click(desk.resume_draft, draft, None, queue=False, **QUIET).success(
         desk.follow, draft, shown, trigger_mode="multiple", **QUEUED
     )

@@ -37,11 +37,13 @@ CHANGE = """([label, value]) => new Promise((done) => {
 PLAYABLE = """() => new Promise((done) => {
   const video = document.querySelector("#rushes-player video");
   const seen = [];
+  let over;
   video.requestVideoFrameCallback(() => seen.push([0, performance.timeOrigin + performance.now()]));
   const look = () => {
     const end = video.buffered.length ? video.buffered.end(video.buffered.length - 1) : 0;
     if (end > (seen.at(-1)?.[0] ?? -1) + 0.01) seen.push([end, performance.timeOrigin + performance.now()]);
-    if (document.querySelector("#rushes-stop").disabled && seen.length > 1) done(seen);
+    over ??= document.querySelector("#rushes-stop").disabled && seen.length > 1 ? performance.now() : undefined;
+    if (performance.now() > over + 1000) done(seen);
     else requestAnimationFrame(look);
   };
   setTimeout(look, 500);
