@@ -14,7 +14,7 @@ from types import MappingProxyType
 from pipeline.errors import InvalidRequest
 from pipeline.plan import components
 from pipeline.plan.networks import Network
-from pipeline.plan.spec import Component, Family, Keyframe, ModelSpec, SigmaSchedule, Tail, VideoShape, WeightFile
+from pipeline.plan.spec import HELD, Component, Family, Keyframe, ModelSpec, SigmaSchedule, Tail, VideoShape, WeightFile
 
 LTX_TAILS = (Tail.LATENTS, Tail.FRAMES, Tail.REPAINT, Tail.CO_DENOISE)  # compared by tests/bench/chunks
 LTX_DISTILLED_TIMESTEPS = (1000, 993, 987, 981, 975, 909, 725, 0.03)  # [docs], from [ltx] ltxv-13b-0.9.8-distilled.yaml
@@ -52,6 +52,7 @@ MINIATURE = ModelSpec(
     tails=LTX_TAILS,
     keyframes=(Keyframe.START, Keyframe.END),  # trained on leading latents; ends by holding one: tests/bench/README.md
     holds_end=True,
+    continuity=HELD,
     overlap_frames=17,
     longest_overlap_frames=17,  # trained on 1 to 3 leading latents
     decode_window_latents=8,

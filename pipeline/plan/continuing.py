@@ -48,14 +48,13 @@ def check_continuity(tail: Tail, continuity: Continuity) -> None:
             f"{continuity.tail_strength:g} is possible by {', '.join(PARTLY_HELD)} only.",
             f"Nearest: {LOOSE.tail_strength:g}.",
         )
-    for field, value in (("anchor", continuity.anchor), ("shared_noise", continuity.shared_noise)):
-        if value and tail is Tail.CO_DENOISE:
-            raise InvalidRequest(
-                field,
-                f"All chunks are denoised together by {tail}, none before another: {field.replace('_', ' ')} cannot be "
-                f"{value:g}.",
-                f"Nearest: {getattr(LOOSE, field):g}.",
-            )
+    if continuity.shared_noise and tail is Tail.CO_DENOISE:
+        raise InvalidRequest(
+            "shared_noise",
+            f"All chunks are denoised together by {tail}, none before another: shared noise cannot be "
+            f"{continuity.shared_noise:g}.",
+            f"Nearest: {LOOSE.shared_noise:g}.",
+        )
 
 
 def check_chunking(spec: ModelSpec, *, chunk: int | None, overlap: int | None) -> None:

@@ -1,5 +1,7 @@
 """Why a plan is as it is, in sentences for people."""
 
+from dataclasses import replace
+
 from pipeline.errors import say_bytes
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.combinations import PICTURE_COSTS
@@ -42,7 +44,9 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
             + (f"continuing from the last {spec.frames_of(shared)} of the one before{again}." if shared else "alone.")
         )
     if len(chunks) > 1 or chunks[0].windows:
-        lines += _hold_together(request.continuity)
+        # Where all chunks are denoised together none is first
+        together = bool(chunks[0].windows)
+        lines += _hold_together(replace(request.continuity, anchor=0.0) if together else request.continuity)
     cuts, mixed = len(request.scenes) - 1, sum(bool(chunk.mix) for chunk in chunks)
     if cuts:
         said = "1 cut: the chunk after it is" if cuts == 1 else f"{cuts} cuts: the chunks after them are"

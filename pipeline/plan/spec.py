@@ -87,6 +87,8 @@ class Continuity:
 
 LOOSE = Continuity()
 """By nothing else: as requests of versions that knew no such choice were made."""
+HELD = Continuity(anchor=0.5, match_colour=1.0)
+"""What helps the miniature: `python -m tests.bench.chunks --only hold`, figures in tests/bench/README.md."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

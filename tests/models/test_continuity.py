@@ -15,7 +15,7 @@ from pipeline.drafts.journal import Journal
 from pipeline.drafts.surgery import begin_edit
 from pipeline.events import ChunkDenoised, StepDone
 from pipeline.models.base import SharedNoise
-from pipeline.plan.catalog import CATALOG, WAN_5B
+from pipeline.plan.catalog import CATALOG, MINIATURE, WAN_5B
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Redo
 from pipeline.plan.request import Shot, Transition
@@ -209,6 +209,6 @@ def test_a_slice_sees_the_overlap_as_its_chunk_made_it_and_earlier_ones_as_it_wa
     assert any((seen_by(piece, plan.chunks, timeline, overlaps) > 0).any() for piece in plan.slices)
 
 
-def test_nothing_holds_chunks_together_unless_asked_for() -> None:
-    """tests/bench/README.md says what was measured, and why that is not enough."""
-    assert {spec.continuity for spec in CATALOG.values()} == {LOOSE}
+def test_nothing_holds_chunks_together_unless_asked_for_or_measured() -> None:
+    """tests/bench/README.md says what was, on the miniature alone."""
+    assert {spec.key for spec in CATALOG.values() if spec.continuity != LOOSE} == {MINIATURE.key}

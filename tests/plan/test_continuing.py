@@ -55,11 +55,13 @@ def test_a_tail_is_uncertain_only_where_noise_can_be_added_to_it(spec: ModelSpec
         assert all(way in error.message for way in PARTLY_HELD)
 
 
-@pytest.mark.parametrize("field", ["anchor", "shared_noise"])
-def test_chunks_that_are_denoised_together_have_no_first_one(make_request: RequestMaker, field: str) -> None:
-    error = refusal(make_request, tail=Tail.CO_DENOISE, continuity=Continuity(**{field: 0.5}))
-    assert (error.field, error.hint) == (field, "Nearest: 0.")
-    assert make_request(tail=Tail.CO_DENOISE, continuity=Continuity(match_colour=1.0))
+def test_chunks_that_are_denoised_together_have_no_first_one(make_request: RequestMaker, make_plan: PlanMaker) -> None:
+    error = refusal(make_request, tail=Tail.CO_DENOISE, continuity=Continuity(shared_noise=0.5))
+    assert (error.field, error.hint) == ("shared_noise", "Nearest: 0.")
+    together = {"frames": 97, "tail": Tail.CO_DENOISE}
+    plain, held = make_plan(**together), make_plan(**together, continuity=Continuity(anchor=0.5, match_colour=1.0))
+    (said,) = (reason for reason in held.reasons if reason not in plain.reasons)
+    assert "slope" in said
 
 
 def test_the_plan_names_them_keeps_them_and_says_a_sentence_of_each(make_plan: PlanMaker) -> None:

@@ -53,7 +53,7 @@ def test_another_model_is_made_as_carefully_as_the_look_says() -> None:
 @pytest.mark.parametrize("model", ["sora", "", None])
 def test_a_model_there_is_none_of_leaves_the_first_form(model: str | None) -> None:
     updates = DESK.choose_model(model, "quick")[: -len(PICTURE_FIELDS)]  # which come last: test_pictures.py
-    assert values_of(updates) == ("256x160", 4.0, 24, 4.0, 0, 0, 0, "", 1.0, 0.0, 0.0, 0.0)
+    assert values_of(updates) == ("256x160", 4.0, 24, 4.0, 0, 0, 0, "", 1.0, 0.5, 0.0, 1.0)
 
 
 def test_a_look_is_the_steps_and_the_guidance_of_the_model() -> None:
