@@ -58,6 +58,7 @@ def test_a_draft_is_made_by_a_lease_a_chunk_in_the_visitors_name(lender: Lender,
     assert (next(tmp_path.glob("*/draft.mp4"))).stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_a_stop_is_heard_in_a_fork_and_keeps_what_is_finished(lender: Lender, tmp_path: Path) -> None:
     told = make(lender, tmp_path, "stop")
     assert told["state"] == "stopped"

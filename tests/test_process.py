@@ -79,6 +79,7 @@ def test_a_draft_whose_process_was_killed_or_lost_its_card_goes_on_by_itself_onc
     assert running.engine_pid != gone
 
 
+@pytest.mark.slow
 def test_a_process_that_never_starts_fails_what_waits_for_it(
     idle: Worker, short: DraftPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:

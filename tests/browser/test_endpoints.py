@@ -111,6 +111,7 @@ def test_a_draft_nobody_made_is_said_not_to_exist(client: Client) -> None:
         client.predict("20260101-000000-0123456789abcdef", api_name="/status")
 
 
+@pytest.mark.slow
 def test_a_program_edits_a_draft_and_is_told_what_cannot_be(client: Client) -> None:
     draft = client.predict("a red ball moves left over snow", 3.0, "wide", 5, api_name="/make_draft")
     wait_for(client, draft, "finished")

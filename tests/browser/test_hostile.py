@@ -101,6 +101,7 @@ def test_markup_that_got_into_the_page_all_the_same_would_do_nothing(visit: Visi
     assert sum("Content Security Policy" in error for error in visit.errors) >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.fault(38)
 def test_behind_a_password_the_page_works_as_ever(
     browser: sync_api.Browser, tmp_path: Path, kept: str, monkeypatch: pytest.MonkeyPatch

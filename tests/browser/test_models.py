@@ -71,6 +71,7 @@ def test_a_model_that_is_not_here_is_marked_forecast_and_refused_with_its_comman
     assert page.locator(".spines button").count() == 0
 
 
+@pytest.mark.slow
 def test_a_download_shows_without_a_restart(visit: Visit, downloaded: Path) -> None:
     page = visit.page
     options(visit).filter(has_text="LTX-Video 2B 0.9.5").click()
@@ -85,6 +86,7 @@ def test_a_download_shows_without_a_restart(visit: Visit, downloaded: Path) -> N
     sync_api.expect(options(visit).nth(1)).to_contain_text("not downloaded")
 
 
+@pytest.mark.slow
 def test_a_folder_of_ones_own_that_breaks_is_said_to(visit: Visit, folder: Path) -> None:
     (folder / "mine" / "vae").rename(folder / "mine" / "away")
     try:

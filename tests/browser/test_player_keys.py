@@ -164,6 +164,7 @@ def with_sound(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_film_with_sound_begins_without_it_and_keeps_it_once_it_is_wanted(visit: Visit, tmp_path: Path) -> None:
     page = visit.page
     visit.fill("a white star falls over sea", seconds=1, steps=1)

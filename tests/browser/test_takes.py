@@ -16,6 +16,7 @@ WORDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locale", WORDS)
 def test_a_take_is_chosen_and_its_draft_is_made(browser: sync_api.Browser, address: str, locale: str) -> None:
     words = WORDS[locale]
@@ -23,6 +24,7 @@ def test_a_take_is_chosen_and_its_draft_is_made(browser: sync_api.Browser, addre
     visit = Visit(context.new_page(), address)
     page = visit.page
     page.goto(address)
+    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("97")  # which comes after the shelf
     before = page.get_by_role("button", name=words["open"]).count()
     page.locator("#rushes-prompt textarea").fill(SENTENCE)
     page.get_by_role("button", name=words["ask"]).click()
