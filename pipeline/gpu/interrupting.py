@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+import torch
 from torch.overrides import TorchFunctionMode
 
 Check = Callable[[], None]
 
 PAUSE_SECONDS = 0.01  # between two questions: one costs a look at the disk, and a fast operation takes microseconds
+_SWITCH = torch._C._set_grad_enabled  # computes nothing; a `no_grad` that ends with an error there stays on for good
 _heeded: ContextVar[Check | None] = ContextVar("heeded", default=None)
 
 
@@ -24,7 +26,7 @@ class _Asking(TorchFunctionMode):
         self.raised: Exception | None = None
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if time.monotonic() - self._asked_at >= PAUSE_SECONDS:
+        if function is not _SWITCH and time.monotonic() - self._asked_at >= PAUSE_SECONDS:
             try:
                 self._check()
             except Exception as error:

@@ -75,3 +75,12 @@ def test_an_operation_gives_what_it_gives() -> None:
     with heeding(lambda: None), asking():
         inside = torch.stack([values.view(2, 3).sum(dim=1), torch.zeros(2)]).tolist()
     assert inside == [[3.0, 12.0], [0.0, 0.0]]
+
+
+def test_gradients_are_as_they_were_wherever_it_ends() -> None:
+    for operations in range(4):
+        with pytest.raises(StopRequested), heeding(stopping_after(operations)), asking():
+            for _ in range(2):
+                with torch.no_grad():
+                    torch.zeros(1).add(1)
+        assert torch.is_grad_enabled(), operations
