@@ -18,6 +18,8 @@ from pipeline.training.scenes import FRAMES_PER_SECOND, TRAINED, draw_scene, ren
 
 CLIP_FRAMES = 73  # ten latents: windows of seven can start at 0 to 3
 SHARD_CLIPS = 48
+FRESH_SHARE = 0.5
+LATEST_SECONDS = 8  # of a clip's start: by then what grows or shrinks has long been done, and is seen to stay as it is
 SIZES = ((256, 160), (160, 96), (192, 192), (256, 160), (128, 128), (160, 256), (256, 160), (192, 128))
 
 
@@ -35,9 +37,8 @@ def make_shard(vae: AutoencoderKLLTXVideo, index: int) -> dict[str, object]:
     for _ in range(SHARD_CLIPS):
         word = int(rng.integers(len(TRAINED)))
         scene = draw_scene(TRAINED[word], width=width, height=height, rng=rng)
-        is_fresh = bool(rng.random() < 0.65)
-        latest = 2 if TRAINED[word].motion in ("grows", "shrinks") else 8  # seconds
-        start = 0.0 if is_fresh else float(rng.integers(1, latest * FRAMES_PER_SECOND))
+        is_fresh = bool(rng.random() < FRESH_SHARE)
+        start = 0.0 if is_fresh else float(rng.integers(1, LATEST_SECONDS * FRAMES_PER_SECOND))
         clip = render(scene, start=start, frames=CLIP_FRAMES)[None]
         with torch.autocast("cpu", torch.bfloat16):
             latents.append(vae.encode(clip).latent_dist.mode()[0].half())

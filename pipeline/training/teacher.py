@@ -27,7 +27,9 @@ from pipeline.training.sentences import build_tokenizer, training_sentence
 from pipeline.training.state import State, learning_rate
 
 TEXT_TOKENS = 32
-BEGIN_SHARE = 0.6  # of batches; the others are given one to three latents and continue
+BEGIN_SHARE = 0.5  # of batches; the others are given one to three latents and continue
+GUESSED_SHARE = 0.5  # of clips that continue: they are given what the teacher makes of their beginning, not the truth
+GUESSED_FROM = (0.2, 0.7)  # sigmas such a beginning is guessed from
 CAPTION_DROPOUT = 0.1  # teaches the empty sentence, so that classifier-free guidance works
 TOKENS_PER_STEP = 4200
 PIXELS_PER_LATENT = 32
@@ -145,6 +147,20 @@ def to_tokens(latents: Tensor) -> Tensor:
     return latents.flatten(2).transpose(1, 2)
 
 
+@torch.no_grad()
+def guess(teacher: Teacher, clean: Tensor, text_ids: Tensor, text_mask: Tensor, coords: Tensor) -> Tensor:
+    """What the teacher takes `clean` [B, C, F, h, w] for in one look through noise: softer, as a chunk's own tail is.
+
+    Continuing from such latents teaches it to give back what many chunks in a row would otherwise lose.
+    """
+    least, most = GUESSED_FROM
+    sigma = least + (most - least) * torch.rand(len(clean), 1, 1, 1, 1, device=clean.device)
+    noisy = (1 - sigma) * clean + sigma * torch.randn_like(clean)
+    with torch.autocast(clean.device.type, torch.bfloat16):
+        velocity = teacher(to_tokens(noisy), text_ids, text_mask, sigma.flatten(1) * 1000, coords)
+    return noisy - sigma * velocity.float().transpose(1, 2).reshape(clean.shape)
+
+
 def train(work: Path, *, steps: int, device: str, seed: int, start: Path | None) -> None:
     """Train to `steps` steps on the shards under `work`, saving state every 100.
 
@@ -184,9 +200,13 @@ def train(work: Path, *, steps: int, device: str, seed: int, start: Path | None)
         # 1. Sigmas: logit-normal, pushed a little towards noise, where the layout of a clip is decided
         sigma = torch.sigmoid(torch.randn(len(clean), device=device) + 0.2).view(-1, 1, 1, 1, 1)
         noise = torch.randn_like(clean)
-        # 2. What is given is at sigma 0, sometimes a little wrong, as a chunk's own tail will be
+        # 2. What is given is at sigma 0, often a little wrong, as a chunk's own tail will be
         wrong = torch.rand_like(sigma) * 0.12 * (torch.rand_like(sigma) < 0.5)
-        noisy = torch.where(hold, clean + wrong * torch.randn_like(clean), (1 - sigma) * clean + sigma * noise)
+        tail = clean + wrong * torch.randn_like(clean)
+        if hold.any():
+            guessed = guess(teacher, clean, text.input_ids, text.attention_mask, coords.to(device))
+            tail = torch.where(torch.rand_like(sigma) < GUESSED_SHARE, guessed, tail)
+        noisy = torch.where(hold, tail, (1 - sigma) * clean + sigma * noise)
         timestep = torch.where(hold, 0.0, sigma).expand(-1, -1, -1, *clean.shape[3:]).flatten(1) * 1000
         if not hold.any():
             timestep = timestep[:, :1]  # one for all tokens: far fewer modulations to compute

@@ -78,9 +78,12 @@ def test_an_operation_gives_what_it_gives() -> None:
 
 
 def test_gradients_are_as_they_were_wherever_it_ends() -> None:
+    def compute() -> None:
+        for _ in range(2):
+            with torch.no_grad():
+                torch.zeros(1).add(1)
+
     for operations in range(4):
         with pytest.raises(StopRequested), heeding(stopping_after(operations)), asking():
-            for _ in range(2):
-                with torch.no_grad():
-                    torch.zeros(1).add(1)
+            compute()
         assert torch.is_grad_enabled(), operations
