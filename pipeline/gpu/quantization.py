@@ -14,6 +14,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from diffusers.hooks import apply_layerwise_casting
 from diffusers.hooks.layerwise_casting import DEFAULT_SKIP_MODULES_PATTERN
 from huggingface_hub import constants
 from optimum.quanto import qint4, qint8, quantize
+from optimum.quanto.library.extensions import get_extension, is_extension_available
 from optimum.quanto.nn import QLinear
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -39,7 +41,19 @@ logger = logging.getLogger(__name__)
 QUANTO = {Precision.INT8: qint8, Precision.INT4: qint4}
 FP8 = torch.float8_e4m3fn
 SHARD_BYTES = 2**30  # what making a folder holds in main memory at most, and a layer more
+EXTENSIONS = ("quanto_cpp", "quanto_cuda")
+"""What quanto compiles when int4 weights are first opened, which takes a minute or two and a C++ compiler or nvcc, and
+most people have neither. All that is called of it here is `unpack`, so that is ours."""
 ALIGNMENT_BYTES = 64  # torch's int8 product on a CPU reads past what is not aligned to 16 and dies
+
+
+def _unpack(packed: Tensor, bits: int) -> Tensor:
+    """Values [8 / bits * N, ...] of bytes uint8 [N, ...], from the lowest bits to the highest."""
+    return torch.cat([packed >> low & 2**bits - 1 for low in range(0, 8, bits)])
+
+
+for _name in filter(is_extension_available, EXTENSIONS):
+    get_extension(_name)._lib = SimpleNamespace(unpack=_unpack)
 
 
 def open_quantized(

@@ -11,6 +11,8 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
+from optimum.quanto.library.extensions import extension
+from optimum.quanto.tensor.packed import PackedTensor
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -81,6 +83,13 @@ def test_a_quantized_transformer_does_almost_what_the_original_does(
 def test_what_was_kept_opens_exactly_as_it_was_made(checkpoint: Checkpoint, precision: Precision) -> None:
     first, again = (flow(open_transformer(checkpoint, precision)) for _ in range(2))
     assert torch.equal(first, again)
+
+
+@pytest.mark.parametrize("shape", [(8,), (6, 5)])
+def test_weights_in_4_bits_need_no_compiler(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extension, "load", lambda **_: pytest.fail("quanto compiles"))
+    values = torch.randint(16, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
+    assert torch.equal(PackedTensor.pack(values, 4).unpack(), values)
 
 
 @pytest.mark.parametrize("precision", SMALLER)
