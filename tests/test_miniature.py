@@ -12,20 +12,13 @@ import pytest
 from numpy.typing import NDArray
 
 import pipeline
-from pipeline.events import Finished, Started
-from pipeline.video.mp4 import read_frames
 from tests.judge import judge
+from tests.watching import film_of
 
 
 def make(prompt: str, folder: Path, *, frames: int = 49, seed: int = 11) -> NDArray[np.uint8]:
     """Frames of a finished draft, read back from its mp4."""
-    wanted = replace(pipeline.request(prompt, seed=seed), frames=frames)
-    draft = ""
-    for event in pipeline.draft(wanted, folder):
-        if isinstance(event, Started):
-            draft = event.draft
-    assert isinstance(event, Finished), event
-    return np.stack(list(read_frames(folder / draft / event.file)))
+    return film_of(replace(pipeline.request(prompt, seed=seed), frames=frames), folder)
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import pipeline
-from pipeline.events import Finished, Started
 from pipeline.plan.spec import VideoShape
 from pipeline.training.scenes import Words, draw_scene, render
-from pipeline.video.mp4 import read_frames
 from tests.judge import judge
+from tests.watching import film_of
 
 WIDTH, HEIGHT, FRAMES = 160, 96, 33
 WORDS = Words("pink", "ball", "moves right", "sea")
@@ -48,12 +47,7 @@ def make(folder: Path, start: NDArray[np.uint8] | None, end: NDArray[np.uint8] |
         start_image=names[0],
         end_image=names[1],
     )
-    draft = ""
-    for event in pipeline.draft(wanted, folder):
-        if isinstance(event, Started):
-            draft = event.draft
-    assert isinstance(event, Finished), event
-    return np.stack(list(read_frames(folder / draft / event.file)))
+    return film_of(wanted, folder)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,13 @@ window.Rushes = window.Rushes || {};
 {
   const PREVIEW_SCALE = 4; // a preview is a few dozen pixels wide; smoothing it here looks better than by CSS alone
 
+  // A picture told as a data URL, which its owner closes: what an <img> has decoded stays in the browser's cache.
+  const decode = async (source) => {
+    const [head, body] = source.split(",");
+    const bytes = Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0));
+    return createImageBitmap(new Blob([bytes], { type: head.slice("data:".length).split(";")[0] }));
+  };
+
   // Plays a strip of pictures, one under the other in one image, on any number of canvases.
   class MovingPreview {
     constructor() {
@@ -13,14 +20,10 @@ window.Rushes = window.Rushes || {};
     async show(strip, seconds, onFirst) {
       if (strip.source === this.source) return;
       this.source = strip.source;
-      const image = new Image();
-      image.src = strip.source;
-      try {
-        await image.decode();
-      } catch {
-        return; // a torn picture: the next step brings another
-      }
-      if (strip.source !== this.source) return;
+      const image = await decode(strip.source).catch(() => null);
+      if (!image) return; // a torn picture: the next step brings another
+      if (strip.source !== this.source) return image.close();
+      this.image?.close();
       Object.assign(this, { image, frames: strip.frames, seconds });
       if (!this.timer) this.timer = setInterval(() => this.draw(), 1000 / 12);
       this.draw();
@@ -29,13 +32,14 @@ window.Rushes = window.Rushes || {};
 
     hide() {
       clearInterval(this.timer);
+      this.image?.close();
       Object.assign(this, { timer: 0, image: null, source: "", canvases: [] });
     }
 
     draw() {
       if (!this.image || document.hidden) return;
-      const { naturalWidth: width, naturalHeight } = this.image;
-      const height = naturalHeight / this.frames;
+      const { width } = this.image;
+      const height = this.image.height / this.frames;
       const share = this.still.matches ? 0.5 : (performance.now() / 1000 / this.seconds) % 1;
       const frame = Math.min(this.frames - 1, Math.floor(share * this.frames));
       for (const canvas of this.canvases) {

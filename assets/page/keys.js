@@ -47,7 +47,7 @@ window.Rushes = window.Rushes || {};
     if (dialog?.open) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      press("rushes-make");
+      if (!event.repeat) press("rushes-make");
     }
     const busy = document.fullscreenElement || document.activeElement?.getAttribute("aria-expanded") === "true";
     if (event.key === "Escape" && !busy && !event.defaultPrevented) press("rushes-stop");
@@ -56,5 +56,7 @@ window.Rushes = window.Rushes || {};
       dialog?.showModal();
     }
   });
+  // Who clicks twice wants one draft
+  document.addEventListener("click", (event) => event.detail > 1 && event.target.closest("#rushes-make") && event.stopImmediatePropagation(), true);
   window.Rushes.listKeys = listKeys;
 }

@@ -44,6 +44,8 @@ find(".empty strong").textContent = texts.player_empty;
 find(".empty span").textContent = texts.player_empty_help;
 find(".save").textContent = texts.save;
 find(".aside").addEventListener("click", () => trigger("pause", { draft: current, way: props.value.aside }));
+// What a draft needs unfolds with the press that asks for it, so that nothing moves by itself a moment later.
+document.addEventListener("click", ({ target }) => target.closest("#rushes-make") && (root.dataset.asked = "true"));
 find(".strip").setAttribute("aria-label", texts.strip_label);
 find(".meter").setAttribute("aria-label", texts.meter_label);
 root.setAttribute("aria-label", texts.player_label);

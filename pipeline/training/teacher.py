@@ -37,7 +37,7 @@ FRAMES_PER_LATENT = 8
 SMALL_PICTURE = 24  # tokens a latent frame; the first part of training sees only such, many clips to a step
 SMALL_SHARE = 0.35  # of all steps
 PEAK_LEARNING_RATE = 1.5e-3
-RESTART_LEARNING_RATE = 4e-4  # peak when going on from trained weights: 8e-4 sets them back from 0.07 to a loss of 0.088
+RESTART_LEARNING_RATE = 4e-4  # peak when going on from trained weights: 8e-4 sets the loss back from 0.07 to 0.088
 WINDOWS = (4, 5, 6, 7, 7, 7, 7)  # latents in a training window; seven are 49 frames, the native length
 
 TRANSFORMER = {

@@ -3,20 +3,29 @@
 For sentences and seeds drawn once, the take (plan/takes.py) and the draft's first chunk in full steps are made. Alike
 is where the object is: the mean distance of its centre, over the frames that show it in both, as a share of the width.
 Beside it stands the same distance to the take of the next seed, which is what chance gives.
+
+`--batch` measures instead what denoising four takes in one batch saves against one after the other.
 """
 
 import argparse
+import time
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 import pipeline
+from pipeline.gpu.backend import torch_device, torch_dtype
+from pipeline.models.ltx import LTXModel
+from pipeline.plan.catalog import MINIATURE
+from pipeline.plan.device import probe_device
+from pipeline.plan.spec import Component
 from pipeline.plan.takes import take_of
-from pipeline.video.mp4 import read_frames
 from tests.judge import CONTRAST, SMALLEST_AREA, judge
+from tests.watching import film_of
 
 SENTENCES = (
     "a red ball moves left over snow",
@@ -27,14 +36,8 @@ SENTENCES = (
 SEEDS = (11, 12, 13, 14)
 DRAFT_STEPS = 24
 NEAR = 0.1  # of the width: an eye takes it for the same place
-
-
-def film(request: pipeline.GenerationRequest, drafts: Path) -> NDArray[np.uint8]:
-    """The frames of a draft [F, H, W, 3]."""
-    for _ in pipeline.draft(request, drafts):
-        pass
-    newest = max(drafts.glob("*/draft.mp4"), key=lambda path: path.stat().st_mtime_ns)
-    return np.stack(list(read_frames(newest)))
+TAKES = 4
+PASSES = 9  # of the transformer, of which the median counts
 
 
 def centres(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -52,12 +55,45 @@ def apart(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     return float(np.nanmean(np.linalg.norm(one[:length] - other[:length], axis=1)))
 
 
+@torch.inference_mode()
+def pass_seconds(clips: int) -> float:
+    """The median of the miniature's transformer passes for so many takes of its native length at once, guided."""
+    device = probe_device()
+    place, dtype = torch_device(device), torch_dtype(device)
+    model, size = LTXModel(MINIATURE, device), (MINIATURE.latents_of(MINIATURE.native_frames), 5, 8)
+    rows = 2 * clips  # one of each with the sentence, one without
+    with model.residency.on_device(Component.TRANSFORMER) as transformer:
+        inputs = {
+            "hidden_states": torch.randn(rows, size[0] * size[1] * size[2], MINIATURE.latent_channels),
+            "encoder_hidden_states": torch.randn(rows, MINIATURE.text_tokens, transformer.config.caption_channels),
+            "timestep": torch.full((rows,), 500.0),
+            "encoder_attention_mask": torch.ones(rows, MINIATURE.text_tokens),
+        }
+        inputs = {name: tensor.to(place, dtype) for name, tensor in inputs.items()}
+        taken = list[float]()
+        for _ in range(1 + PASSES):
+            begun = time.perf_counter()
+            velocity = transformer(
+                **inputs, num_frames=size[0], height=size[1], width=size[2], rope_interpolation_scale=(1, 1, 1)
+            )[0]
+            velocity.sum().item()  # what a card still computes is waited for
+            taken.append(time.perf_counter() - begun)
+    return float(np.median(taken[1:]))
+
+
 def main() -> None:
     """Make them and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=DRAFT_STEPS, help="of the draft")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), choices=range(2, len(SEEDS) + 1), help="a sentence")
+    parser.add_argument("--batch", action="store_true", help="time takes in one batch instead")
     options = parser.parse_args()
+    if options.batch:
+        one, all_of_them = pass_seconds(1), pass_seconds(TAKES)
+        print(
+            f"{TAKES} takes in one batch, 256x160: {all_of_them / (TAKES * one):.2f} of the time of one after the other"
+        )
+        return
     seeds = SEEDS[: options.seeds]
     same, chance, moved = list[float](), list[float](), 0
     with TemporaryDirectory() as folder:
@@ -67,8 +103,8 @@ def main() -> None:
             for seed in seeds:
                 wanted = replace(pipeline.request(sentence, seconds=2, seed=seed), steps=options.steps)
                 take = take_of(pipeline.plan(wanted, drafts), seed)
-                takes.append(film(take, drafts))
-                wholes.append(film(wanted, drafts)[: len(takes[-1])])
+                takes.append(film_of(take, drafts))
+                wholes.append(film_of(wanted, drafts)[: len(takes[-1])])
             seen, meant = [centres(take) for take in takes], [centres(whole) for whole in wholes]
             same += [apart(*pair) for pair in zip(seen, meant, strict=True)]
             chance += [apart(seen[(number + 1) % len(seeds)], meant[number]) for number in range(len(seeds))]
