@@ -1,5 +1,6 @@
 """Sentences between sentences: weighted sums, row by row, read where either has a token."""
 
+import pytest
 import torch
 
 from pipeline.prompt.cache import PromptEmbeds
@@ -14,8 +15,16 @@ def embeds(tokens: int, value: float, dtype: torch.dtype = torch.float32) -> Pro
 
 def test_a_mix_is_the_weighted_sum_and_is_read_where_either_is() -> None:
     mixed = mix_embeds([(embeds(1, 4.0), 0.25), (embeds(3, 8.0), 0.75)])
-    assert mixed.embeds[0, :, 0].tolist() == [7.0, 6.0, 6.0, 0.0]
+    assert mixed.embeds[0, :, 0].tolist() == pytest.approx([7.0, 6.0, 6.0, 0.0])
     assert mixed.mask.tolist() == [[1, 1, 1, 0]]
+
+
+def test_a_mix_of_two_directions_is_as_long_as_they_are() -> None:
+    one, other = embeds(2, 0.0), embeds(2, 0.0)
+    one.embeds[0, :2, 0], other.embeds[0, :2, 1] = 3.0, 5.0
+    mixed = mix_embeds([(one, 0.5), (other, 0.5)]).embeds
+    assert mixed.norm(dim=-1)[0].tolist() == pytest.approx([4.0, 4.0, 0.0, 0.0])
+    assert (mixed[0, 0] / mixed[0, 0].norm()).tolist() == pytest.approx([3 / 34**0.5, 5 / 34**0.5])
 
 
 def test_one_sentence_alone_is_itself() -> None:
