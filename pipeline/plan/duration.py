@@ -14,6 +14,7 @@ from pipeline.plan.memory import Placement, Precision, Stage, Workload, weight_b
 from pipeline.plan.networks import CausalTransformer
 from pipeline.plan.placement import Choice
 from pipeline.plan.rates import Rates
+from pipeline.plan.spec import Keyframe
 
 # Share of a large matrix product's rate that a whole pass reaches.
 CARD_EFFICIENCY = 0.45  # of the data sheet's peak: diffusers on an H100, compiled; 0.35 to 0.45 eager
@@ -130,7 +131,7 @@ def _passes(load: Workload, steps: int) -> list[tuple[int, int]]:
     """How often a chunk goes through the transformer with a sentence, and the operations of each time."""
     network = load.spec.transformer
     if not isinstance(network, CausalTransformer):
-        return [(steps, network.operations(load.spec.tokens_of(load.shape, load.chunk_latents)))]
+        return [(steps, network.operations(load.tokens))]
     found = []
     for tokens, before in load.rounds():
         read = sum(before)
@@ -141,20 +142,28 @@ def _passes(load: Workload, steps: int) -> list[tuple[int, int]]:
     return found
 
 
+def encoding_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, latents: int) -> float:
+    """Turning frames into so many latents: the VAE's encoder read, then used. 0 for none."""
+    if not latents:
+        return 0.0
+    vae = load.spec.vae
+    stored = vae.parameters - vae.decoder_parameters
+    reading = stored * (4 if choice.precision is Precision.FLOAT32 else 2) / rates.disk_bytes_per_second
+    operations = vae.encode_operations_of(load.shape.pixels, latents)
+    computing = rates.operations_per_second * DECODE_EFFICIENCY * efficiency(device)
+    return OPEN_SECONDS + reading + choice.slowdown * operations / computing
+
+
 def reencoding_seconds(choice: Choice, load: Workload, rates: Rates, device: Device) -> float:
-    """Turning the last frames before a chunk into latents again: a window decoded, the VAE's encoder read, then used.
+    """Turning the last frames before a chunk into latents again: a window decoded, then encoded.
 
     0 where a chunk is told what came before in another way.
     """
-    vae, latents = load.spec.vae, load.reencoded_latents
-    if not latents:
+    if not load.reencoded_latents:
         return 0.0
     computing = rates.operations_per_second * DECODE_EFFICIENCY * efficiency(device)
-    operations = vae.operations(load.shape.pixels, load.window_latents)
-    operations += vae.encode_operations_of(load.shape.pixels, latents)
-    stored = vae.parameters - vae.decoder_parameters
-    reading = stored * (4 if choice.precision is Precision.FLOAT32 else 2) / rates.disk_bytes_per_second
-    return OPEN_SECONDS + reading + choice.slowdown * operations / computing
+    decoding = choice.slowdown * load.spec.vae.operations(load.shape.pixels, load.window_latents) / computing
+    return decoding + encoding_seconds(choice, load, rates, device, load.reencoded_latents)
 
 
 def visit_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, *, first: bool) -> float:
@@ -191,8 +200,13 @@ def forecast_duration(
     for chunk in chunks:
         visits = visit_seconds(denoise, load, rates, device, first=chunk.index == 0)
         formula[Stage.DENOISE] += visits
+        ends = {Keyframe.START: chunk is chunks[0], Keyframe.END: chunk is chunks[-1]}
+        pictures = tuple(place for place in load.keyframes if ends[place])
+        for place in pictures:
+            held = 2 if place is Keyframe.END and load.spec.holds_end else 1  # latents
+            formula[Stage.DECODE] += encoding_seconds(decode, load, rates, device, held)
         for latents in chunk.passes:
-            part = replace(load, chunk_latents=latents, blocks=chunk.blocks)
+            part = replace(load, chunk_latents=latents, blocks=chunk.blocks, keyframes=pictures)
             formula[Stage.DENOISE] += stage_seconds(denoise, part, rates, device, steps=steps)
         if chunk.index:
             formula[Stage.DECODE] += reencoding_seconds(decode, load, rates, device)

@@ -172,9 +172,7 @@ class Workload:
         """In 16 bits. A causal transformer keeps what it reads for each sentence, and reads before it denoises."""
         network, batch = self.spec.transformer, 2 if self.batched else 1
         if not isinstance(network, CausalTransformer):
-            beside = Keyframe.END in self.keyframes and not self.spec.holds_end  # a latent's tokens more
-            tokens = self.spec.tokens_of(self.shape, self.chunk_latents + beside)
-            return network.live_bytes(tokens, batch=batch, given=self.given)
+            return network.live_bytes(self.tokens, batch=batch, given=self.given)
         needs = []
         for tokens, before in self.rounds():
             read = sum(before)
@@ -183,6 +181,12 @@ class Workload:
             reading = network.live_bytes(read, batch=1, given=True) if read else 0
             needs.append(kept + max(passing, reading))
         return max(needs)
+
+    @property
+    def tokens(self) -> int:
+        """Of a pass through a transformer that is not causal: a latent's more where an end frame stands beside them."""
+        beside = Keyframe.END in self.keyframes and not self.spec.holds_end
+        return self.spec.tokens_of(self.shape, self.chunk_latents + beside)
 
     @property
     def batched(self) -> bool:

@@ -78,6 +78,23 @@ def test_encoding_a_picture_is_in_the_forecast(
         assert loads[1].live_bytes(Stage.DENOISE, device) > loads[0].live_bytes(Stage.DENOISE, device)
 
 
+@pytest.mark.parametrize("spec", [MINIATURE, LTX_2B, WAN_5B], ids=str)
+@pytest.mark.parametrize("chunks", [1, 3])
+def test_a_picture_takes_time_once(spec: ModelSpec, chunks: int, make_plan: PlanMaker) -> None:
+    seconds = chunks * (spec.native_frames - spec.overlap_frames) / spec.fps
+    usual = standard(spec, frames=spec.nearest_frames(seconds * spec.fps))
+    wishes = [{}, *({f"{place}_image": A} for place in spec.keyframes)]
+    plain, *pictured = (make_plan(**usual, **wish) for wish in wishes)
+    for place, plan in zip(spec.keyframes, pictured, strict=True):
+        assert len(plan.chunks) == len(plain.chunks)
+        more = {stage: plan.forecast.formula_seconds[stage] - plain.forecast.formula_seconds[stage] for stage in Stage}
+        assert more[Stage.ENCODE] == 0
+        assert more[Stage.DECODE] > 0
+        beside = place is Keyframe.END and not spec.holds_end
+        assert (more[Stage.DENOISE] > 0) == beside
+        assert more[Stage.DENOISE] <= plain.forecast.formula_seconds[Stage.DENOISE] / len(plain.chunks)
+
+
 def test_without_pictures_nothing_is_planned_otherwise(make_plan: PlanMaker) -> None:
     plan = make_plan(frames=97)
     load = workload(plan.request, plan.chunks)
