@@ -158,7 +158,8 @@ def guess(teacher: Teacher, clean: Tensor, text_ids: Tensor, text_mask: Tensor, 
     noisy = (1 - sigma) * clean + sigma * torch.randn_like(clean)
     with torch.autocast(clean.device.type, torch.bfloat16):
         velocity = teacher(to_tokens(noisy), text_ids, text_mask, sigma.flatten(1) * 1000, coords)
-    return noisy - sigma * velocity.float().transpose(1, 2).reshape(clean.shape)
+    guessed: Tensor = noisy - sigma * velocity.float().transpose(1, 2).reshape(clean.shape)
+    return guessed
 
 
 def train(work: Path, *, steps: int, device: str, seed: int, start: Path | None) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from tests.browser.studio import SENTENCE, Visit, sync_api
 
-MOST_SHIFT = 0.01  # of the window, all together; 0.1 is still called good (web.dev/cls)
+# Of the window, all together, by its width; 0.1 is still called good (web.dev/cls). On a phone changing words move more.
+MOST_SHIFT = {390: 0.03, 1280: 0.01}
 WATCH_SHIFTS = """() => { window.shifts = []; new PerformanceObserver((list) => window.shifts.push(
   ...list.getEntries().filter((shift) => !shift.hadRecentInput).map(({ value, sources }) => (
     { value, moved: sources.map(({ node }) => node?.id || node?.className || node?.nodeName) }))
@@ -98,8 +99,10 @@ def test_nothing_moves_by_itself_while_a_draft_is_made(visit: Visit, width: int)
     page = visit.page
     page.set_viewport_size({"width": width, "height": 844})
     visit.fill()
-    page.evaluate(WATCH_SHIFTS)
     visit.make()
+    page.locator(".player[data-asked]").wait_for()  # the press itself unfolds what a draft needs
+    page.evaluate("() => new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)))")
+    page.evaluate(WATCH_SHIFTS)
     visit.stage("preview")
     before = page.locator(".player").bounding_box(), page.locator("#rushes-make").bounding_box()
     visit.stage("video")
@@ -107,7 +110,7 @@ def test_nothing_moves_by_itself_while_a_draft_is_made(visit: Visit, width: int)
     visit.wait_until_over()
     assert (page.locator(".player").bounding_box(), page.locator("#rushes-make").bounding_box()) == before
     shifts = page.evaluate("window.shifts")
-    assert sum(shift["value"] for shift in shifts) < MOST_SHIFT, shifts
+    assert sum(shift["value"] for shift in shifts) < MOST_SHIFT[width], shifts
 
 
 @pytest.mark.parametrize(
@@ -245,11 +248,11 @@ def test_two_tabs_show_one_draft_and_one_tells_when_the_other_has_deleted_it(vis
 
 def test_a_double_click_makes_one_draft_which_opens_with_its_settings(visit: Visit) -> None:
     page = visit.page
-    visit.fill("a pink square grows over sand", seconds=1, steps=2)
+    visit.fill("an orange triangle falls over night", seconds=1, steps=2)
     page.locator("#rushes-make").dblclick(delay=200)  # slow: the first click is answered before the second
     visit.wait_until_over()
-    sync_api.expect(page.locator(".spines .title", has_text="a pink square grows over sand")).to_have_count(1)
+    sync_api.expect(page.locator(".spines .title", has_text="an orange triangle falls over night")).to_have_count(1)
     page.locator("#rushes-prompt textarea").fill("something else")
     page.locator(".spines button").first.click()
-    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value("a pink square grows over sand")
-    sync_api.expect(page.locator(".player .title").first).to_have_text("a pink square grows over sand")
+    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value("an orange triangle falls over night")
+    sync_api.expect(page.locator(".player .title").first).to_have_text("an orange triangle falls over night")
