@@ -7,7 +7,7 @@ import pytest
 
 from tests.browser.studio import SENTENCE, Visit, sync_api
 
-# Of the window, all together, by its width; 0.1 is still called good (web.dev/cls). On a phone changing words move more.
+# Of the window, all together, by its width; 0.1 is still called good (web.dev/cls). On a phone words move others more.
 MOST_SHIFT = {390: 0.03, 1280: 0.01}
 WATCH_SHIFTS = """() => { window.shifts = []; new PerformanceObserver((list) => window.shifts.push(
   ...list.getEntries().filter((shift) => !shift.hadRecentInput).map(({ value, sources }) => (

@@ -87,14 +87,14 @@ def test_shots_are_ordered_by_keys_by_buttons_and_by_dragging(visit: Visit) -> N
     expect(page.locator("#rushes-storyboard").get_by_role("status")).to_have_text("Now shot 2 of 3.")
     page.get_by_role("button", name="Move shot 2 up").click()
     expect_text(page, "[2s] a red ball falls / [3s] a blue star rises / [1.5s cut, same look] a pink square grows")
-    grip = page.get_by_role("button", name="Shot 3: drag it").bounding_box()
-    top = page.get_by_role("listitem", name="Shot 1").bounding_box()
-    assert grip
+    grip = page.get_by_role("button", name="Shot 3: drag it")
+    grip.hover()  # once it stands still
+    held, top = grip.bounding_box(), page.get_by_role("listitem", name="Shot 1").bounding_box()
+    assert held
     assert top
-    page.mouse.move(grip["x"] + 8, grip["y"] + 8)
     page.mouse.down()
-    page.mouse.move(grip["x"] + 8, top["y"] + top["height"] + 30, steps=4)
-    page.mouse.move(grip["x"] + 8, top["y"] + 12, steps=4)
+    page.mouse.move(held["x"] + 8, top["y"] + top["height"] + 30, steps=4)
+    page.mouse.move(held["x"] + 8, top["y"] + 12, steps=4)
     page.mouse.up()
     expect_text(page, "[1.5s] a pink square grows / [2s] a red ball falls / [3s] a blue star rises")
 
