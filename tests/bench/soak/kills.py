@@ -47,9 +47,10 @@ def soak_kills(folder: Path, kills: int, *, prompts: int = len(PROMPTS), seed: i
     chance, figures = random.Random(seed), KillFigures(kills=kills)
     plans = [_plan(prompt, number, folder / "drafts") for number, prompt in enumerate(PROMPTS[:prompts])]
     made: dict[str, DraftPlan] = {}
-    whole, life_seconds = _make_unbroken(folder / "whole", plans)
+    whole = _make_unbroken(folder / "whole", plans)
     with closing(Worker(folder / "drafts", longest_queue=10)) as worker:
         worker.start()
+        life_seconds = _live_once(worker, plans[0], made)
         for _ in range(kills):
             while len(_unfinished(worker, made, figures)) < IN_LINE:
                 plan = plans[len(made) % len(plans)]
@@ -66,15 +67,27 @@ def soak_kills(folder: Path, kills: int, *, prompts: int = len(PROMPTS), seed: i
     return figures
 
 
-def _make_unbroken(drafts: Path, plans: list[DraftPlan]) -> tuple[dict[int, str], float]:
-    """What they are when nobody is killed, by seed, in this process; and how long the first took, the slowest."""
-    engine, made, took = Engine(drafts), dict[int, str](), list[float]()
-    engine.open(plans[0].spec, plans[0].memory.device).warm_up()
+def _make_unbroken(drafts: Path, plans: list[DraftPlan]) -> dict[int, str]:
+    """What they are when nobody is killed, by seed, in this process."""
+    engine, made = Engine(drafts), dict[int, str]()
     for plan in plans:
-        began, made[plan.request.seed] = time.monotonic(), new_draft_id()
+        made[plan.request.seed] = new_draft_id()
         engine.run(plan, made[plan.request.seed], lambda _: None)
-        took.append(time.monotonic() - began)
-    return made, took[0]
+    return made
+
+
+def _live_once(worker: Worker, plan: DraftPlan, made: dict[str, DraftPlan]) -> float:
+    """Seconds in which a process that follows a killed one reads the weights and makes a draft."""
+    _wait_until(lambda: worker.ready)
+    draft = worker.submit(plan)
+    made[draft] = plan
+    first = worker.engine_pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    _wait_until(lambda: worker.engine_pid not in (first, None) and worker.ready)
+    began = time.monotonic()
+    assert _wait_for_end(worker, draft) is DraftState.FINISHED
+    return time.monotonic() - began
 
 
 def _plan(prompt: str, seed: int, drafts: Path) -> DraftPlan:
