@@ -126,6 +126,7 @@ const draw = () => {
     filmstrip.clear();
     setBadge("");
     setStage(view ? "waiting" : "empty");
+    delete root.dataset.asked;
     current = view?.draft;
     if (view && !view.over && innerWidth <= NARROW_PIXELS) root.scrollIntoView({ behavior: calm.matches ? "auto" : "smooth", block: "start" });
   }

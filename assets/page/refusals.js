@@ -46,6 +46,7 @@ const show = () => {
   marks = said.flatMap(([field, text], index) => (places[index] ? [mark(field, places[index], text)] : []));
   rest.textContent = said.filter((_, index) => !places[index]).map(([, text]) => text).join(" ");
   rest.hidden = !rest.textContent;
+  if (said.length) delete document.querySelector(".player")?.dataset.asked; // what unfolded for a draft folds again
   if (!marks.length) return;
   looking = setInterval(look, LOOK_MS);
   if (!marks.some(({ said }) => said.checkVisibility())) document.querySelector("#rushes-more > button").click();

@@ -13,6 +13,8 @@ WATCH_SHIFTS = """() => { window.shifts = []; new PerformanceObserver((list) => 
   ...list.getEntries().filter((shift) => !shift.hadRecentInput).map(({ value, sources }) => (
     { value, moved: sources.map(({ node }) => node?.id || node?.className || node?.nodeName) }))
 )).observe({ type: "layout-shift" }) }"""
+PLACES = """() => [".player", "#rushes-make"].map((name) => document.querySelector(name).getBoundingClientRect())
+  .map(({ left, top, width, height }) => [left, top + scrollY, width, height])"""  # on the page, which may scroll
 WATCH_PLAYING = """() => { window.broken = [];
   const video = document.querySelector(".stage video"), { dataset } = document.querySelector(".player");
   video.addEventListener("emptied", () => window.broken.push("emptied"));
@@ -100,15 +102,15 @@ def test_nothing_moves_by_itself_while_a_draft_is_made(visit: Visit, width: int)
     page.set_viewport_size({"width": width, "height": 844})
     visit.fill()
     visit.make()
-    page.locator(".player[data-asked]").wait_for()  # the press itself unfolds what a draft needs
+    page.locator(".player .strip").wait_for()  # the press itself unfolds what a draft needs
     page.evaluate("() => new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)))")
     page.evaluate(WATCH_SHIFTS)
     visit.stage("preview")
-    before = page.locator(".player").bounding_box(), page.locator("#rushes-make").bounding_box()
+    before = page.evaluate(PLACES)
     visit.stage("video")
-    assert (page.locator(".player").bounding_box(), page.locator("#rushes-make").bounding_box()) == before
+    assert page.evaluate(PLACES) == before
     visit.wait_until_over()
-    assert (page.locator(".player").bounding_box(), page.locator("#rushes-make").bounding_box()) == before
+    assert page.evaluate(PLACES) == before
     shifts = page.evaluate("window.shifts")
     assert sum(shift["value"] for shift in shifts) < MOST_SHIFT[width], shifts
 
