@@ -126,7 +126,7 @@ def test_the_shelf_keeps_what_is_looked_at_when_a_draft_ends(visit: Visit) -> No
     visit.fill("a pink star rises over night", seconds=1, steps=2)
     visit.make()
     visit.wait_until_over()
-    page.get_by_role("searchbox", name="Search the sentences").fill("pink")
+    page.get_by_role("searchbox", name="Search the sentences").fill("pink star rises over night")
     cards = page.get_by_role("button", name="Open draft")
     sync_api.expect(cards).to_have_count(1)
     page.locator("#rushes-prompt textarea").fill("a blue ball falls over sea")

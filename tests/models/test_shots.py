@@ -174,7 +174,8 @@ def test_a_passage_is_made_with_what_lies_between_both_sentences(
     assert torch.equal(read[0].positive.embeds, kept["0.embeds"])
     for chunk in mixed:
         (_, before), (_, after) = chunk.mix
-        wanted = before * kept["0.embeds"].float() + after * kept["1.embeds"].float()
+        parts = torch.stack([before * kept["0.embeds"].float(), after * kept["1.embeds"].float()])
+        wanted = torch.nn.functional.normalize(parts.sum(dim=0), dim=-1) * parts.norm(dim=-1, keepdim=True).sum(dim=0)
         torch.testing.assert_close(read[chunk.index].positive.embeds.float(), wanted, atol=1e-2, rtol=1e-2)
         assert torch.equal(read[chunk.index].positive.mask, torch.maximum(kept["0.mask"], kept["1.mask"]))
         assert torch.equal(read[chunk.index].negative.embeds, kept["2.embeds"])
