@@ -67,6 +67,7 @@ def test_a_stop_is_heard_in_a_fork_and_keeps_what_is_finished(lender: Lender, tm
     assert list(tmp_path.glob("*/draft.mp4"))
 
 
+@pytest.mark.slow
 def test_what_the_lender_refuses_is_told_and_what_is_finished_is_kept(lender: Lender, tmp_path: Path) -> None:
     lender.patience = 1
     told = make(lender, tmp_path)

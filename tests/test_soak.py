@@ -15,7 +15,7 @@ from tests.threaded import EngineThread
 
 @pytest.mark.fault(13, 14)
 def test_killed_processes_lose_double_and_halve_nothing_and_change_no_picture(tmp_path: Path) -> None:
-    figures = soak_kills(tmp_path, 2, prompts=1)
+    figures = soak_kills(tmp_path, 2, prompts=1, life_seconds=3.0)
     assert len(figures.respawn_seconds) == 2
     assert figures.drafts >= 2
     assert (figures.lost, figures.doubled, figures.half_files, figures.different) == ([], [], [], [])

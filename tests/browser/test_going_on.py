@@ -22,6 +22,7 @@ def test_continue_takes_the_place_of_stop_and_finishes_the_draft(visit: Visit) -
     assert not any(cell.is_disabled() for cell in page.locator(".strip button").all())
 
 
+@pytest.mark.slow
 def test_pause_beside_the_progress_rests_the_draft_until_continue(visit: Visit) -> None:
     page = visit.page
     pause, go_on = (

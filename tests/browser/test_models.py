@@ -58,6 +58,7 @@ def options(visit: Visit) -> sync_api.Locator:
     return visit.page.get_by_role("listbox").get_by_role("option")
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_here_is_marked_forecast_and_refused_with_its_command(visit: Visit) -> None:
     page = visit.page
     sync_api.expect(options(visit)).to_have_count(len(CATALOG))

@@ -130,6 +130,7 @@ def test_frames_are_saved_as_a_zip_and_settings_copied_as_the_command_line_reads
     assert (copied["frames"], copied["shots"][0]["prompt"]) == (73, "a red ball moves left over snow")
 
 
+@pytest.mark.slow
 def test_the_title_tells_progress_and_the_end_and_a_notification_comes_where_it_was_asked_for(visit: Visit) -> None:
     page = visit.page
     page.add_init_script(

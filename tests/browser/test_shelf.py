@@ -121,6 +121,7 @@ def test_an_unfinished_draft_goes_on_from_the_shelf(visit: Visit) -> None:
     sync_api.expect(go_on).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_the_shelf_keeps_what_is_looked_at_when_a_draft_ends(visit: Visit) -> None:
     page = visit.page
     visit.fill("a pink star rises over night", seconds=1, steps=2)

@@ -29,6 +29,10 @@ pytestmark = pytest.mark.usefixtures("tiny_wan")
 
 BOTH = pytest.mark.parametrize("spec", [WAN_5B, WAN_A14B], ids=lambda spec: spec.key)
 EVERY = pytest.mark.parametrize("spec", [WAN_5B, WAN_A14B, ANYFLOW_1_3B], ids=lambda spec: spec.key)
+SLOWER = (
+    pytest.param(spec, marks=pytest.mark.slow) for spec in (WAN_A14B, ANYFLOW_1_3B)
+)  # several times as long
+IN_TILES = pytest.mark.parametrize("spec", [WAN_5B, *SLOWER], ids=lambda spec: spec.key)
 
 
 @pytest.fixture
@@ -122,7 +126,7 @@ def test_the_same_seed_makes_the_same_draft_again_also_after_a_stop(tmp_path: Pa
     assert one.video_path().read_bytes() == again.video_path().read_bytes()
 
 
-@EVERY
+@IN_TILES
 def test_a_draft_that_is_planned_in_tiles_is_decoded_in_them(
     tmp_path: Path, plan_of: PlanMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

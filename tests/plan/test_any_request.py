@@ -24,7 +24,7 @@ from tests.plan.random_requests import Case, draw_case
 
 CASES = 1000
 REFUSED_CASES = 100  # each is tried again with every change
-CHUNKED_CASES = 100  # of many tokens, and as many of any; each that is slow is tried again in every length of chunk
+CHUNKED_CASES = 50  # of many tokens, and as many of any; each that is slow is tried again in every length of chunk
 MANY_TOKENS = 25_000  # in a chunk, from which on shorter ones may pay
 
 

@@ -42,15 +42,20 @@ class KillFigures:
     ready_seconds: list[float] = field(default_factory=list)
 
 
-def soak_kills(folder: Path, kills: int, *, prompts: int = len(PROMPTS), seed: int = 1) -> KillFigures:
-    """Make the same few drafts, of so many sentences, again and again while their process is killed `kills` times."""
+def soak_kills(
+    folder: Path, kills: int, *, prompts: int = len(PROMPTS), seed: int = 1, life_seconds: float | None = None
+) -> KillFigures:
+    """Make the same few drafts, of so many sentences, again and again while their process is killed `kills` times.
+
+    A process that is ready lives for `life_seconds` at most, what a new one needs for a draft where none are given.
+    """
     chance, figures = random.Random(seed), KillFigures(kills=kills)
     plans = [_plan(prompt, number, folder / "drafts") for number, prompt in enumerate(PROMPTS[:prompts])]
     made: dict[str, DraftPlan] = {}
     whole = _make_unbroken(folder / "whole", plans)
     with closing(Worker(folder / "drafts", longest_queue=10)) as worker:
         worker.start()
-        life_seconds = _live_once(worker, plans[0], made)
+        life_seconds = life_seconds or _live_once(worker, plans[0], made)
         for _ in range(kills):
             while len(_unfinished(worker, made, figures)) < IN_LINE:
                 plan = plans[len(made) % len(plans)]
