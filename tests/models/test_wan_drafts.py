@@ -29,9 +29,7 @@ pytestmark = pytest.mark.usefixtures("tiny_wan")
 
 BOTH = pytest.mark.parametrize("spec", [WAN_5B, WAN_A14B], ids=lambda spec: spec.key)
 EVERY = pytest.mark.parametrize("spec", [WAN_5B, WAN_A14B, ANYFLOW_1_3B], ids=lambda spec: spec.key)
-SLOWER = (
-    pytest.param(spec, marks=pytest.mark.slow) for spec in (WAN_A14B, ANYFLOW_1_3B)
-)  # several times as long
+SLOWER = (pytest.param(spec, marks=pytest.mark.slow) for spec in (WAN_A14B, ANYFLOW_1_3B))  # several times as long
 IN_TILES = pytest.mark.parametrize("spec", [WAN_5B, *SLOWER], ids=lambda spec: spec.key)
 
 
