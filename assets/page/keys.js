@@ -1,5 +1,5 @@
 // Ctrl or Command and Enter makes a draft, Esc stops it, ? lists all keys; not while a list is open, the video fills the
-// screen, or, for ?, somebody types.
+// screen, or, for ?, somebody types. However long a key is held, or how fast a button pressed again, it is one draft.
 window.Rushes = window.Rushes || {};
 {
   const KEYS = {
@@ -56,7 +56,6 @@ window.Rushes = window.Rushes || {};
       dialog?.showModal();
     }
   });
-  // Who clicks twice wants one draft
   document.addEventListener("click", (event) => event.detail > 1 && event.target.closest("#rushes-make") && event.stopImmediatePropagation(), true);
   window.Rushes.listKeys = listKeys;
 }

@@ -143,9 +143,7 @@ def _passes(load: Workload, steps: int) -> list[tuple[int, int]]:
 
 
 def encoding_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, latents: int) -> float:
-    """Turning frames into so many latents: the VAE's encoder read, then used. 0 for none."""
-    if not latents:
-        return 0.0
+    """Turning frames into so many latents: the VAE's encoder read, then used."""
     vae = load.spec.vae
     stored = vae.parameters - vae.decoder_parameters
     reading = stored * (4 if choice.precision is Precision.FLOAT32 else 2) / rates.disk_bytes_per_second

@@ -18,7 +18,7 @@ from pipeline.training.scenes import FRAMES_PER_SECOND, TRAINED, draw_scene, ren
 
 CLIP_FRAMES = 73  # ten latents: windows of seven can start at 0 to 3
 SHARD_CLIPS = 48
-FRESH_SHARE = 0.5
+FRESH_SHARE = 0.5  # of clips
 LATEST_SECONDS = 8  # of a clip's start: by then what grows or shrinks has long been done, and is seen to stay as it is
 SIZES = ((256, 160), (160, 96), (192, 192), (256, 160), (128, 128), (160, 256), (256, 160), (192, 128))
 
