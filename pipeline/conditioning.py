@@ -9,7 +9,7 @@ from torch import Tensor
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.pictures import read_beside
 from pipeline.models.base import Sampling, SharedNoise, VideoModel
-from pipeline.plan.chunks import Chunk, Slice
+from pipeline.plan.chunks import Chunk, Slice, goes_on
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.request import Transition
 from pipeline.plan.spec import Keyframe, Tail
@@ -47,6 +47,7 @@ def sampling_of(
         tail=Tail.LATENTS if begins_with_picture else request.continued_by,
         tail_strength=1.0 if begins_with_picture else request.continuity.tail_strength,
         shared_noise=_shared_noise(plan, chunk),
+        guided_share=request.continuity.guided_share if goes_on(plan.chunks, chunk) else 1.0,
     )
 
 

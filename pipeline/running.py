@@ -32,6 +32,8 @@ def identify(model: str, chunk: Chunk, sampling: Sampling, tail: Tensor | None) 
     digest = hashlib.sha256(json.dumps([model, settings, version("diffusers")]).encode())
     if sampling.tail_strength < 1 or sampling.shared_noise:
         digest.update(str((sampling.tail_strength, sampling.shared_noise)).encode())
+    if sampling.guided_share < 1:
+        digest.update(str(sampling.guided_share).encode())
     given = tail, sampling.ahead, sampling.keyframe
     texts = (text for text in (sampling.positive, sampling.negative) if text is not None)
     for tensor in (*(part for text in texts for part in (text.embeds, text.mask)), *given):

@@ -85,6 +85,8 @@ def _add_request(command: argparse.ArgumentParser) -> None:
     command.add_argument("--shared-noise", type=float, help=text)
     text = "how much of a step in colour between chunks is taken back when they are decoded, 0 to 1"
     command.add_argument("--match-colour", type=float, help=text)
+    text = "share of its steps, the last ones, in which a chunk that goes on in its shot is guided, 0 to 1"
+    command.add_argument("--guided-share", type=float, help=text)
     command.add_argument("--vram-limit", type=float, metavar="GIB", help="use at most so much of the card")
     command.add_argument("--ram-limit", type=float, metavar="GIB", help="use at most so much main memory")
     command.add_argument(

@@ -152,15 +152,8 @@ def begin_draft(journal: Journal, plan: DraftPlan) -> None:
 def _fit(drafts: Path, place: Keyframe, request: GenerationRequest) -> bytes:
     """A kept picture in the draft's size, as PNG."""
     path = drafts / FOLDER / f"{request.pictures[place]}.png"
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            whole = image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InvalidRequest(
-            f"{place}_image",
-            f"The picture of the {place} frame is not in {drafts} any more.",
-            "Give the picture again.",
-        ) from error
+    said = f"The picture of the {place} frame is not in {drafts} any more."
+    whole = _open_kept(path, InvalidRequest(f"{place}_image", said, "Give the picture again."))
     with suppress(OSError):
         path.touch()  # it is in use
     target = io.BytesIO()
@@ -169,16 +162,22 @@ def _fit(drafts: Path, place: Keyframe, request: GenerationRequest) -> bytes:
     return target.getvalue()
 
 
+def _open_kept(path: Path, refusal: InvalidRequest) -> Image.Image:
+    """A picture that was written here; raises `refusal` where it cannot be read."""
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            whole: Image.Image = image.convert("RGB")
+            return whole
+    except (OSError, SyntaxError, ValueError) as error:
+        raise refusal from error
+
+
 def read_beside(journal: Journal, place: Keyframe, shape: VideoShape) -> NDArray[np.uint8]:
     """One of a draft's pictures as frames [1, H, W, 3]. Raises InvalidRequest where it is missing or torn."""
-    try:
-        with Image.open(journal.picture_path(place), formats=("PNG",)) as image:
-            frame: NDArray[Any] = np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InvalidRequest(
-            f"{place}_image",
-            f"The picture of draft {journal.draft}'s {place} frame cannot be read.",
-            "What is finished can be played; make the draft anew to have it whole.",
-        ) from error
+    said = f"The picture of draft {journal.draft}'s {place} frame cannot be read."
+    hint = "What is finished can be played; make the draft anew to have it whole."
+    frame: NDArray[Any] = np.array(
+        _open_kept(journal.picture_path(place), InvalidRequest(f"{place}_image", said, hint))
+    )
     assert frame.shape == (shape.height, shape.width, 3), "it was fitted to the draft"
     return frame[None]

@@ -45,7 +45,7 @@ class Sampling:
     that it ends with, where there are such, kept exactly; `keyframe` [1, C, 1, h, w] is a picture that its last frame
     is to be; `tail` tells how what is given is used, in the model's usual way where it is None, and `tail_strength` how
     much of it is known; `shared_noise` is what the first of the latents that it adds begin from instead of noise of
-    their own."""
+    their own; `guided_share` is that of the steps, the last ones, in which guidance is asked for."""
 
     shape: VideoShape
     steps: int
@@ -57,6 +57,7 @@ class Sampling:
     tail: Tail | None = None
     tail_strength: float = 1.0
     shared_noise: SharedNoise | None = None
+    guided_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from pipeline.gpu.backend import torch_device
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import Residency
 from pipeline.models.base import Frames, Keep, OnStep, Sampling, SamplingState
-from pipeline.models.guidance import one_after_the_other
+from pipeline.models.guidance import one_after_the_other, unguided_at_first
 from pipeline.models.ltx_decoder import WindowDecoder
 from pipeline.models.ltx_pipeline import ContinuedPipeline
 from pipeline.models.reencoding import encode_frames
@@ -125,10 +125,13 @@ class LTXModel:
         mode, times = sampling.tail or spec.tail, timesteps(spec, sampling.steps)
         level = held_level([time / 1000 for time in times], sampling.tail_strength) if tail is not None else 0.0
         together = Stage.DENOISE not in self._choices or self._choices[Stage.DENOISE].together
+        guided = sampling.negative is not None and sampling.guidance > 1
+        unguided = sampling.steps - round(sampling.guided_share * sampling.steps)
         with (
             self.residency.on_device(Component.TRANSFORMER) as transformer,
             nullcontext() if together else one_after_the_other(transformer),
             in_windows(transformer, chunk.windows),
+            unguided_at_first(transformer, unguided - done) if guided and unguided > done else nullcontext(),
         ):
             pipe = ContinuedPipeline(
                 scheduler=scheduler,

@@ -5,7 +5,13 @@ from dataclasses import asdict
 from pipeline.errors import InvalidRequest
 from pipeline.plan.spec import LOOSE, Continuity, ModelSpec, Tail
 
-RANGES = {"tail_strength": (0.5, 1.0), "anchor": (0.0, 1.0), "shared_noise": (0.0, 0.5), "match_colour": (0.0, 1.0)}
+RANGES = {
+    "tail_strength": (0.5, 1.0),
+    "anchor": (0.0, 1.0),
+    "shared_noise": (0.0, 0.5),
+    "match_colour": (0.0, 1.0),
+    "guided_share": (0.0, 1.0),
+}
 """Least and most. With less than half of its strength a tail is more noise than picture; where more than half of the
 noise is shared, another seed hardly makes another chunk."""
 PARTLY_HELD = (Tail.LATENTS, Tail.REPAINT)
@@ -30,8 +36,8 @@ def check_tail(spec: ModelSpec, tail: str | None, *, shots: int) -> None:
         )
 
 
-def check_continuity(tail: Tail, continuity: Continuity) -> None:
-    """Refuse values out of range, and what chunks that go on by `tail` cannot be held by."""
+def check_continuity(spec: ModelSpec, tail: Tail, continuity: Continuity) -> None:
+    """Refuse values out of range, and what chunks of a model that go on by `tail` cannot be held by."""
     for field, value in asdict(continuity).items():
         least, most = RANGES[field]
         if not least <= value <= most:  # NaN is neither
@@ -54,6 +60,13 @@ def check_continuity(tail: Tail, continuity: Continuity) -> None:
             f"All chunks are denoised together by {tail}, none before another: shared noise cannot be "
             f"{continuity.shared_noise:g}.",
             f"Nearest: {LOOSE.shared_noise:g}.",
+        )
+    if continuity.guided_share < 1 and not spec.batched_guidance:
+        raise InvalidRequest(
+            "guided_share",
+            f"{spec.title} cannot be guided in a part of its steps: guided share cannot be "
+            f"{continuity.guided_share:g}.",
+            f"Nearest: {LOOSE.guided_share:g}.",
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import accumulate
 
-from pipeline.plan.chunks import Chunk, Slice
+from pipeline.plan.chunks import Chunk, Slice, goes_on
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.memory import Placement, Precision, Stage, Workload, weight_bytes
 from pipeline.plan.networks import CausalTransformer
@@ -111,13 +111,14 @@ def stage_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, 
             reading = readings * weight_bytes(spec.text_encoder, stored) / rates.disk_bytes_per_second
             return OPEN_SECONDS + reading + sentences * choice.slowdown * spec.text_encoder.operations / computing
         case Stage.DENOISE:
-            passes = 2 if load.guided else 1
-            together = passes if load.batched and choice.together else 1  # passes that share one trip of the weights
             moving = choice.moved_bytes / rates.bus_bytes_per_second
             seconds = 0.0
             for count, operations in _passes(load, steps):
-                trip = max(together * operations * choice.slowdown / computing, moving)
-                seconds += count * passes / together * (PASS_SECONDS + trip)
+                guided = round(load.guided_share * count) if load.guided else 0
+                for passes, times in ((2, guided), (1, count - guided)):
+                    together = passes if load.batched and choice.together else 1  # that share one trip of the weights
+                    trip = max(together * operations * choice.slowdown / computing, moving)
+                    seconds += times * passes / together * (PASS_SECONDS + trip)
             return seconds
         case Stage.DECODE:
             pixels = load.decode_pixels
@@ -190,7 +191,8 @@ def forecast_duration(
     device: Device,
     experience: Experience,
 ) -> Forecast:
-    """Add up encode, denoise and decode for every chunk and slice."""
+    """Add up encode, denoise and decode for every chunk and slice; `load` holds for each of them, but for
+    its length and that only one which goes on in its shot is guided in a part of its steps."""
     rates, encode, denoise, decode = experience.rates, *(chosen[stage] for stage in Stage)
     first_slice = total = 0.0
     formula = dict.fromkeys(Stage, 0.0)
@@ -204,7 +206,8 @@ def forecast_duration(
             held = 2 if place is Keyframe.END and load.spec.holds_end else 1  # latents
             formula[Stage.DECODE] += encoding_seconds(decode, load, rates, device, held)
         for latents in chunk.passes:
-            part = replace(load, chunk_latents=latents, blocks=chunk.blocks, keyframes=pictures)
+            share = load.guided_share if goes_on(chunks, chunk) else 1.0
+            part = replace(load, chunk_latents=latents, blocks=chunk.blocks, keyframes=pictures, guided_share=share)
             formula[Stage.DENOISE] += stage_seconds(denoise, part, rates, device, steps=steps)
         if chunk.index:
             formula[Stage.DECODE] += reencoding_seconds(decode, load, rates, device)

@@ -102,7 +102,7 @@ class Workload:
     `decode_float32` that the VAE computes in float32 whatever the device does; `blocks` what a causal transformer
     denoises of a chunk one after the other, a usual block if not given; `tail` how a chunk is told what came before,
     the model's usual way if not given; `reencoded_latents` what the last frames before it are encoded to for that;
-    `keyframes` which pictures are given.
+    `keyframes` which pictures are given; `guided_share` that of the steps in which a chunk that goes on is guided.
     """
 
     spec: ModelSpec
@@ -119,6 +119,7 @@ class Workload:
     tail: Tail | None = None
     reencoded_latents: int = 0
     keyframes: tuple[Keyframe, ...] = ()
+    guided_share: float = 1.0
 
     def live_bytes(self, stage: Stage, device: Device) -> int:
         """Most that is live at once in `stage` besides weights, in the device's precision."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pipeline.errors import DoesNotFit, say_bytes
-from pipeline.plan.chunks import SHARED_LATENTS, Chunk
+from pipeline.plan.chunks import SHARED_LATENTS, Chunk, goes_on
 from pipeline.plan.cutting import cut, least_latents
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.disk import check_disk, disk_bytes
@@ -70,7 +70,13 @@ def decide(
     )
     check_disk(memory.disk_bytes, budget)
     forecast = forecast_duration(
-        chosen, load, chunks=chunks, slices=slices, steps=request.steps, device=device, experience=taught
+        chosen,
+        load,
+        chunks=chunks,
+        slices=slices,
+        steps=request.steps,
+        device=device,
+        experience=taught,
     )
     return DraftPlan(
         request=request,
@@ -132,6 +138,7 @@ def workload(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> Workload:
         reencoded_latents=max(chunk.overlap for chunk in chunks) if request.continued_by is Tail.FRAMES else 0,
         keyframes=tuple(request.pictures),
         guided=request.guidance > 1,
+        guided_share=request.continuity.guided_share,
         continued=any(chunk.overlap for chunk in chunks),
         decode_float32=request.decode_float32,
         # A window may be longer than a chunk: it begins within the one before. A shorter one would never end.
@@ -228,11 +235,15 @@ def seconds_of(
             shared = 0 if load.spec.causal_decoder else SHARED_LATENTS
             return stage_seconds(choice, part, rates, device, steps=steps) / max(1, choice.window_latents - shared)
         case Stage.DENOISE:
-            lengths = Counter((latents, chunk.blocks) for chunk in chunks for latents in chunk.passes)
-            passes = sum(
-                count * stage_seconds(choice, replace(part, chunk_latents=n, blocks=blocks), rates, device, steps=steps)
-                for (n, blocks), count in lengths.items()
+            alike = Counter(
+                (latents, chunk.blocks, load.guided_share if goes_on(chunks, chunk) else 1.0)
+                for chunk in chunks
+                for latents in chunk.passes
             )
+            passes = 0.0
+            for (latents, blocks, share), count in alike.items():
+                one = replace(part, chunk_latents=latents, blocks=blocks, guided_share=share)
+                passes += count * stage_seconds(choice, one, rates, device, steps=steps)
             first, again = (visit_seconds(choice, load, rates, device, first=first) for first in (True, False))
             return first + (len(chunks) - 1) * again + passes
 

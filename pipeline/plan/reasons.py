@@ -46,7 +46,8 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
     if len(chunks) > 1 or chunks[0].windows:
         # Where all chunks are denoised together none is first
         together = bool(chunks[0].windows)
-        lines += _hold_together(replace(request.continuity, anchor=0.0) if together else request.continuity)
+        held = replace(request.continuity, anchor=0.0) if together else request.continuity
+        lines += _hold_together(replace(held, guided_share=1.0) if together or request.guidance <= 1 else held)
     cuts, mixed = len(request.scenes) - 1, sum(bool(chunk.mix) for chunk in chunks)
     if cuts:
         said = "1 cut: the chunk after it is" if cuts == 1 else f"{cuts} cuts: the chunks after them are"
@@ -79,4 +80,8 @@ def _hold_together(continuity: Continuity) -> list[str]:
         lines.append(f"{continuity.shared_noise:.0%} of what a chunk adds begins from the first chunk's noise.")
     if continuity.match_colour:
         lines.append(f"{continuity.match_colour:.0%} of a step in colour between chunks becomes a slope.")
+    if continuity.guided_share < 1:
+        lines.append(
+            f"Chunks that go on in their shot are guided in the last {continuity.guided_share:.0%} of their steps."
+        )
     return lines

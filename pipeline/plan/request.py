@@ -89,7 +89,7 @@ class GenerationRequest:
         _check_shot_lengths(spec, self)
         _check_sampling(self)
         check_tail(spec, self.tail, shots=len(self.shots))
-        check_continuity(self.continued_by, self.continuity)
+        check_continuity(spec, self.continued_by, self.continuity)
         check_chunking(spec, chunk=self.chunk_frames, overlap=self.overlap_frames)
         check_limits(self.vram_limit_gib, self.ram_limit_gib, self.lowest_precision, self.encoder)
         check_keyframes(spec, self.pictures, self.continued_by)

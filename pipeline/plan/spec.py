@@ -77,17 +77,21 @@ class Continuity:
       chunks of a scene, its first's; the rest is the chunk's own, so that another seed is another take.
     - ``match_colour``, 0 to 1: how much of a step in mean colour between two chunks is taken back in the frames and
       becomes a slope (video/matching.py).
+    - ``guided_share``, 0 to 1: the share of its steps, the last ones, in which a chunk that goes on in its shot is
+      guided (models/guidance.py). Before, what it is given guides it, and a step takes half as long. That guidance at
+      much noise does more harm than good: Kynkäänniemi et al. 2024, arXiv:2404.07724.
     """
 
     tail_strength: float = 1.0
     anchor: float = 0.0
     shared_noise: float = 0.0
     match_colour: float = 0.0
+    guided_share: float = 1.0
 
 
 LOOSE = Continuity()
 """By nothing else: as requests of versions that knew no such choice were made."""
-HELD = Continuity(anchor=0.5, match_colour=1.0)
+HELD = Continuity(anchor=0.5, match_colour=1.0, guided_share=0.35)
 """What helps the miniature: `python -m tests.bench.chunks --only hold`, figures in tests/bench/README.md."""
 
 

@@ -47,6 +47,7 @@ class Form:
     anchor: float | None = LOOSE.anchor
     shared_noise: float | None = LOOSE.shared_noise
     match_colour: float | None = LOOSE.match_colour
+    guided_share: float | None = LOOSE.guided_share
     lowest_precision: str | None = "int8"
     encoder: str | None = "auto"
     decode_float32: bool | None = False

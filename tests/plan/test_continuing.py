@@ -17,7 +17,7 @@ from pipeline.plan.spec import LOOSE, Continuity, ModelSpec, Tail
 from pipeline.settings import read_settings
 from tests.conftest import DeviceMaker, PlanMaker, ProfileMaker, RequestMaker
 
-ALL = Continuity(tail_strength=0.7, anchor=0.25, shared_noise=0.5, match_colour=1.0)
+ALL = Continuity(tail_strength=0.7, anchor=0.25, shared_noise=0.5, match_colour=1.0, guided_share=0.4)
 
 
 def refusal(make_request: RequestMaker, **fields: object) -> InvalidRequest:
@@ -64,16 +64,33 @@ def test_chunks_that_are_denoised_together_have_no_first_one(make_request: Reque
     assert "slope" in said
 
 
+@pytest.mark.parametrize("spec", CATALOG.values(), ids=CATALOG)
+def test_guidance_is_for_a_part_of_the_steps_where_both_passes_are_one_batch(
+    spec: ModelSpec, make_request: RequestMaker
+) -> None:
+    fields = {"model": spec.key, "shape": spec.shapes[0], "frames": spec.frames_of(9)}
+    continuity = Continuity(guided_share=0.5)
+    if spec.batched_guidance:
+        assert make_request(continuity=continuity, **fields).continuity == continuity
+        return
+    error = refusal(make_request, continuity=continuity, **fields)
+    assert (error.field, error.hint) == ("guided_share", "Nearest: 1.")
+    assert spec.title in error.message
+
+
+def test_nothing_is_said_of_guidance_where_there_is_none(make_plan: PlanMaker) -> None:
+    told = {"frames": 97, "continuity": Continuity(guided_share=0.4)}
+    assert any("guided" in reason for reason in make_plan(**told).reasons)
+    assert not any("guided" in reason for reason in make_plan(**told, guidance=1.0).reasons)
+    assert not any("guided" in reason for reason in make_plan(**told, tail=Tail.CO_DENOISE).reasons)
+
+
 def test_the_plan_names_them_keeps_them_and_says_a_sentence_of_each(make_plan: PlanMaker) -> None:
     plain, held = make_plan(frames=97), make_plan(frames=97, continuity=ALL)
     assert DraftPlan.from_json(json.dumps(held.to_json())) == held
     more = [reason for reason in held.reasons if reason not in plain.reasons]
-    assert [next(share for share in ("70%", "25%", "50%", "100%") if share in reason) for reason in more] == [
-        "70%",
-        "25%",
-        "50%",
-        "100%",
-    ]
+    shares = ("70%", "25%", "50%", "100%", "40%")
+    assert tuple(next(share for share in shares if share in reason) for reason in more) == shares
     assert make_plan(frames=25, continuity=ALL).reasons == make_plan(frames=25).reasons  # one chunk: nothing is held
 
 
