@@ -178,6 +178,8 @@ def test_whatever_a_state_depends_on_is_in_its_name() -> None:
             {"negative": other},
             {"negative": None},
             {"tail": Tail.FRAMES},
+            {"guided_share": 0.5},
+            {"guided_share": 0.0},
         )
     ]
     chunks = [replace(CHUNK, **{name: 9}) for name in ("start", "stop", "overlap", "seed", "shot")]

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pipeline
+from pipeline.conditioning import sampling_of
 from pipeline.engine import Engine
-from pipeline.models.base import Sampling
 from pipeline.models.ltx import LTXModel
 from pipeline.plan.draft import DraftPlan
 from tests.bench.chunks.films import frames_of, make
@@ -49,11 +49,9 @@ def _run_bare(model: LTXModel, plan: DraftPlan) -> None:
     import torch
 
     positive, negative = model.encode([SENTENCE, ""])
-    request, timeline = plan.request, None
-    sampling = Sampling(
-        shape=request.shape, steps=request.steps, guidance=request.guidance, positive=positive, negative=negative
-    )
+    embeds, timeline = {SENTENCE: positive, plan.request.negative_prompt: negative}, None
     for chunk in plan.chunks:
+        sampling = sampling_of(plan, chunk, embeds, {})
         tail = None if timeline is None else timeline[:, :, chunk.start :]
         made = model.denoise(chunk, sampling, tail=tail, on_step=lambda *_: None)
         new = made[:, :, chunk.overlap :]
