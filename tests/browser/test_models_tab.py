@@ -67,9 +67,9 @@ def test_a_model_is_downloaded_cancelled_and_goes_on_and_is_used(visit: Visit, h
     use.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("tab", name="Drafts")).to_have_attribute("aria-selected", "true")
-    page.get_by_role("button", name="More options").click()
-    expect(page.locator("#rushes-model input")).to_have_value(re.compile(r"^LTX-Video 2B 0\.9\.5"))
-    expect(page.get_by_label("number input for Length in seconds")).to_have_value("5")
+    visit.more_button.click()
+    expect(visit.model).to_have_value(re.compile(r"^LTX-Video 2B 0\.9\.5"))
+    expect(visit.length).to_have_value("5")
 
 
 def test_a_download_that_fails_says_why_at_its_model(visit: Visit) -> None:
@@ -88,7 +88,7 @@ def test_the_address_opens_the_tab_and_follows_it(visit: Visit) -> None:
     expect(page.get_by_role("list", name="Models").get_by_role("listitem")).to_have_count(len(CATALOG))
     page.get_by_role("tab", name="Drafts").click()
     page.wait_for_url("**/#desk")
-    expect(page.locator("#rushes-prompt textarea")).to_be_visible()
+    expect(visit.prompt).to_be_visible()
 
 
 def test_the_tab_speaks_chinese_on_a_phone_and_nothing_is_cut_off(browser: sync_api.Browser, address: str) -> None:
