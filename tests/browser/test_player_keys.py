@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import subprocess
 import zipfile
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import imageio_ffmpeg
 import pytest
 
 from pipeline.studio.texts import Language
-from tests.browser.studio import Visit, sync_api, visitor
+from tests.browser.studio import BOTH, Visit, sync_api, visitor
 
 FRAME = "Math.floor(video.currentTime * 24 + 0.01)"  # a draft has 24 a second
 TALL = {"width": 1280, "height": 1000}
@@ -128,6 +127,7 @@ def test_frames_are_saved_as_a_zip_and_settings_copied_as_the_command_line_reads
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("locale", BOTH)
 def test_the_title_tells_progress_and_the_end_and_a_notification_comes_where_it_was_asked_for(visit: Visit) -> None:
     page = visit.page
     page.add_init_script(
@@ -142,11 +142,11 @@ def test_the_title_tells_progress_and_the_end_and_a_notification_comes_where_it_
     visit.make()
     visit.stage("preview")
     page.wait_for_function("/^[0-9]+ % – Rushes$/.test(document.title)")
-    ask = page.get_by_role("button", name="Tell me when it is done")
+    ask = visit.button("notify")
     ask.click()
     sync_api.expect(ask).to_have_attribute("aria-pressed", "true")
     visit.wait_until_over()
-    page.wait_for_function("document.title === 'Done – Rushes'")
+    page.wait_for_function(f"document.title === '{visit.says('title_finished')} – Rushes'")
     assert page.evaluate(ENDS_AFTER, 29) == []
     assert page.evaluate(ENDS_AFTER, 31) == ["It is done"]
     page.keyboard.press("Shift")
@@ -183,14 +183,13 @@ def test_a_film_with_sound_begins_without_it_and_keeps_it_once_it_is_wanted(visi
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("locale", BOTH)
 def test_stopping_tells_how_much_time_it_saved(visit: Visit) -> None:
-    page = visit.page
     visit.fill(seconds=10, steps=8)
     visit.make()
     visit.stage("video")
-    page.get_by_role("button", name="Stop and keep").click()
-    sentence = page.get_by_text("Stopped. The first")
-    sync_api.expect(sentence).to_have_text(re.compile(r"seconds are kept; about .* saved\.$"))
+    visit.stop_button.click()
+    sync_api.expect(visit.sentence).to_have_text(visit.like("stopped_saved"))
 
 
 @pytest.mark.slow
