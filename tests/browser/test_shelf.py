@@ -104,6 +104,13 @@ def test_a_draft_opens_with_its_settings_and_one_that_is_gone_is_told(shelf: She
     visit.errors[:] = [error for error in visit.errors if "404" not in error]  # its picture was asked for
 
 
+def test_who_wants_less_motion_sees_stills(shelf: Shelf, browser: sync_api.Browser) -> None:
+    with visitor(browser, shelf[0].address, reduced_motion="reduce") as visit:
+        visit.cards.first.hover()
+        visit.page.wait_for_timeout(800)
+        assert visit.films(visit.shelf).evaluate_all("all => all.length && all.every(video => video.paused)")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("locale", BOTH)
 def test_an_unfinished_draft_goes_on_from_the_shelf(visit: Visit) -> None:
@@ -132,10 +139,3 @@ def test_the_shelf_keeps_what_is_looked_at_when_a_draft_ends(visit: Visit) -> No
     page.get_by_text("a blue ball falls over sea").first.wait_for()
     visit.wait_until_over()
     sync_api.expect(cards).to_have_count(1)
-
-
-def test_who_wants_less_motion_sees_stills(browser: sync_api.Browser, address: str) -> None:
-    with visitor(browser, address, reduced_motion="reduce") as visit:
-        visit.cards.first.hover()
-        visit.page.wait_for_timeout(800)
-        assert visit.films(visit.shelf).evaluate_all("all => all.length && all.every(video => video.paused)")
