@@ -55,7 +55,7 @@ def fail(visit: Visit) -> None:
     visit.prompt.fill(SENTENCE)
     visit.more_button.click()
     visit.number("ram_limit").fill("0.5")
-    sync_api.expect(visit.line).to_contain_text("512 MB")
+    sync_api.expect(visit.line).to_contain_text("512")
     visit.make_button.click()
     visit.toast.wait_for()
 
