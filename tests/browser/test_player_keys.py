@@ -10,7 +10,6 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from pipeline.studio.texts import Language
 from tests.browser.studio import BOTH, Visit, sync_api, visitor
 
 FRAME = "Math.floor(video.currentTime * 24 + 0.01)"  # a draft has 24 a second
@@ -39,11 +38,8 @@ def watching(
     """A visitor with a finished draft of three seconds, in a language."""
     clipboard = ["clipboard-read", "clipboard-write"]
     with visitor(browser, address, request.param, viewport=TALL, permissions=clipboard) as visit:
-        if visit.language is Language.EN:
-            visit.fill(steps=2)
-            visit.make()
-        else:
-            visit.cards.first.click()
+        visit.fill(steps=2)
+        visit.make()
         visit.wait_until_over()
         visit.wait_until_playing()
         yield visit, WORDS[request.param]

@@ -95,3 +95,24 @@ def test_a_chunk_is_said_differently_and_what_cannot_be_is_told(visit: Visit) ->
     title = "a red ball moves left over snow / a blue star rises over sea"
     expect(visit.title).to_have_text(title)
     visit.wait_until_over()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("locale", BOTH)
+def test_a_draft_is_cut_branched_and_extended_and_each_time_the_first_is_kept(visit: Visit) -> None:
+    visit.fill(steps=2)
+    visit.make()
+    visit.wait_until_over()
+    first = file_of(visit)
+    for way, chunks, seconds in (("cut", 1, None), ("branch", 2, 3.0), ("extend", 3, 4.0)):
+        visit.cells.first.click()
+        visit.button(f"edit_{way}").click()
+        if way == "extend":
+            visit.surgery.get_by_label(visit.says("edit_seconds")).fill("1")
+            visit.button("edit_make").click()
+        wait_for_another(visit, first)
+        expect(visit.cells).to_have_count(chunks)
+        done = visit.like("finished") if seconds is None else visit.says("finished", seconds=seconds)
+        expect(visit.sentence).to_have_text(done)
+        visit.button("edit_undo").click()
+        expect(visit.save).to_have_attribute("href", first)
