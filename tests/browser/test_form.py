@@ -69,7 +69,9 @@ def test_a_look_sets_the_details_and_a_changed_detail_is_a_look_of_its_own(visit
 
 
 def test_more_options_hold_everything_with_a_sentence_and_a_default(visit: Visit) -> None:
+    expect(visit.more_button).to_have_attribute("aria-expanded", "false")
     visit.more_button.click()
+    expect(visit.more_button).to_have_attribute("aria-expanded", "true")
     for name in MORE:
         expect(visit.options.get_by_text(name, exact=True).first).to_be_visible()
     assert visit.options.get_by_text("Default: ").count() == len(MORE)

@@ -83,6 +83,7 @@ def test_stop_keeps_what_was_finished(visit: Visit) -> None:
     visit.fill(seconds=8, steps=8)
     visit.make()
     visit.stage("video")
+    visit.more_button.focus()  # unfolded, but no list that Escape would close
     visit.page.keyboard.press("Escape")
     expect(visit.sentence).to_have_text(visit.stopped)
     visit.wait_until_over()
