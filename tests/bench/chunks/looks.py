@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.judge import CONTRAST, SMALLEST_AREA, judge
+from tests.judge import CONTRAST, SMALLEST_AREA, background_rows, judge
 
 END_FRAMES = 49  # judged at each end: the length that the judge's figures are known for
 SIDE_FRAMES = 12  # on each side of a seam, from which a velocity is taken
@@ -47,7 +47,7 @@ def look(frames: NDArray[np.uint8], seams: Sequence[int], *, motion: str) -> Loo
 
 def centres(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Where the object is, [F, 2] pixels down and across; NaN where it is cut by the picture's edge or absent."""
-    rows = np.median(frames[:: max(1, len(frames) // 48)].transpose(1, 0, 2, 3).reshape(frames.shape[1], -1, 3), axis=1)
+    rows = background_rows(frames[:: max(1, len(frames) // 48)])
     found = np.full((len(frames), 2), np.nan)
     for index, frame in enumerate(frames):
         mask = np.abs(frame.astype(np.float32) - rows[:, None]).max(axis=-1) > CONTRAST
