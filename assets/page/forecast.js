@@ -4,6 +4,7 @@ const texts = props.texts[window.Rushes.language];
 const find = (selector) => element.querySelector(selector);
 const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
 find("summary").textContent = texts.why;
+find(".forecast").setAttribute("aria-label", texts.forecast_label);
 const draw = () => {
   const advice = props.value;
   find(".line strong").textContent = advice?.line || "";

@@ -49,7 +49,7 @@ window.Rushes = window.Rushes || {};
       event.preventDefault();
       if (!event.repeat) press("rushes-make");
     }
-    const busy = document.fullscreenElement || document.activeElement?.getAttribute("aria-expanded") === "true";
+    const busy = document.fullscreenElement || document.activeElement?.matches('[role="combobox"][aria-expanded="true"]');
     if (event.key === "Escape" && !busy && !event.defaultPrevented) press("rushes-stop");
     if (event.key === "?" && !typing(event.target)) {
       event.preventDefault();

@@ -47,7 +47,7 @@ find(".aside").addEventListener("click", () => trigger("pause", { draft: current
 // What a draft needs unfolds with the press that asks for it, so that nothing moves by itself a moment later.
 document.addEventListener("click", ({ target }) => target.closest("#rushes-make") && (root.dataset.asked = "true"));
 find(".strip").setAttribute("aria-label", texts.strip_label);
-find(".meter").setAttribute("aria-label", texts.meter_label);
+for (const part of [".meter", ".sentence"]) find(part).setAttribute("aria-label", texts.meter_label);
 root.setAttribute("aria-label", texts.player_label);
 find(".saves").setAttribute("aria-label", texts.saves_label);
 find(".frames").textContent = texts.save_frames;

@@ -45,6 +45,7 @@ const acts = {
   compare: pick,
 };
 
+find("h2").textContent = texts.shelf;
 search.setAttribute("aria-label", texts.shelf_search);
 search.placeholder = texts.shelf_search;
 only.textContent = texts.shelf_only;

@@ -4,6 +4,8 @@
 window.Rushes = window.Rushes || {};
 {
   const OF_A_CHUNK = ["redo", "reprompt", "branch", "cut"];
+  const WAYS = [...OF_A_CHUNK, "extend", "undo", "forward"];
+  const HELP = ["edit_choose", "edit_safe", "edit_kept", ...WAYS.map((way) => `edit_${way}_help`)];
   const LENGTH_SECONDS = { min: 0.5, max: 60, step: 0.5, value: 2 };
 
   const make = (tag, values) => Object.assign(document.createElement(tag), values);
@@ -15,9 +17,10 @@ window.Rushes = window.Rushes || {};
       row.setAttribute("aria-label", texts.edit_label);
       this.which = make("span", { className: "which" });
       this.buttons = {};
-      this.help = make("p", { className: "help" });
-      this.help.id = "rushes-edit-help";
-      for (const way of [...OF_A_CHUNK, "extend", "undo", "forward"]) {
+      this.help = make("p", { className: "help", id: "rushes-edit-help" });
+      // All that may be said there takes up the room, so that no sentence moves the buttons from under the pointer.
+      this.sentences = HELP.map((key) => [key, this.help.appendChild(make("span", { textContent: texts[key] }))]);
+      for (const way of WAYS) {
         const button = make("button", { type: "button", textContent: texts[`edit_${way}`] });
         button.dataset.way = way;
         button.setAttribute("aria-describedby", this.help.id);
@@ -32,9 +35,9 @@ window.Rushes = window.Rushes || {};
 
     // What a button does, while it is looked at; else how to begin, or that nothing was lost.
     explain(way) {
-      const { texts, view } = this;
-      const rest = view?.parent ? "edit_kept" : this.chunk === null ? "edit_choose" : "edit_safe";
-      this.help.textContent = texts[way ? `edit_${way}_help` : rest];
+      const rest = this.view?.parent ? "edit_kept" : this.chunk === null ? "edit_choose" : "edit_safe";
+      const said = way ? `edit_${way}_help` : rest;
+      for (const [key, sentence] of this.sentences) sentence.dataset.said = String(key === said);
     }
 
     makeForm() {

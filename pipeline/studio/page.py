@@ -68,9 +68,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                         screen = player()
                         ideas = scripted("ideas", EXAMPLES)
                 offer, sheet = takes.takes_offer(), takes.takes_sheet()
-                with gr.Column(elem_id="rushes-drafts"):
-                    gr.Markdown(label("shelf"), elem_classes="rushes-heading")
-                    row = shelf()
+                row = shelf()
             with gr.Tab(label("tab_models"), id=models_tab.MODELS, elem_id="rushes-tab-models") as tab:
                 gr.Markdown(label("models_intro"), elem_classes="rushes-quiet")
                 cards = models_tab.models_list()

@@ -13,8 +13,11 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.browser.parts import Parts
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -24,16 +27,23 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 START_SECONDS = 180
 PATIENCE_MS = 120_000  # a busy machine; a quiet one needs a tenth of it
 sync_api.expect.set_options(timeout=PATIENCE_MS / 2)
+DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+BOTH = ("en-GB", "zh-CN")  # what visitors' browsers speak
+VIDEO = "document.querySelector('.stage video')"
 SENTENCE = "a red ball moves left over snow"
 # A refused picture is a 422 answer; leaving the page breaks off the stream that Gradio listens to.
 EXPECTED_MESSAGES = re.compile(r"status of 422|AbortError|Connection errored out")
 
 
-class Visit:
-    """One page of the studio, what it logged and what it asked for."""
+class Visit(Parts):
+    """One page of the studio, what it logged and what it asked for.
 
-    def __init__(self, page: sync_api.Page, address: str) -> None:
-        self.page, self.address = page, address
+    What has no name for anybody, such as which of its pictures the stage shows, is found by CSS: here, nowhere else.
+    """
+
+    def __init__(self, page: sync_api.Page, address: str, locale: str = "en-GB") -> None:
+        super().__init__(page, locale)
+        self.address = address
         self.errors: list[str] = []
         self.elsewhere: list[str] = []
         page.set_default_timeout(PATIENCE_MS)
@@ -45,44 +55,91 @@ class Visit:
         if not request.url.startswith((self.address, "data:", "blob:")):
             self.elsewhere.append(request.url)
 
+    @property
+    def unexpected(self) -> list[str]:
+        """What was logged and should not have been."""
+        return [error for error in self.errors if not EXPECTED_MESSAGES.search(error)]
+
     def open(self) -> None:
         self.page.goto(self.address)
-        sync_api.expect(self.page.locator("#rushes-forecast .line")).to_contain_text("frames")
+        sync_api.expect(self.line).to_contain_text(self.like("forecast_detail"))  # which comes after the shelf
 
     def fill(self, sentence: str = SENTENCE, *, seconds: float = 3.0, steps: int = 6) -> None:
-        page = self.page
-        page.locator("#rushes-prompt textarea").fill(sentence)
-        page.locator("#rushes-more > button").click()
-        page.get_by_label("number input for Length in seconds").fill(str(seconds))
-        page.get_by_label("number input for Steps").fill(str(steps))
-        sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text(
-            f"{round((seconds * 24 - 1) / 8) * 8 + 1}"
-        )
+        self.prompt.fill(sentence)
+        self.more_button.click()
+        self.length.fill(str(seconds))
+        self.number("steps").fill(str(steps))
+        sync_api.expect(self.line).to_contain_text(f"{round((seconds * 24 - 1) / 8) * 8 + 1}")
 
     def make(self) -> None:
         self.page.keyboard.press("Control+Enter")
 
-    def make_refused(self, place: str, refusal: str) -> None:
-        """Press the button, which a place says why not."""
+    def expect_refused(self, field: sync_api.Locator, refusal: str) -> None:
+        """The field says why, to those who see it and to those who hear it."""
+        sync_api.expect(self.refusal(refusal)).to_be_visible()
+        sync_api.expect(field).to_have_accessible_description(re.compile(re.escape(refusal)))
+
+    def make_refused(self, field: sync_api.Locator, refusal: str) -> None:
+        """Press the button, which a field says why not."""
         self.make()
-        sync_api.expect(self.page.locator(place)).to_contain_text(refusal)
+        self.expect_refused(field, refusal)
+
+    @property
+    def form(self) -> sync_api.Locator:
+        """All controls of a draft to be made."""
+        return self.page.locator("#rushes-form")
+
+    def visible_controls(self, kind: str) -> int:
+        """How many of the form's elements that a selector names can be seen."""
+        visible = "(all, kind) => [...all.querySelectorAll(kind)].filter(each => each.checkVisibility()).length"
+        return int(self.form.evaluate(visible, kind))
 
     def stage(self, name: str) -> None:
-        """Wait until the stage shows `preview` or `video`."""
+        """Wait until the stage shows `empty`, `preview` or `video`."""
         self.page.locator(f'.player[data-stage="{name}"]').wait_for()
 
     @property
     def over(self) -> bool:
-        return self.page.locator(".save").get_attribute("aria-disabled") == "false"
+        return self.saved.is_visible()
 
     def wait_until_over(self) -> None:
-        self.page.locator('.save[aria-disabled="false"]').wait_for()
+        self.saved.wait_for()
+
+    def film(self, expression: str) -> Any:
+        """What a script says of the player's `video`, which has no name."""
+        return self.page.evaluate(f"(video => {expression})({VIDEO})")
+
+    def wait_for_film(self, condition: str) -> None:
+        self.page.wait_for_function(f"(video => {condition})({VIDEO})")
+
+    def wait_until_preview_moves(self) -> None:
+        """Another picture than now is drawn while there is no film."""
+        drawn = "document.querySelector('canvas.preview').toDataURL()"
+        self.page.wait_for_function(f"before => {drawn} !== before", arg=self.page.evaluate(drawn))
 
     def seconds(self) -> float:
-        return float(self.page.evaluate("document.querySelector('.stage video').currentTime"))
+        return float(self.film("video.currentTime"))
 
     def wait_until_playing(self) -> None:
-        self.page.wait_for_function("document.querySelector('.stage video').currentTime > 0.2")
+        self.wait_for_film("video.currentTime > 0.2")
+
+    def films(self, place: sync_api.Locator) -> sync_api.Locator:
+        """Every `video` of a place."""
+        return place.locator("video")
+
+    def wait_for_films(self, place: sync_api.Locator, condition: str) -> None:
+        """Until each is as said, and there is one at least."""
+        each = f"(all => all.length && all.every(video => {condition}))([...place.querySelectorAll('video')])"
+        self.page.wait_for_function(f"place => {each}", arg=place.element_handle())
+
+
+@contextmanager
+def visitor(browser: sync_api.Browser, address: str, locale: str = "en-GB", **settings: Any) -> Iterator[Visit]:
+    """Somebody with a browser of his own, set up so, in front of the page."""
+    with browser.new_context(**({"viewport": DESKTOP, "locale": locale} | settings)) as context:
+        visit = Visit(context.new_page(), address, locale)
+        visit.open()
+        yield visit
 
 
 @contextmanager

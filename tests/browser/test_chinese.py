@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.browser.studio import EXPECTED_MESSAGES, SENTENCE, Visit, sync_api
+from tests.browser.studio import SENTENCE, Visit, sync_api, visitor
 from tests.studio.english import english_in
 
 OWN = ("[2s] a red ball falls / [3s cut] a blue star rises", "[2s] a ball / [x] a star", "qwertz", "Rushes")
@@ -37,48 +37,44 @@ def english_on(page: "sync_api.Page") -> dict[str, list[str]]:
 @pytest.fixture
 def visit(browser: "sync_api.Browser", address: str) -> Iterator[Visit]:
     """A visitor whose browser speaks Chinese, with all that unfolds unfolded."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="zh-CN")
-    visit = Visit(context.new_page(), address)
-    page = visit.page
-    page.goto(address)
-    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("帧")
-    page.locator("#rushes-prompt textarea").fill(SENTENCE)
-    page.locator("#rushes-more > button").click()
-    page.locator("#rushes-forecast summary").click()
-    yield visit
-    assert not [error for error in visit.errors if not EXPECTED_MESSAGES.search(error)]
-    context.close()
+    with visitor(browser, address, "zh-CN", viewport={"width": 1280, "height": 900}) as visit:
+        visit.prompt.fill(SENTENCE)
+        visit.more_button.click()
+        visit.forecast.get_by_text("为什么？").click()
+        yield visit
+        assert not visit.unexpected
 
 
 def test_the_page_and_why_a_plan_is_as_it_is(visit: Visit) -> None:
     page = visit.page
     sync_api.expect(page.get_by_label("数字框：步数")).to_be_visible()
-    sync_api.expect(page.locator("#rushes-forecast li").first).to_be_visible()
-    assert page.locator("#rushes-forecast li").count() > 3
-    assert page.locator("html").get_attribute("lang") == "zh-CN"
+    reasons = visit.forecast.get_by_role("listitem")
+    sync_api.expect(reasons.first).to_be_visible()
+    assert reasons.count() > 3
+    assert visit.document.get_attribute("lang") == "zh-CN"
     assert not english_on(page)
 
 
 def test_what_does_not_fit_above_the_button_and_in_a_toast(visit: Visit) -> None:
     page = visit.page
     page.get_by_label("数字框：内存上限（GB）").fill("0.5")
-    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("只允许使用 512 MB。")
+    sync_api.expect(visit.line).to_contain_text("只允许使用 512 MB。")
     assert not english_on(page)
     visit.make()
-    sync_api.expect(page.locator(".toast-message-text")).to_contain_text("只允许使用 512 MB。")
-    sync_api.expect(page.locator(".toast-title")).to_have_text("出错了")
+    sync_api.expect(visit.toast).to_contain_text("只允许使用 512 MB。")
+    sync_api.expect(visit.toast.get_by_text("出错了", exact=True)).to_be_visible()
     assert not english_on(page)
 
 
 def test_refused_fields(visit: Visit) -> None:
     page = visit.page
-    page.locator("#rushes-prompt textarea").fill(OWN[1])
-    page.get_by_label("随机种子").fill("qwertz")
-    page.locator("#rushes-chunk input").fill("30")
-    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("没有写明秒数")
-    visit.make_refused("#rushes-prompt", "没有写明秒数")
-    sync_api.expect(page.locator("#rushes-more")).to_contain_text("“qwertz”不能作种子")
-    sync_api.expect(page.locator("#rushes-chunk")).to_contain_text("每段帧数不能是 30")
+    visit.prompt.fill(OWN[1])
+    visit.seed.fill("qwertz")
+    visit.count("chunk").fill("30")
+    sync_api.expect(visit.line).to_contain_text("没有写明秒数")
+    visit.make_refused(visit.prompt, "没有写明秒数")
+    visit.expect_refused(visit.seed, "“qwertz”不能作种子")
+    visit.expect_refused(visit.count("chunk"), "每段帧数不能是 30")
     assert not english_on(page)
 
 
@@ -92,17 +88,16 @@ def test_the_models(visit: Visit) -> None:
 @pytest.mark.slow
 def test_a_download_that_cannot_be(visit: Visit) -> None:
     page = visit.page
-    page.locator("#rushes-model input").click()
+    visit.model.click()
     page.get_by_role("option", name="LTX-Video 2B 0.9.5").click()
-    button = page.locator("#rushes-forecast").get_by_role("button", name="下载", exact=True)
-    button.click()
-    sync_api.expect(page.locator("#rushes-forecast")).to_contain_text("设置了 HF_HUB_OFFLINE，所以不会下载。")
+    visit.forecast.get_by_role("button", name="下载", exact=True).click()
+    sync_api.expect(visit.need).to_contain_text("设置了 HF_HUB_OFFLINE，所以不会下载。")
     assert not english_on(page)
 
 
 @pytest.mark.slow
 def test_a_draft_and_an_edit_that_cannot_be(visit: Visit) -> None:
-    page, surgery = visit.page, visit.page.locator(".surgery")
+    page, surgery = visit.page, visit.surgery
     page.get_by_label("数字框：步数").fill("2")
     visit.make()
     visit.stage("preview")
@@ -111,6 +106,6 @@ def test_a_draft_and_an_edit_that_cannot_be(visit: Visit) -> None:
     surgery.get_by_role("button", name="加长").click()
     surgery.get_by_label("再加几秒").fill("58")
     page.keyboard.press("Enter")
-    sync_api.expect(page.locator(".toast-message-text")).to_contain_text("不能再加 58 秒：最长 60 秒。")
-    sync_api.expect(page.locator(".spines li").first).to_be_visible()
+    sync_api.expect(visit.toast).to_contain_text("不能再加 58 秒：最长 60 秒。")
+    sync_api.expect(visit.cards.first).to_be_visible()
     assert not english_on(page)

@@ -35,14 +35,14 @@ def address(tmp_path_factory: pytest.TempPathFactory, hub: FakeHub) -> Iterator[
 
 @pytest.mark.slow
 def test_a_model_is_downloaded_from_the_page(visit: Visit, hub: FakeHub) -> None:
-    need = visit.page.locator("#rushes-forecast .need")
+    need = visit.need
     hub.stalls[TRANSFORMER] = BLOCK_BYTES + 2**19
     options(visit).filter(has_text="LTX-Video 2B 0.9.5").click()
     need.get_by_role("button", name="Download").click()
     sync_api.expect(need).to_contain_text(re.compile(r"Downloading LTX-Video 2B 0\.9\.5: \d+\.\d of \d+\.\d"))
     assert hub.stalled.wait(60)
     need.get_by_role("button", name="Cancel the download").click()
-    sync_api.expect(need.locator("code")).to_have_text("python -m pipeline download ltx-2b")
+    sync_api.expect(need.get_by_role("code")).to_have_text("python -m pipeline download ltx-2b")
     hub.let_go.set()
     hub.stalls.clear()
     need.get_by_role("button", name="Download").click()
@@ -52,7 +52,7 @@ def test_a_model_is_downloaded_from_the_page(visit: Visit, hub: FakeHub) -> None
 
 @pytest.mark.slow
 def test_a_download_that_fails_says_why(visit: Visit) -> None:
-    need = visit.page.locator("#rushes-forecast .need")
+    need = visit.need
     options(visit).filter(has_text="Wan2.2 TI2V-5B").click()
     need.get_by_role("button", name="Download").click()
     sync_api.expect(need).to_contain_text("Hugging Face shows no repository")

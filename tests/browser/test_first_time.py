@@ -20,8 +20,8 @@ def test_a_first_time_goes_as_the_readme_tells(visit: Visit) -> None:
     for step in steps():
         for verb, what, button in DEED.findall(step):
             if verb == "Type":
-                page.get_by_role("textbox", name="What happens in the shot?").fill(what)
-                sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("About")
+                visit.prompt.fill(what)
+                sync_api.expect(visit.line).to_contain_text("About")
             elif verb == "Click":
                 page.get_by_role("button", name=what).click()
             elif verb == "says":
@@ -33,6 +33,6 @@ def test_a_first_time_goes_as_the_readme_tells(visit: Visit) -> None:
             else:
                 page.get_by_role("button", name=button, exact=True).click()
                 if button != "Undo":  # of two drafts only the newer one says that it is being made
-                    sync_api.expect(page.locator('.player[data-over="false"]')).to_be_visible()
+                    sync_api.expect(visit.saved).to_be_hidden()
             done.append(verb or button)
     assert done == ["Type", "Make draft", "says", "Click", "Redo", "says", "Undo", "Save video"]

@@ -81,7 +81,7 @@ def disk(studio: tuple[str, SmallDisk]) -> Iterator[SmallDisk]:
 
 def wait_for_no_room(visit: Visit) -> None:
     waiting = re.compile(r"Waiting for room on the disk: \d+ MB are needed, 0 MB are free\.")
-    sync_api.expect(visit.page.locator(".sentence")).to_have_text(waiting)
+    sync_api.expect(visit.sentence).to_have_text(waiting)
 
 
 def test_a_draft_waits_for_room_and_is_finished_when_there_is(visit: Visit, disk: SmallDisk) -> None:
@@ -91,12 +91,12 @@ def test_a_draft_waits_for_room_and_is_finished_when_there_is(visit: Visit, disk
     visit.stage("video")
     disk.fill()
     wait_for_no_room(visit)
-    sync_api.expect(page.locator("#rushes-stop")).to_be_enabled()
+    sync_api.expect(visit.stop_button).to_be_enabled()
     page.reload()  # nothing hangs on this page
     wait_for_no_room(visit)
     assert not [path for path in disk.folder.glob("2*/.*") if path.is_file()]
     disk.free()
-    sync_api.expect(page.locator(".sentence")).to_have_text("Done: 5.0 seconds of video")
+    sync_api.expect(visit.sentence).to_have_text("Done: 5.0 seconds of video")
     visit.wait_until_playing()
 
 
@@ -109,7 +109,7 @@ def test_a_draft_that_waits_for_room_can_be_stopped(visit: Visit, disk: SmallDis
     disk.fill()
     wait_for_no_room(visit)
     page.keyboard.press("Escape")
-    sync_api.expect(page.locator(".sentence")).to_contain_text("Stopped. The first")
+    sync_api.expect(visit.sentence).to_have_text(visit.stopped)
     disk.free()
-    page.locator("#rushes-go-on button, button#rushes-go-on").first.click()
-    sync_api.expect(page.locator(".sentence")).to_have_text("Done: 5.0 seconds of video")
+    visit.button("go_on").click()
+    sync_api.expect(visit.sentence).to_have_text("Done: 5.0 seconds of video")

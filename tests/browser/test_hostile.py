@@ -10,7 +10,7 @@ from pipeline.drafts.journal import Journal, new_draft_id
 from pipeline.events import ChunkDenoised, Encoded, Finished, SliceReady, Started
 from pipeline.plan.request import Shot
 from pipeline.video.mp4 import join_slices, write_slice
-from tests.browser.studio import EXPECTED_MESSAGES, Visit, open_studio, sync_api
+from tests.browser.studio import Visit, open_studio, sync_api, visitor
 from tests.conftest import PlanMaker
 
 HOSTILE = (
@@ -19,6 +19,7 @@ HOSTILE = (
     "${Reflect.set(window,/OWNED/.source,1)} {{Reflect.set(window,/OWNED/.source,1)}} &lt;b&gt; \u202egnp"
 )
 MARKUP = "img[src='x'], svg[onload], a[href^='javascript'], script:not([src])"
+COUNT = f'document.querySelectorAll("{MARKUP}").length'
 
 
 @pytest.fixture
@@ -44,41 +45,37 @@ def kept(tmp_path: Path, make_plan: PlanMaker) -> str:
 def visit(browser: sync_api.Browser, tmp_path: Path, kept: str) -> Iterator[Visit]:
     """A visitor of the studio whose only draft is `kept`."""
     assert (tmp_path / "drafts" / kept).is_dir()
-    with open_studio(tmp_path) as address:
-        context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
-        visit = Visit(context.new_page(), address)
-        visit.open()
+    with open_studio(tmp_path) as address, visitor(browser, address) as visit:
         yield visit
-        context.close()
 
 
 def unharmed(visit: Visit, scripts: int) -> None:
     visit.page.wait_for_timeout(300)
     assert visit.page.evaluate("window.OWNED") is None
-    assert visit.page.locator(MARKUP).count() == scripts
-    assert not [error for error in visit.errors if not EXPECTED_MESSAGES.search(error)]
+    assert visit.page.evaluate(COUNT) == scripts
+    assert not visit.unexpected
     assert not visit.elsewhere
 
 
 @pytest.mark.fault(36)
 def test_words_stay_words_wherever_the_page_shows_them(visit: Visit) -> None:
     page = visit.page
-    scripts = page.locator(MARKUP).count()
-    spine = page.locator(".spines button").first
-    sync_api.expect(spine.locator(".title")).to_have_text(HOSTILE)  # on the shelf, from the disk
+    scripts = page.evaluate(COUNT)
+    spine = visit.cards.first
+    sync_api.expect(spine).to_contain_text(HOSTILE)  # on the shelf, from the disk
     unharmed(visit, scripts)
     spine.click()
-    sync_api.expect(page.locator(".player .title")).to_have_text(HOSTILE)  # in the player
-    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value(HOSTILE)  # in the form
+    sync_api.expect(visit.title).to_have_text(HOSTILE)  # in the player
+    sync_api.expect(visit.prompt).to_have_value(HOSTILE)  # in the form
     visit.stage("video")
     unharmed(visit, scripts)
     visit.fill(f"{HOSTILE} again", seconds=1, steps=1)  # in the note and the forecast
     visit.make()
-    sync_api.expect(page.locator(".player .title")).to_have_text(f"{HOSTILE} again")
+    sync_api.expect(visit.title).to_have_text(f"{HOSTILE} again")
     visit.wait_until_over()
     unharmed(visit, scripts)
     page.reload()
-    sync_api.expect(page.locator(".spines button").first.locator(".title")).to_have_text(f"{HOSTILE} again")
+    sync_api.expect(visit.cards.first).to_contain_text(f"{HOSTILE} again")
     unharmed(visit, scripts)
 
 
@@ -112,11 +109,9 @@ def test_behind_a_password_the_page_works_as_ever(
         answer = stranger.request.get(f"{address}media/{kept}/draft.mp4")
         assert answer.status == 401
         stranger.close()
-        known = browser.new_context(http_credentials={"username": "ada", "password": "engine number 1"})
-        visit = Visit(known.new_page(), address)
-        visit.open()
-        visit.page.locator(".spines button").first.click()
-        visit.stage("video")
-        visit.wait_until_playing()
-        assert not [error for error in visit.errors if not EXPECTED_MESSAGES.search(error)]
-        known.close()
+        ada = {"username": "ada", "password": "engine number 1"}
+        with visitor(browser, address, http_credentials=ada) as visit:
+            visit.cards.first.click()
+            visit.stage("video")
+            visit.wait_until_playing()
+            assert not visit.unexpected

@@ -41,8 +41,8 @@ def test_a_draft_whose_engine_is_killed_finishes_on_the_page(visit: Visit, folde
     assert not visit.over
     killed = engine_of(drafts)
     killed.send_signal(signal.SIGKILL)
-    sync_api.expect(page.locator(".sentence")).to_have_text(re.compile("Starting|Warming up"))
-    sync_api.expect(page.locator("#rushes-stop")).to_be_enabled()
+    sync_api.expect(visit.sentence).to_have_text(re.compile("Starting|Warming up"))
+    sync_api.expect(visit.stop_button).to_be_enabled()
     page.get_by_text("Done: 5.0 seconds of video").wait_for(timeout=2 * PATIENCE_MS)  # a process starts, too
     assert visit.over
     visit.wait_until_playing()

@@ -51,37 +51,36 @@ def download(place: Path) -> None:
 
 def options(visit: Visit) -> sync_api.Locator:
     """The list of models, opened."""
-    visit.page.locator("#rushes-prompt textarea").click()
-    if not visit.page.locator("#rushes-model input").is_visible():
-        visit.page.locator("#rushes-more > button").click()
-    visit.page.locator("#rushes-model input").click()
+    visit.prompt.click()
+    if not visit.model.is_visible():
+        visit.more_button.click()
+    visit.model.click()
     return visit.page.get_by_role("listbox").get_by_role("option")
 
 
 @pytest.mark.slow
 def test_a_model_that_is_not_here_is_marked_forecast_and_refused_with_its_command(visit: Visit) -> None:
-    page = visit.page
     sync_api.expect(options(visit)).to_have_count(len(CATALOG))
     sync_api.expect(options(visit).first).to_have_text(re.compile("Miniature$"))
     options(visit).filter(has_text="LTX-Video 2B 0.9.5 · not downloaded, 14.8").click()
-    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text(re.compile("121 frames|needs about"))
-    sync_api.expect(page.locator("#rushes-forecast .need code")).to_have_text(COMMAND)
-    page.locator("#rushes-prompt textarea").fill("a boat leaves the harbour")
-    visit.make_refused("#rushes-model", COMMAND)
-    sync_api.expect(page.locator("#rushes-stop")).to_be_disabled()
-    assert page.locator(".spines button").count() == 0
+    sync_api.expect(visit.line).to_contain_text(re.compile("121 frames|needs about"))
+    sync_api.expect(visit.need.get_by_role("code")).to_have_text(COMMAND)
+    visit.prompt.fill("a boat leaves the harbour")
+    visit.make_refused(visit.model, COMMAND)
+    sync_api.expect(visit.stop_button).to_be_disabled()
+    assert visit.cards.count() == 0
 
 
 @pytest.mark.slow
 def test_a_download_shows_without_a_restart(visit: Visit, downloaded: Path) -> None:
     page = visit.page
     options(visit).filter(has_text="LTX-Video 2B 0.9.5").click()
-    sync_api.expect(page.locator("#rushes-forecast .need")).to_be_visible()
+    sync_api.expect(visit.need).to_be_visible()
     download(downloaded)
     sync_api.expect(options(visit).nth(1)).to_have_text(re.compile(r"LTX-Video 2B 0\.9\.5$"))
-    sync_api.expect(page.locator("#rushes-forecast .need")).to_be_hidden()
+    sync_api.expect(visit.need).to_be_hidden()
     options(visit).filter(has_text="Wan2.2 TI2V-5B").click()  # the list has another order now
-    sync_api.expect(page.get_by_label("Wide 1280×704")).to_be_checked()
+    sync_api.expect(page.get_by_role("radio", name="Wide 1280×704")).to_be_checked()
     shutil.rmtree(downloaded)
     page.reload()
     sync_api.expect(options(visit).nth(1)).to_contain_text("not downloaded")
@@ -92,8 +91,8 @@ def test_a_folder_of_ones_own_that_breaks_is_said_to(visit: Visit, folder: Path)
     (folder / "mine" / "vae").rename(folder / "mine" / "away")
     try:
         sync_api.expect(options(visit).first).to_have_text(re.compile("Miniature · cannot be used$"))
-        sync_api.expect(visit.page.locator("#rushes-forecast .need")).to_contain_text(f"{folder / 'mine' / 'vae'}")
+        sync_api.expect(visit.need).to_contain_text(f"{folder / 'mine' / 'vae'}")
     finally:
         (folder / "mine" / "away").rename(folder / "mine" / "vae")
     sync_api.expect(options(visit).first).to_have_text(re.compile("Miniature$"))
-    sync_api.expect(visit.page.locator("#rushes-forecast .need")).to_be_hidden()
+    sync_api.expect(visit.need).to_be_hidden()

@@ -10,9 +10,8 @@ import imageio_ffmpeg
 import pytest
 
 from tests.browser.drafts import put_drafts
-from tests.browser.studio import Visit, sync_api
+from tests.browser.studio import Visit, sync_api, visitor
 
-PROMPT = "#rushes-prompt textarea"
 MINE = "my own words"
 
 
@@ -26,7 +25,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def choose(visit: Visit, file: Path) -> None:
     with visit.page.expect_file_chooser() as chooser:
-        visit.page.get_by_role("button", name="Open from file…").click()
+        visit.page.get_by_role("button", name=visit.says("opening_open")).click()
     chooser.value.set_files(file)
 
 
@@ -35,21 +34,16 @@ def test_a_film_of_ours_fills_the_form_and_is_not_sent(visit: Visit, film: Path)
     sent: list[int] = []
     page.on("request", lambda request: sent.append(len(request.post_data_buffer or b"")))
     choose(visit, film)
-    sync_api.expect(page.locator(PROMPT)).to_have_value("a red ball rises over sea")  # of the draft it is a copy of
+    sync_api.expect(visit.prompt).to_have_value("a red ball rises over sea")  # of the draft it is a copy of
     sync_api.expect(page.get_by_text("The form now says what this file was made with.")).to_be_visible()
     assert max(sent) < film.stat().st_size / 2
 
 
 def test_settings_as_copied_fill_the_form_in_chinese_too(browser: sync_api.Browser, address: str, film: Path) -> None:
-    context = browser.new_context(locale="zh-CN")
-    page = context.new_page()
-    page.goto(address)
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="从文件打开…").click()
-    chooser.value.set_files(film.with_name("request.json"))
-    sync_api.expect(page.locator(PROMPT)).to_have_value("a red ball number 0 rises over sea")
-    sync_api.expect(page.get_by_text("表单已填入这个文件的设置。")).to_be_visible()
-    context.close()
+    with visitor(browser, address, "zh-CN") as visit:
+        choose(visit, film.with_name("request.json"))
+        sync_api.expect(visit.prompt).to_have_value("a red ball number 0 rises over sea")
+        sync_api.expect(visit.page.get_by_text("表单已填入这个文件的设置。")).to_be_visible()
 
 
 def test_a_dropped_film_is_read_and_the_page_stays(visit: Visit, film: Path) -> None:
@@ -62,7 +56,7 @@ def test_a_dropped_film_is_read_and_the_page_stays(visit: Visit, film: Path) -> 
     page.dispatch_event("body", "dragenter", {"dataTransfer": carried})
     sync_api.expect(page.get_by_text("Drop a film that Rushes made")).to_be_visible()
     page.dispatch_event("body", "drop", {"dataTransfer": carried})
-    sync_api.expect(page.locator(PROMPT)).to_have_value("a red ball rises over sea")
+    sync_api.expect(visit.prompt).to_have_value("a red ball rises over sea")
     sync_api.expect(page.get_by_text("Drop a film that Rushes made")).to_be_hidden()
 
 
@@ -106,7 +100,7 @@ def test_any_other_file_is_refused_in_a_sentence(
     visit: Visit, tmp_path: Path, write: Callable[[Path], None], name: str, said: str
 ) -> None:
     write(tmp_path / name)
-    visit.page.locator(PROMPT).fill(MINE)
+    visit.prompt.fill(MINE)
     choose(visit, tmp_path / name)
     sync_api.expect(visit.page.get_by_text(said)).to_be_visible()
-    sync_api.expect(visit.page.locator(PROMPT)).to_have_value(MINE)
+    sync_api.expect(visit.prompt).to_have_value(MINE)

@@ -3,9 +3,13 @@
 Drafts are two chunks of few steps; what they show is tested elsewhere.
 """
 
+import re
+
 import pytest
 
-from tests.browser.studio import SENTENCE, Visit, sync_api
+from tests.browser.studio import BOTH, SENTENCE, Visit, sync_api
+
+expect = sync_api.expect
 
 # Of the window, all together, by its width; 0.1 is still called good (web.dev/cls). On a phone words move others more.
 MOST_SHIFT = {390: 0.03, 1280: 0.01}
@@ -13,33 +17,33 @@ WATCH_SHIFTS = """() => { window.shifts = []; new PerformanceObserver((list) => 
   ...list.getEntries().filter((shift) => !shift.hadRecentInput).map(({ value, sources }) => (
     { value, moved: sources.map(({ node }) => node?.id || node?.className || node?.nodeName) }))
 )).observe({ type: "layout-shift" }) }"""
-PLACES = """() => [".player", "#rushes-make"].map((name) => document.querySelector(name).getBoundingClientRect())
-  .map(({ left, top, width, height }) => [left, top + scrollY, width, height])"""  # on the page, which may scroll
-WATCH_PLAYING = """() => { window.broken = [];
-  const video = document.querySelector(".stage video"), { dataset } = document.querySelector(".player");
+PLACE = """element => (({ left, top, width, height }) => [left, top + scrollY, width, height])
+  (element.getBoundingClientRect())"""  # on the page, which may scroll
+WATCH_PLAYING = """(() => { window.broken = [];
+  const { dataset } = video.closest("section");
   video.addEventListener("emptied", () => window.broken.push("emptied"));
   for (const what of ["seeking", "pause", "ratechange"])
-    video.addEventListener(what, () => dataset.over === "true" || window.broken.push(what)); }"""
-CANVAS = "document.querySelector('canvas.preview').toDataURL()"
+    video.addEventListener(what, () => dataset.over === "true" || window.broken.push(what)); })()"""
 
 
+@pytest.mark.parametrize("locale", BOTH)
 def test_a_sentence_becomes_moving_pictures_before_the_draft_is_finished(visit: Visit) -> None:
     page = visit.page
     visit.fill()
     visit.make()
     visit.stage("preview")
-    page.wait_for_function(f"(before => {CANVAS} !== before)", arg=page.evaluate(CANVAS))  # it moves
+    visit.wait_until_preview_moves()
     visit.stage("video")
-    page.evaluate(WATCH_PLAYING)
+    visit.film(WATCH_PLAYING)
     visit.wait_until_playing()
     assert not visit.over
     visit.wait_until_over()
     visit.page.wait_for_timeout(500)
     assert page.evaluate("window.broken") == []  # it neither restarted nor jumped nor stopped while more came
-    sync_api.expect(page.locator(".sentence")).to_have_text("Done: 3.0 seconds of video")
-    assert page.evaluate("document.querySelector('.stage video').loop")
-    assert [cell.is_enabled() for cell in page.locator(".strip button").all()] == [True, True]
-    answer = page.request.get(page.locator(".save").evaluate("link => link.href"))
+    expect(visit.sentence).to_have_text(visit.says("finished", seconds=3.0))
+    assert visit.film("video.loop")
+    assert [cell.is_enabled() for cell in visit.cells.all()] == [True, True]
+    answer = page.request.get(visit.save.evaluate("link => link.href"))
     assert (answer.status, answer.headers["content-type"]) == (200, "video/mp4")
     assert page.request.get(answer.url.replace("draft.mp4", "request.json")).status == 404
 
@@ -55,45 +59,48 @@ def test_a_draft_is_made_while_nobody_watches(visit: Visit, address: str) -> Non
     while page.request.get(f"{address}health").json()["status"] == "busy":
         page.wait_for_timeout(200)
     page.goto(address)
-    sync_api.expect(page.locator(".sentence")).to_have_text("Done: 3.0 seconds of video")
+    expect(visit.sentence).to_have_text("Done: 3.0 seconds of video")
     visit.wait_until_playing()
 
 
 @pytest.mark.fault(11)
+@pytest.mark.parametrize("locale", BOTH)
 def test_a_reload_finds_the_draft_and_the_form_again(visit: Visit) -> None:
     page = visit.page
     visit.fill("a blue star rises over sea")
     visit.make()
     visit.stage("preview")
     page.reload()
-    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value("a blue star rises over sea")
-    sync_api.expect(page.locator(".player .title")).to_have_text("a blue star rises over sea")
-    sync_api.expect(page.locator("#rushes-stop")).to_be_enabled()
+    expect(visit.prompt).to_have_value("a blue star rises over sea")
+    expect(visit.title).to_have_text("a blue star rises over sea")
+    expect(visit.stop_button).to_be_enabled()
     visit.wait_until_over()
     visit.wait_until_playing()
 
 
+@pytest.mark.parametrize("locale", BOTH)
 def test_stop_keeps_what_was_finished(visit: Visit) -> None:
     visit.fill(seconds=8, steps=8)
     visit.make()
     visit.stage("video")
+    visit.more_button.focus()  # unfolded, but no list that Escape would close
     visit.page.keyboard.press("Escape")
-    sync_api.expect(visit.page.locator(".sentence")).to_contain_text("Stopped. The first")
+    expect(visit.sentence).to_have_text(visit.stopped)
     visit.wait_until_over()
-    sync_api.expect(visit.page.locator("#rushes-make")).to_be_enabled()
+    expect(visit.make_button).to_be_enabled()
 
 
 def test_a_pause_is_respected_when_more_arrives(visit: Visit) -> None:
     visit.fill()
     visit.make()
     visit.stage("video")
-    visit.page.evaluate("document.querySelector('.stage video').pause()")
+    visit.film("video.pause()")
     stood = visit.seconds()
     visit.wait_until_over()
     visit.page.wait_for_timeout(500)
     assert visit.seconds() == stood
-    visit.page.locator(".strip button").last.click()
-    visit.page.wait_for_function(f"document.querySelector('.stage video').currentTime > {stood} + 0.3")
+    visit.cells.last.click()
+    visit.wait_for_film(f"video.currentTime > {stood} + 0.3")
 
 
 @pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.slow)])
@@ -102,15 +109,16 @@ def test_nothing_moves_by_itself_while_a_draft_is_made(visit: Visit, width: int)
     page.set_viewport_size({"width": width, "height": 844})
     visit.fill()
     visit.make()
-    page.locator(".player .strip").wait_for()  # the press itself unfolds what a draft needs
+    visit.strip.wait_for()  # the press itself unfolds what a draft needs
     page.evaluate("() => new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)))")
     page.evaluate(WATCH_SHIFTS)
     visit.stage("preview")
-    before = page.evaluate(PLACES)
+    parts = (visit.player, visit.make_button)
+    before = [part.evaluate(PLACE) for part in parts]
     visit.stage("video")
-    assert page.evaluate(PLACES) == before
+    assert [part.evaluate(PLACE) for part in parts] == before
     visit.wait_until_over()
-    assert page.evaluate(PLACES) == before
+    assert [part.evaluate(PLACE) for part in parts] == before
     shifts = page.evaluate("window.shifts")
     assert sum(shift["value"] for shift in shifts) < MOST_SHIFT[width], shifts
 
@@ -124,46 +132,45 @@ def test_nothing_moves_by_itself_while_a_draft_is_made(visit: Visit, width: int)
     ],
 )
 def test_a_wrong_sentence_is_refused_at_its_field_and_kept(visit: Visit, sentence: str, refusal: str) -> None:
-    field = visit.page.locator("#rushes-prompt")
-    field.locator("textarea").fill(sentence)
+    visit.prompt.fill(sentence)
     if sentence:  # the forecast refuses it before the button does
-        sync_api.expect(visit.page.locator("#rushes-forecast .line")).to_contain_text(refusal)
-    visit.make_refused("#rushes-prompt", refusal)
-    sync_api.expect(field.locator("textarea")).to_have_value(sentence)
+        expect(visit.line).to_contain_text(refusal)
+    visit.make_refused(visit.prompt, refusal)
+    expect(visit.prompt).to_have_value(sentence)
 
 
 def test_a_book_that_is_pasted_is_refused_as_any_long_sentence(visit: Visit) -> None:
-    page = visit.page
-    page.locator("#rushes-prompt textarea").focus()
-    page.evaluate("document.execCommand('insertText', false, '\u7ea2'.repeat(400_000))")  # 1.2 MB
-    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("The sentence has 65,280 characters")
-    visit.make_refused("#rushes-prompt", "The sentence has 65,280 characters; at most 2,000 are read.")
-    sync_api.expect(page.locator(".toast-body")).to_have_count(0)
+    visit.prompt.focus()
+    visit.page.evaluate("document.execCommand('insertText', false, '\u7ea2'.repeat(400_000))")  # 1.2 MB
+    expect(visit.line).to_contain_text("The sentence has 65,280 characters")
+    visit.make_refused(visit.prompt, "The sentence has 65,280 characters; at most 2,000 are read.")
+    expect(visit.toast).to_have_count(0)
 
 
 def test_a_wrong_seed_is_refused_at_its_field(visit: Visit) -> None:
     visit.fill()
-    page, seed = visit.page, visit.page.get_by_role("textbox", name="Seed")
+    seed = visit.seed
     seed.fill("-3")
-    page.get_by_role("button", name="More options").click()
-    sync_api.expect(seed).to_be_hidden()
-    visit.make_refused("#rushes-seed", "-3 is no seed")
-    sync_api.expect(seed).to_be_focused()  # unfolded for it
-    sync_api.expect(seed).to_have_accessible_description(
+    visit.more_button.click()
+    expect(seed).to_be_hidden()
+    visit.make_refused(seed, "-3 is no seed")
+    expect(seed).to_be_focused()  # unfolded for it
+    expect(seed).to_have_accessible_description(
         "-3 is no seed: seeds are whole numbers from 0 to 4294967295. Leave it empty."
     )
-    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value(SENTENCE)
+    expect(visit.prompt).to_have_value(SENTENCE)
     seed.fill("3")
-    sync_api.expect(page.locator("#rushes-seed")).not_to_contain_text("is no seed")
+    expect(visit.refusal("is no seed")).to_be_hidden()
+    expect(seed).not_to_have_accessible_description(re.compile("is no seed"))
 
 
 def test_typing_is_answered_and_then_nothing_more_is_asked(visit: Visit) -> None:
     page = visit.page
     asked = list[str]()
     page.on("request", lambda request: asked.append(request.url))
-    page.locator("#rushes-prompt textarea").press_sequentially(SENTENCE, delay=30)  # faster than answers come
-    page.get_by_label("number input for Length in seconds").fill("3")
-    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("73 frames")
+    visit.prompt.press_sequentially(SENTENCE, delay=30)  # faster than answers come
+    visit.length.fill("3")
+    expect(visit.line).to_contain_text("73 frames")
     for _ in range(60):
         asked.clear()
         page.wait_for_timeout(1000)
@@ -177,41 +184,39 @@ def test_a_lost_connection_is_said_by_the_page_at_once_and_by_nobody_else(visit:
     line = page.get_by_role("status").filter(has_text="The studio does not answer.")
     page.context.set_offline(True)
     try:
-        page.locator("#rushes-make").click()
-        sync_api.expect(line).to_be_visible()
-        sync_api.expect(page.get_by_text("Attempting reconnection")).to_be_hidden()
+        visit.make_button.click()
+        expect(line).to_be_visible()
+        expect(page.get_by_text("Attempting reconnection")).to_be_hidden()
     finally:
         page.context.set_offline(False)
-    sync_api.expect(line).to_be_hidden()
+    expect(line).to_be_hidden()
     visit.errors.clear()  # of what was asked meanwhile
 
 
 def test_a_refusal_stands_until_its_field_is_changed(visit: Visit) -> None:
-    page = visit.page
-    box = page.locator("#rushes-prompt textarea")
+    box, refusal = visit.prompt, "There is no sentence yet."
     box.press_sequentially("a red", delay=10)
     box.fill("")
-    visit.make_refused("#rushes-prompt", "There is no sentence yet.")  # while answers to typing are on their way
-    page.get_by_label("number input for Length in seconds").fill("1")
-    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("25 frames")
-    sync_api.expect(page.locator("#rushes-prompt")).to_contain_text("There is no sentence yet.")
+    visit.make_refused(box, refusal)  # while answers to typing are on their way
+    visit.length.fill("1")
+    expect(visit.line).to_contain_text("25 frames")
+    visit.expect_refused(box, refusal)
     box.fill("a red ball")
-    sync_api.expect(page.locator("#rushes-prompt")).not_to_contain_text("There is no sentence yet.")
+    expect(visit.refusal(refusal)).to_be_hidden()
 
 
 def test_a_wrong_length_is_refused_at_its_field(visit: Visit) -> None:
-    page = visit.page
-    page.locator("#rushes-prompt textarea").fill(SENTENCE)
-    page.get_by_label("number input for Length in seconds").fill("3600")
-    sync_api.expect(page.locator("#rushes-forecast .line")).to_contain_text("3600 seconds cannot be made")
-    visit.make_refused("#rushes-length", "Choose a length between")
+    visit.prompt.fill(SENTENCE)
+    visit.length.fill("3600")
+    expect(visit.line).to_contain_text("3600 seconds cannot be made")
+    visit.make_refused(visit.length, "Choose a length between")
 
 
 def test_strange_words_get_a_note_and_the_forecast_follows(visit: Visit) -> None:
-    visit.page.locator("#rushes-prompt textarea").fill("a red dragon")
-    sync_api.expect(visit.page.locator(".note")).to_contain_text("“dragon”")
-    visit.page.get_by_label("number input for Length in seconds").fill("1")
-    sync_api.expect(visit.page.locator("#rushes-forecast .line")).to_contain_text("25 frames")
+    visit.prompt.fill("a red dragon")
+    expect(visit.page.get_by_role("status").filter(has_text="“dragon”")).to_be_visible()
+    visit.length.fill("1")
+    expect(visit.line).to_contain_text("25 frames")
 
 
 def test_markup_in_a_sentence_stays_text(visit: Visit) -> None:
@@ -219,9 +224,10 @@ def test_markup_in_a_sentence_stays_text(visit: Visit) -> None:
     sentence = '<img src=x onerror="window.struck=1"> ${window.struck=1} {{window.struck=1}}'
     visit.fill(sentence, seconds=1, steps=1)
     visit.make()
-    sync_api.expect(page.locator(".player .title")).to_have_text(sentence)
+    expect(visit.title).to_have_text(sentence)
     visit.wait_until_over()
-    sync_api.expect(page.locator(".spines .title").first).to_have_text(sentence)
+    expect(visit.cards.first).to_have_accessible_name(f"Open draft: {sentence}")
+    expect(visit.cards.first).to_contain_text(sentence)
     assert page.evaluate("window.struck") is None
 
 
@@ -230,31 +236,31 @@ def test_two_tabs_show_one_draft_and_one_tells_when_the_other_has_deleted_it(vis
     visit.fill("a green star falls over night", seconds=1, steps=1)
     visit.make()
     visit.wait_until_over()
-    other = page.context.new_page()
-    other.goto(visit.address)
-    sync_api.expect(other.locator(".player .title")).to_have_text("a green star falls over night")
-    sync_api.expect(other.locator("#rushes-prompt textarea")).to_have_value("a green star falls over night")
-    other.get_by_role("button", name="More: a green star falls over night").first.click()
-    other.get_by_role("button", name="Delete…").click()
-    other.get_by_role("button", name="Delete it").click()
-    other.locator('.player[data-stage="empty"]').wait_for()
-    page.get_by_role("link", name="Save video").click()
-    sync_api.expect(page.get_by_text("This draft is not there any more.")).to_be_visible()
-    page.get_by_role("button", name="Extend").click()
+    other = Visit(page.context.new_page(), visit.address)
+    other.open()
+    expect(other.title).to_have_text("a green star falls over night")
+    expect(other.prompt).to_have_value("a green star falls over night")
+    other.card("a green star falls over night").get_by_role("button", name="More: ").click()
+    other.button("shelf_delete").click()
+    other.button("shelf_delete_do").click()
+    other.stage("empty")
+    visit.save.click()
+    expect(page.get_by_text("This draft is not there any more.")).to_be_visible()
+    visit.button("edit_extend").click()
     page.get_by_label("Seconds more").fill("1")
     page.keyboard.press("Enter")
-    sync_api.expect(page.locator(".toast-message-text")).to_contain_text("There is no such draft.")
+    expect(visit.toast).to_contain_text("There is no such draft.")
     assert page.url == visit.address
     visit.errors.clear()  # of the film that is gone
 
 
 def test_a_double_click_makes_one_draft_which_opens_with_its_settings(visit: Visit) -> None:
-    page = visit.page
-    visit.fill("an orange triangle falls over night", seconds=1, steps=2)
-    page.locator("#rushes-make").dblclick(delay=200)  # slow: the first click is answered before the second
+    title = "an orange triangle falls over night"
+    visit.fill(title, seconds=1, steps=2)
+    visit.make_button.dblclick(delay=200)  # slow: the first click is answered before the second
     visit.wait_until_over()
-    sync_api.expect(page.locator(".spines .title", has_text="an orange triangle falls over night")).to_have_count(1)
-    page.locator("#rushes-prompt textarea").fill("something else")
-    page.locator(".spines button").first.click()
-    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value("an orange triangle falls over night")
-    sync_api.expect(page.locator(".player .title").first).to_have_text("an orange triangle falls over night")
+    expect(visit.page.get_by_role("button", name=f"Open draft: {title}", exact=True)).to_have_count(1)
+    visit.prompt.fill("something else")
+    visit.cards.first.click()
+    expect(visit.prompt).to_have_value(title)
+    expect(visit.title).to_have_text(title)

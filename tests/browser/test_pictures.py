@@ -1,6 +1,7 @@
 """Pictures to begin and end with, in a real browser: given, seen, used, taken away."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -12,20 +13,42 @@ from tests.browser.studio import Visit, sync_api
 
 expect = sync_api.expect
 REFUSED = "status of 422"
-DROP = """([place, bytes]) => {
-  const file = new File([new Uint8Array(bytes)], "a.png", { type: "image/png" });
-  const carried = new DataTransfer();
-  carried.items.add(file);
-  const target = document.querySelector(`#rushes-${place}-image .place`);
-  for (const name of ["dragenter", "dragover", "drop"])
-    target.dispatchEvent(new DragEvent(name, { bubbles: true, cancelable: true, dataTransfer: carried }));
-}"""
-PASTE = """([place, bytes]) => {
+CARRY = """(where, [bytes, names]) => {
   const carried = new DataTransfer();
   carried.items.add(new File([new Uint8Array(bytes)], "a.png", { type: "image/png" }));
-  document.querySelector(`#rushes-${place}-image .choose`)
-    .dispatchEvent(new ClipboardEvent("paste", { bubbles: true, cancelable: true, clipboardData: carried }));
+  const how = { bubbles: true, cancelable: true };
+  for (const name of names)
+    where.dispatchEvent(name === "paste" ? new ClipboardEvent(name, { ...how, clipboardData: carried })
+      : new DragEvent(name, { ...how, dataTransfer: carried }));
 }"""
+
+
+class Field:
+    """A picture's field on the page: `start_image` or `end_image`."""
+
+    def __init__(self, visit: Visit, name: str) -> None:
+        self.visit = visit
+        self.place = visit.page.get_by_role("group", name=visit.says(name), exact=True)
+        self.shown = self.place.get_by_role("img", name=visit.says(name), exact=True)
+        self.said = self.place.get_by_role("status")
+        self.button = self.place.get_by_role(
+            "button", name=re.compile("|".join(map(visit.says, ("picture_choose", "picture_other"))))
+        )
+
+    def choose(self, picture: bytes) -> None:
+        with self.visit.page.expect_file_chooser() as chooser:
+            self.button.click()
+        chooser.value.set_files({"name": "a.png", "mimeType": "image/png", "buffer": picture})
+
+    def drop(self, picture: bytes) -> None:
+        self.button.evaluate(CARRY, [list(picture), ["dragenter", "dragover", "drop"]])
+
+    def paste(self, picture: bytes) -> None:
+        self.button.evaluate(CARRY, [list(picture), ["paste"]])
+
+    def address(self) -> str:
+        """Of the picture that is shown."""
+        return str(self.shown.get_attribute("src"))
 
 
 def png(colour: str, size: tuple[int, int] = (160, 100)) -> bytes:
@@ -37,43 +60,42 @@ def png(colour: str, size: tuple[int, int] = (160, 100)) -> bytes:
 @pytest.mark.slow
 def test_a_picture_is_chosen_dropped_or_pasted_refused_in_a_sentence_and_removed(visit: Visit) -> None:
     page = visit.page
-    page.locator("#rushes-more > button").click()
-    start, end = (page.locator(f"#rushes-{place}-image") for place in ("start", "end"))
-    start.locator(".file").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": png("red")})
-    expect(start.locator(".shown")).to_be_visible()
-    red = start.locator(".shown").get_attribute("src")
-    page.evaluate(DROP, ["end", list(png("blue"))])
-    expect(end.locator(".shown")).to_be_visible()
-    expect(page.locator("#rushes-drop")).to_be_hidden()
-    assert end.locator(".shown").get_attribute("src") != red
-    page.evaluate(PASTE, ["end", list(png("red"))])
-    expect(end.locator(".shown")).to_have_attribute("src", str(red))
-    page.evaluate(DROP, ["end", list(png("blue", (1, 1)))])
-    expect(end.locator(".said")).to_contain_text("too small: it has 1 x 1 pixels")
-    expect(end.locator(".shown")).to_have_attribute("src", str(red))
-    end.get_by_role("button", name="Remove the end frame").click()
-    expect(end.locator(".shown")).to_be_hidden()
-    expect(end.locator(".said")).to_be_empty()
+    visit.more_button.click()
+    start, end = Field(visit, "start_image"), Field(visit, "end_image")
+    start.choose(png("red"))
+    expect(start.shown).to_be_visible()
+    red = start.address()
+    end.drop(png("blue"))
+    expect(end.shown).to_be_visible()
+    expect(page.get_by_text(visit.says("opening_drop"))).to_be_hidden()
+    assert end.address() != red
+    end.paste(png("red"))
+    expect(end.shown).to_have_attribute("src", red)
+    end.drop(png("blue", (1, 1)))
+    expect(end.said).to_contain_text("too small: it has 1 x 1 pixels")
+    expect(end.shown).to_have_attribute("src", red)
+    visit.button("end_image_remove").click()
+    expect(end.shown).to_be_hidden()
+    expect(end.said).to_be_empty()
     visit.open()
-    page.locator("#rushes-more > button").click()
-    expect(start.locator(".shown")).to_have_attribute("src", str(red))
-    page.locator("#rushes-model input").click()
+    visit.more_button.click()
+    expect(start.shown).to_have_attribute("src", red)
+    visit.model.click()
     page.get_by_role("option", name="Wan2.2 TI2V-5B").click()
-    expect(end).to_be_hidden()
-    expect(start.locator(".shown")).to_have_attribute("src", str(red))
-    page.locator("#rushes-model input").click()
+    expect(end.place).to_be_hidden()
+    expect(start.shown).to_have_attribute("src", red)
+    visit.model.click()
     page.get_by_role("option", name="Miniature").click()
-    expect(end.locator(".choose")).to_be_visible()
+    expect(end.button).to_be_visible()
 
 
 @pytest.mark.slow
 def test_a_draft_begins_with_the_picture_of_the_form(visit: Visit, tmp_path_factory: pytest.TempPathFactory) -> None:
-    page = visit.page
     visit.fill(seconds=1.0, steps=2)
-    field = page.locator("#rushes-start-image")
-    field.locator(".file").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": png("green")})
-    expect(field.locator(".shown")).to_be_visible()
-    name = str(field.locator(".shown").get_attribute("src")).rpartition("/")[2].removesuffix(".png")
+    start = Field(visit, "start_image")
+    start.choose(png("green"))
+    expect(start.shown).to_be_visible()
+    name = start.address().rpartition("/")[2].removesuffix(".png")
     visit.make()
     visit.wait_until_over()
     requests = [path.read_text() for path in Path(tmp_path_factory.getbasetemp()).rglob("request.json")]

@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import subprocess
 import zipfile
 from collections.abc import Iterator
@@ -11,10 +10,10 @@ from pathlib import Path
 import imageio_ffmpeg
 import pytest
 
-from tests.browser.studio import Visit, sync_api
+from tests.browser.studio import BOTH, Visit, sync_api, visitor
 
-VIDEO = "document.querySelector('.stage video')"
-FPS = 24
+FRAME = "Math.floor(video.currentTime * 24 + 0.01)"  # a draft has 24 a second
+TALL = {"width": 1280, "height": 1000}
 ENDS_AFTER = """took => {
   window.told = [];
   const outcome = new Rushes.Outcome(document.createElement("button"), { texts: {}, note: () => {} });
@@ -37,25 +36,18 @@ def watching(
     request: pytest.FixtureRequest, browser: sync_api.Browser, address: str
 ) -> Iterator[tuple[Visit, dict[str, str]]]:
     """A visitor with a finished draft of three seconds, in a language."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, locale=request.param)
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    visit = Visit(context.new_page(), address)
-    visit.page.goto(address)
-    if request.param == "en-GB":
-        visit.open()
+    clipboard = ["clipboard-read", "clipboard-write"]
+    with visitor(browser, address, request.param, viewport=TALL, permissions=clipboard) as visit:
         visit.fill(steps=2)
         visit.make()
-    else:
-        visit.page.locator("#rushes-shelf button").first.click()
-    visit.wait_until_over()
-    visit.wait_until_playing()
-    yield visit, WORDS[request.param]
-    assert not visit.errors
-    context.close()
+        visit.wait_until_over()
+        visit.wait_until_playing()
+        yield visit, WORDS[request.param]
+        assert not visit.errors
 
 
 def frame(visit: Visit) -> int:
-    return int(visit.page.evaluate(f"Math.floor({VIDEO}.currentTime * {FPS} + 0.01)"))
+    return int(visit.film(FRAME))
 
 
 def test_keys_play_step_and_jump_while_the_player_has_the_focus(watching: tuple[Visit, dict[str, str]]) -> None:
@@ -65,13 +57,13 @@ def test_keys_play_step_and_jump_while_the_player_has_the_focus(watching: tuple[
     page.keyboard.press("Space")
     sync_api.expect(page.get_by_role("button", name=words["play"], exact=True)).to_be_visible()
     page.keyboard.press("Home")
-    page.wait_for_function(f"{VIDEO}.currentTime < 0.01 && !{VIDEO}.seeking")
+    visit.wait_for_film("video.currentTime < 0.01 && !video.seeking")
     for key, expected in ((".", 1), (".", 2), (",", 1), ("ArrowRight", 25), ("ArrowLeft", 1)):
         page.keyboard.press(key)
-        page.wait_for_function(f"Math.floor({VIDEO}.currentTime * {FPS} + 0.01) === {expected}")
-    assert page.evaluate(f"{VIDEO}.paused")
+        visit.wait_for_film(f"{FRAME} === {expected}")
+    assert visit.film("video.paused")
     page.keyboard.press("l")
-    assert not page.evaluate(f"{VIDEO}.loop")
+    assert not visit.film("video.loop")
     sync_api.expect(page.get_by_role("button", name=words["loop"])).to_have_attribute("aria-pressed", "false")
     page.keyboard.press("l")
     page.keyboard.press("f")
@@ -88,16 +80,16 @@ def test_the_same_by_buttons(watching: tuple[Visit, dict[str, str]]) -> None:
         pause.click()
     before = frame(visit)
     page.get_by_role("button", name=words["on"]).click()
-    page.wait_for_function(f"Math.floor({VIDEO}.currentTime * {FPS} + 0.01) === {before + 1}")
+    visit.wait_for_film(f"{FRAME} === {before + 1}")
     page.get_by_role("button", name=words["back"]).click()
-    page.wait_for_function(f"Math.floor({VIDEO}.currentTime * {FPS} + 0.01) === {before}")
+    visit.wait_for_film(f"{FRAME} === {before}")
     page.get_by_role("combobox", name=words["speed"]).select_option("2")
-    assert page.evaluate(f"{VIDEO}.playbackRate") == 2
+    assert visit.film("video.playbackRate") == 2
     page.get_by_role("combobox", name=words["speed"]).select_option("1")
     page.get_by_role("slider", name=words["place"]).fill("2")
-    page.wait_for_function(f"Math.abs({VIDEO}.currentTime - 2) < 0.05")
+    visit.wait_for_film("Math.abs(video.currentTime - 2) < 0.05")
     page.get_by_role("button", name=words["play"], exact=True).click()
-    page.wait_for_function(f"{VIDEO}.currentTime > 2.3")
+    visit.wait_for_film("video.currentTime > 2.3")
 
 
 def test_typing_in_the_form_moves_nothing_in_the_player(watching: tuple[Visit, dict[str, str]]) -> None:
@@ -107,9 +99,9 @@ def test_typing_in_the_form_moves_nothing_in_the_player(watching: tuple[Visit, d
     if pause.is_visible():
         pause.click()
     before = frame(visit)
-    page.locator("#rushes-prompt textarea").press_sequentially(" ,.lmf")
+    visit.prompt.press_sequentially(" ,.lmf")
     assert frame(visit) == before
-    assert page.evaluate(f"{VIDEO}.paused && {VIDEO}.loop && !document.fullscreenElement")
+    assert visit.film("video.paused && video.loop && !document.fullscreenElement")
 
 
 def test_frames_are_saved_as_a_zip_and_settings_copied_as_the_command_line_reads_them(
@@ -131,6 +123,7 @@ def test_frames_are_saved_as_a_zip_and_settings_copied_as_the_command_line_reads
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("locale", BOTH)
 def test_the_title_tells_progress_and_the_end_and_a_notification_comes_where_it_was_asked_for(visit: Visit) -> None:
     page = visit.page
     page.add_init_script(
@@ -140,17 +133,16 @@ def test_the_title_tells_progress_and_the_end_and_a_notification_comes_where_it_
         Notification.requestPermission = async () => "granted";
         document.hasFocus = () => false;"""
     )
-    page.reload()
     visit.open()
     visit.fill(seconds=4, steps=8)
     visit.make()
     visit.stage("preview")
     page.wait_for_function("/^[0-9]+ % – Rushes$/.test(document.title)")
-    ask = page.get_by_role("button", name="Tell me when it is done")
+    ask = visit.button("notify")
     ask.click()
     sync_api.expect(ask).to_have_attribute("aria-pressed", "true")
     visit.wait_until_over()
-    page.wait_for_function("document.title === 'Done – Rushes'")
+    page.wait_for_function(f"document.title === '{visit.says('title_finished')} – Rushes'")
     assert page.evaluate(ENDS_AFTER, 29) == []
     assert page.evaluate(ENDS_AFTER, 31) == ["It is done"]
     page.keyboard.press("Shift")
@@ -177,24 +169,23 @@ def test_a_film_with_sound_begins_without_it_and_keeps_it_once_it_is_wanted(visi
     page.route("**/draft.mp4", lambda route: route.fulfill(path=film, content_type="video/mp4"))
     page.reload()
     sync_api.expect(sound).to_have_attribute("aria-pressed", "false")
-    page.wait_for_function(f"{VIDEO}.currentTime > 0.1 && {VIDEO}.muted && !{VIDEO}.paused")
+    visit.wait_for_film("video.currentTime > 0.1 && video.muted && !video.paused")
     sound.click()
     sync_api.expect(sound).to_have_attribute("aria-pressed", "true")
-    assert not page.evaluate(f"{VIDEO}.muted || {VIDEO}.paused")
+    assert not visit.film("video.muted || video.paused")
     page.reload()
     sync_api.expect(sound).to_have_attribute("aria-pressed", "true")  # or muted by a browser that wants a click first
-    page.wait_for_function(f"{VIDEO}.currentTime > 0.1 && !{VIDEO}.paused")
+    visit.wait_for_film("video.currentTime > 0.1 && !video.paused")
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("locale", BOTH)
 def test_stopping_tells_how_much_time_it_saved(visit: Visit) -> None:
-    page = visit.page
     visit.fill(seconds=10, steps=8)
     visit.make()
     visit.stage("video")
-    page.get_by_role("button", name="Stop and keep").click()
-    sentence = page.get_by_text("Stopped. The first")
-    sync_api.expect(sentence).to_have_text(re.compile(r"seconds are kept; about .* saved\.$"))
+    visit.stop_button.click()
+    sync_api.expect(visit.sentence).to_have_text(visit.like("stopped_saved"))
 
 
 @pytest.mark.slow
@@ -212,7 +203,7 @@ def test_a_finished_draft_that_goes_on_keeps_its_place_and_its_pause(visit: Visi
     page.get_by_role("slider", name="Place in the draft").fill("0.5")
     page.get_by_role("button", name="Continue", exact=True).click()
     page.get_by_text("Done: 6.0 seconds of video").wait_for()
-    assert page.evaluate(f"{VIDEO}.paused")
+    assert visit.film("video.paused")
     assert abs(visit.seconds() - 0.5) < 0.1
-    page.locator(".strip button").last.click()
-    page.wait_for_function(f"{VIDEO}.currentTime > 4")
+    visit.cells.last.click()
+    visit.wait_for_film("video.currentTime > 4")

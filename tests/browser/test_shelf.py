@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.drafts import put_drafts
-from tests.browser.studio import EXPECTED_MESSAGES, Visit, open_studio, sync_api
+from tests.browser.studio import BOTH, Visit, open_studio, sync_api, visitor
 
 COUNT = 23
 WORDS = {
@@ -34,16 +34,12 @@ def shelf(
     """A visitor in front of 23 drafts, what things are called, and the folder."""
     folder = tmp_path_factory.mktemp("shelf")
     put_drafts(folder / "drafts", COUNT)
-    with open_studio(folder) as address:
-        context = browser.new_context(viewport={"width": 1280, "height": 1000}, locale=request.param)
-        visit = Visit(context.new_page(), address)
-        visit.page.goto(address)
-        words = WORDS[request.param]
-        visit.page.get_by_role("button", name=words["open"]).first.wait_for()
-        yield visit, words, folder / "drafts"
-        assert not [error for error in visit.errors if not EXPECTED_MESSAGES.search(error)]
+    tall = {"width": 1280, "height": 1000}
+    with open_studio(folder) as address, visitor(browser, address, request.param, viewport=tall) as visit:
+        visit.cards.first.wait_for()
+        yield visit, WORDS[request.param], folder / "drafts"
+        assert not visit.unexpected
         assert not visit.elsewhere
-        context.close()
 
 
 def test_drafts_are_found_named_kept_and_deleted(shelf: Shelf) -> None:
@@ -62,7 +58,7 @@ def test_drafts_are_found_named_kept_and_deleted(shelf: Shelf) -> None:
     sync_api.expect(cards).to_have_count(1)
     card = page.get_by_role("listitem").filter(has=cards)
     card.hover()
-    page.wait_for_function("[...document.querySelectorAll('.spines video')].some(video => video.currentTime > 0.6)")
+    visit.wait_for_films(card, "video.currentTime > 0.6")
     card.get_by_role("button", name=words["favourite"]).click()
     sync_api.expect(card.get_by_role("button", name=words["favourite"])).to_have_attribute("aria-pressed", "true")
     card.get_by_role("button", name=words["more"]).click()
@@ -96,28 +92,36 @@ def test_a_draft_opens_with_its_settings_and_one_that_is_gone_is_told(shelf: She
     cards = page.get_by_role("button", name=words["open"])
     page.reload()  # as the test before left it, without its draft number 21
     cards.first.click()
-    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value("a white ball number 22 rises over sea")
+    sync_api.expect(visit.prompt).to_have_value("a white ball number 22 rises over sea")
     visit.wait_until_playing()
     for folder in sorted(drafts.iterdir(), reverse=True):
         if folder.name.endswith(f"{20:016x}"):
             shutil.rmtree(folder)  # in another window, or by hand
     cards.nth(1).click()
     sync_api.expect(page.get_by_text(words["gone"])).to_be_visible()
-    sync_api.expect(page.locator("#rushes-prompt textarea")).to_have_value("a white ball number 22 rises over sea")
+    sync_api.expect(visit.prompt).to_have_value("a white ball number 22 rises over sea")
     sync_api.expect(page.get_by_role("button", name="number 20")).to_have_count(0)
     visit.errors[:] = [error for error in visit.errors if "404" not in error]  # its picture was asked for
 
 
+def test_who_wants_less_motion_sees_stills(shelf: Shelf, browser: sync_api.Browser) -> None:
+    with visitor(browser, shelf[0].address, reduced_motion="reduce") as visit:
+        visit.cards.first.hover()
+        visit.page.wait_for_timeout(800)
+        assert visit.films(visit.shelf).evaluate_all("all => all.length && all.every(video => video.paused)")
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("locale", BOTH)
 def test_an_unfinished_draft_goes_on_from_the_shelf(visit: Visit) -> None:
-    page = visit.page
-    visit.fill("a green square falls over snow", seconds=6, steps=6)
+    title = "a green square falls over snow"
+    visit.fill(title, seconds=6, steps=6)
     visit.make()
     visit.stage("video")
-    page.get_by_role("button", name="Stop and keep").click()
-    go_on = page.get_by_role("button", name="Continue: a green square falls over snow")
+    visit.stop_button.click()
+    go_on = visit.card(title).get_by_role("button", name=f"{visit.says('shelf_go_on')}: {title}")
     go_on.click()
-    page.get_by_text("Done: 6.0 seconds of video").wait_for()
+    visit.page.get_by_text(visit.says("finished", seconds=6.0)).wait_for()
     sync_api.expect(go_on).to_be_hidden()
 
 
@@ -130,18 +134,8 @@ def test_the_shelf_keeps_what_is_looked_at_when_a_draft_ends(visit: Visit) -> No
     page.get_by_role("searchbox", name="Search the sentences").fill("pink star rises over night")
     cards = page.get_by_role("button", name="Open draft")
     sync_api.expect(cards).to_have_count(1)
-    page.locator("#rushes-prompt textarea").fill("a blue ball falls over sea")
+    visit.prompt.fill("a blue ball falls over sea")
     visit.make()
     page.get_by_text("a blue ball falls over sea").first.wait_for()
     visit.wait_until_over()
     sync_api.expect(cards).to_have_count(1)
-
-
-def test_who_wants_less_motion_sees_stills(browser: sync_api.Browser, address: str) -> None:
-    context = browser.new_context(locale="en-GB", reduced_motion="reduce")
-    page = context.new_page()
-    page.goto(address)
-    page.get_by_role("button", name="Open draft").first.hover()
-    page.wait_for_timeout(800)
-    assert page.evaluate("[...document.querySelectorAll('.spines video')].every(video => video.paused)")
-    context.close()

@@ -7,11 +7,12 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from tests.browser.studio import SENTENCE, Visit, open_studio, sync_api
+from tests.browser.studio import BOTH, SENTENCE, Visit, open_studio, sync_api, visitor
 
 pytestmark = pytest.mark.slow
 
 expect = sync_api.expect
+TOO_LONG = {"en-GB": "30.0 seconds are too long for this Space", "zh-CN": "30.0 秒对这个 Space 来说太长"}
 HER_KEY = "a-program-of-adas-own-1"
 
 
@@ -30,16 +31,13 @@ def test_a_visitor_makes_a_draft_that_no_other_visitor_sees(visit: Visit, browse
     mine = visit.page.request.post(f"{visit.address}gradio_api/run/shelf", data={"data": [20]}).json()["data"][0]
     assert [draft["prompt"] for draft in mine] == [SENTENCE]
     visit.page.reload()
-    expect(visit.page.locator("#rushes-shelf")).to_contain_text(SENTENCE)
-    context = browser.new_context(locale="en-GB")
-    other = Visit(context.new_page(), visit.address)
-    other.open()
-    theirs = other.page.request.post(f"{visit.address}gradio_api/run/shelf", data={"data": [20]}).json()["data"][0]
-    assert theirs == []
-    expect(other.page.locator("#rushes-shelf")).not_to_contain_text(SENTENCE)
-    asked = other.page.request.post(f"{visit.address}gradio_api/run/delete", data={"data": [mine[0]["draft"]]})
-    assert "There is no such draft" in asked.text()
-    context.close()
+    expect(visit.shelf).to_contain_text(SENTENCE)
+    with visitor(browser, visit.address) as other:
+        theirs = other.page.request.post(f"{visit.address}gradio_api/run/shelf", data={"data": [20]}).json()["data"][0]
+        assert theirs == []
+        expect(other.shelf).not_to_contain_text(SENTENCE)
+        asked = other.page.request.post(f"{visit.address}gradio_api/run/delete", data={"data": [mine[0]["draft"]]})
+        assert "There is no such draft" in asked.text()
 
 
 def test_a_program_brings_its_own_key(address: str) -> None:
@@ -54,10 +52,11 @@ def test_a_program_brings_its_own_key(address: str) -> None:
     stranger.close()
 
 
-def test_what_is_too_long_for_a_space_is_said_before_the_button(visit: Visit) -> None:
-    visit.page.locator("#rushes-prompt textarea").fill(SENTENCE)
-    visit.page.get_by_label("number input for Length in seconds").fill("30")
-    expect(visit.page.locator("#rushes-forecast .line")).to_contain_text("30.0 seconds are too long for this Space")
+@pytest.mark.parametrize("locale", BOTH)
+def test_what_is_too_long_for_a_space_is_said_before_the_button(visit: Visit, locale: str) -> None:
+    visit.prompt.fill(SENTENCE)
+    visit.length.fill("30")
+    expect(visit.line).to_contain_text(TOO_LONG[locale])
 
 
 def test_no_visitor_downloads_a_model(visit: Visit) -> None:

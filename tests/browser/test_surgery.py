@@ -2,81 +2,117 @@
 
 import pytest
 
-from tests.browser.studio import Visit, sync_api
+from tests.browser.studio import BOTH, PHONE, Visit, sync_api
 
-ANOTHER_IS_OVER = """first => {
-  const save = document.querySelector('.save');
-  return save.href !== first && save.getAttribute('aria-disabled') === 'false';
-}"""
+expect = sync_api.expect
+HEIGHT = "element => element.getBoundingClientRect().height"
 
 
+def file_of(visit: Visit) -> str:
+    """What Save saves."""
+    return str(visit.save.evaluate("link => link.href"))
+
+
+def wait_for_another(visit: Visit, first: str) -> None:
+    """Until another draft than `first` is over."""
+    expect(visit.saved).not_to_have_attribute("href", first)
+
+
+@pytest.mark.parametrize("locale", BOTH)
 def test_a_chunk_is_redone_and_the_old_draft_comes_back_by_undo(visit: Visit) -> None:
-    page, surgery = visit.page, visit.page.locator(".surgery")
+    page, surgery = visit.page, visit.surgery
+    of_a_chunk = [visit.says(f"edit_{way}") for way in ("redo", "reprompt", "branch", "extend")]
     visit.fill(steps=2)
-    sync_api.expect(surgery).to_be_hidden()
+    expect(surgery).to_be_hidden()
     visit.make()
     visit.stage("preview")
-    sync_api.expect(surgery).to_be_hidden()
+    expect(surgery).to_be_hidden()
     visit.wait_until_over()
-    sync_api.expect(surgery.get_by_role("button")).to_have_text(["Extend"])
-    before = page.locator(".player").bounding_box()
-    first = page.locator(".save").evaluate("link => link.href")
-    page.locator(".strip button").last.click()
-    sync_api.expect(surgery.get_by_role("button")).to_have_text(["Redo", "Say it differently", "Branch", "Extend"])
-    assert page.locator(".player").bounding_box() == before
+    expect(surgery.get_by_role("button")).to_have_text(of_a_chunk[-1:])
+    before = visit.player.bounding_box()
+    first = file_of(visit)
+    visit.cells.last.click()
+    expect(surgery.get_by_role("button")).to_have_text(of_a_chunk)
+    assert visit.player.bounding_box() == before
 
-    surgery.get_by_role("button", name="Redo").click()
-    page.wait_for_function(ANOTHER_IS_OVER, arg=first)
-    sync_api.expect(page.locator(".sentence")).to_have_text("Done: 3.0 seconds of video")
-    assert page.locator(".save").evaluate("link => link.href") != first
+    visit.button("edit_redo").click()
+    wait_for_another(visit, first)
+    expect(visit.sentence).to_have_text(visit.says("finished", seconds=3.0))
+    assert file_of(visit) != first
     assert page.request.get(first).status == 200
 
-    surgery.get_by_role("button", name="Undo").click()
-    page.wait_for_function("first => document.querySelector('.save').href === first", arg=first)
-    sync_api.expect(surgery.get_by_role("button", name="Undo")).to_be_hidden()
+    visit.button("edit_undo").click()
+    expect(visit.save).to_have_attribute("href", first)
+    expect(visit.button("edit_undo")).to_be_hidden()
 
-    surgery.get_by_role("button", name="Forward").click()  # what was undone is still there
-    page.wait_for_function(ANOTHER_IS_OVER, arg=first)
-    sync_api.expect(surgery.get_by_text("The draft before this one is kept, too")).to_be_visible()
+    visit.button("edit_forward").click()  # what was undone is still there
+    wait_for_another(visit, first)
+    expect(surgery.get_by_text(visit.says("edit_kept"))).to_be_visible()
 
 
 @pytest.mark.slow
 def test_a_chunk_is_chosen_and_changed_with_keys_alone(visit: Visit) -> None:
-    page, surgery = visit.page, visit.page.locator(".surgery")
+    page, surgery = visit.page, visit.surgery
     visit.fill(steps=2)
     visit.make()
     visit.wait_until_over()
-    first = page.locator(".save").evaluate("link => link.href")
-    sync_api.expect(surgery.get_by_text("Choose a chunk above")).to_be_visible()
+    first = file_of(visit)
+    expect(surgery.get_by_text("Choose a chunk above")).to_be_visible()
     page.get_by_role("button", name="Chunk 2, ready").focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    sync_api.expect(surgery.get_by_role("button", name="Redo")).to_be_focused()
-    sync_api.expect(surgery.get_by_text("This chunk with another seed")).to_be_visible()
+    expect(surgery.get_by_role("button", name="Redo")).to_be_focused()
+    expect(surgery.get_by_text("This chunk with another seed")).to_be_visible()
     page.keyboard.press("Enter")
-    page.wait_for_function(ANOTHER_IS_OVER, arg=first)
+    wait_for_another(visit, first)
 
 
 def test_a_chunk_is_said_differently_and_what_cannot_be_is_told(visit: Visit) -> None:
-    page, surgery = visit.page, visit.page.locator(".surgery")
+    page, surgery = visit.page, visit.surgery
     visit.fill(seconds=3, steps=2)
     visit.make()
     visit.wait_until_over()
-    page.locator(".strip button").last.click()
+    visit.cells.last.click()
+    page.set_viewport_size(PHONE)
+    before = visit.player.evaluate(HEIGHT)
+    for button in surgery.get_by_role("button").all():
+        button.hover()  # what is then said of it is longer or shorter
+        assert visit.player.evaluate(HEIGHT) == before
     surgery.get_by_role("button", name="Say it differently").click()
     sentence = surgery.get_by_label("Sentence")
-    sync_api.expect(sentence).to_have_value("a red ball moves left over snow")
-    sync_api.expect(sentence).to_be_focused()
+    expect(sentence).to_have_value("a red ball moves left over snow")
+    expect(sentence).to_be_focused()
     page.keyboard.press("Escape")
-    sync_api.expect(sentence).to_be_hidden()
+    expect(sentence).to_be_hidden()
     surgery.get_by_role("button", name="Extend").click()
     surgery.get_by_label("Seconds more").fill("58")
     page.keyboard.press("Enter")
-    sync_api.expect(page.locator(".toast-body")).to_contain_text("cannot be extended by 58")
-    page.locator(".strip button").last.click()
+    expect(visit.toast).to_contain_text("cannot be extended by 58")
+    visit.cells.last.click()
     surgery.get_by_role("button", name="Say it differently").click()
     sentence.fill("a blue star rises over sea")
     page.keyboard.press("Enter")
     title = "a red ball moves left over snow / a blue star rises over sea"
-    sync_api.expect(page.locator(".player .title")).to_have_text(title)
+    expect(visit.title).to_have_text(title)
     visit.wait_until_over()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("locale", BOTH)
+def test_a_draft_is_cut_branched_and_extended_and_each_time_the_first_is_kept(visit: Visit) -> None:
+    visit.fill(steps=2)
+    visit.make()
+    visit.wait_until_over()
+    first = file_of(visit)
+    for way, chunks, seconds in (("cut", 1, None), ("branch", 2, 3.0), ("extend", 3, 4.0)):
+        visit.cells.first.click()
+        visit.button(f"edit_{way}").click()
+        if way == "extend":
+            visit.surgery.get_by_label(visit.says("edit_seconds")).fill("1")
+            visit.button("edit_make").click()
+        wait_for_another(visit, first)
+        expect(visit.cells).to_have_count(chunks)
+        done = visit.like("finished") if seconds is None else visit.says("finished", seconds=seconds)
+        expect(visit.sentence).to_have_text(done)
+        visit.button("edit_undo").click()
+        expect(visit.save).to_have_attribute("href", first)
