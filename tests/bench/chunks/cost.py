@@ -13,7 +13,7 @@ from pipeline.plan.draft import DraftPlan
 from tests.bench.chunks.films import frames_of, make
 from tests.bench.first_light import SENTENCE, resident_bytes
 
-REPEATS = 2
+REPEATS = 5
 
 
 def measure_memory() -> list[str]:

@@ -56,14 +56,15 @@ def count_frames() -> list[str]:
 
 
 def measure_second_shot(engine: Engine, wishes: Sequence[tuple[Words, GenerationRequest]]) -> list[str]:
-    """Drafts of four chunks whose last two ask for another colour, against the same with one sentence throughout."""
+    """Drafts whose second half asks for another colour, against the same with one sentence in both shots."""
     same, follows = list[bool](), list[bool]()
     for words, request in wishes:
         colours = [colour for colour in COLOURS if colour != words.colour]
         other = replace(words, colour=colours[request.seed % len(colours)])
         half = request.seconds / 2
         shots = tuple(Shot(prompt=canonical(scene), seconds=half) for scene in (words, other))
-        plans = [pipeline.plan(replace(request, shots=said)) for said in (shots[:1], shots)]
+        alike = shots[0], replace(shots[1], prompt=shots[0].prompt)  # cut into the same chunks
+        plans = [pipeline.plan(replace(request, shots=said)) for said in (alike, shots)]
         films = [make(engine, plan) for plan in plans]
         same += [torch.equal(*(chunk_latents(film, chunk.index) for film in films)) for chunk in _untouched(plans[1])]
         follows.append(measure(films[1], words, plans[1]).looks.last_colour == other.colour)
