@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pipeline.plan.chunks import Seam, Slice
 from pipeline.seams.metrics import Metric, measure_seam
 from pipeline.seams.trace import trace_frames
-from pipeline.video.matching import ColourMatcher, colour_step
+from pipeline.video.matching import ColourMatcher, colour_step, mean_colours
 
 SEAM, FRAMES, HELD = 17, 57, 8
 STEP = np.array([4.0, -2.0, 6.0])
@@ -30,6 +30,13 @@ def piece(**fields: int) -> Slice:
 
 def mean(frames: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.asarray(frames.mean(axis=(1, 2)))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 7), (160, 256), (1, 2000)])
+def test_mean_colours_are_means(size: tuple[int, int]) -> None:
+    frames = np.random.default_rng(1).integers(0, 256, (3, *size, 3), dtype=np.uint8)
+    frames[0] = 255
+    assert mean_colours(frames) == pytest.approx(mean(frames))
 
 
 def test_the_check_finds_the_step_before_and_not_after() -> None:
