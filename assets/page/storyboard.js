@@ -13,6 +13,7 @@ const prompt = () => document.getElementById("rushes-prompt"); // drawn before o
 let shots = []; // as they stand on the cards
 let asText = false; // somebody writes the text itself
 let timer = 0;
+let asked = false; // for cards, on which nothing was changed since: of a text that is read only now they still take the end
 let drawing = false; // cards that leave take the focus with them, which is nobody going away
 
 list.setAttribute("aria-label", texts.storyboard);
@@ -22,9 +23,11 @@ const say = (text) => (find(".spoken").textContent = text);
 const send = () => {
   clearTimeout(timer);
   timer = 0;
+  asked = false;
   trigger("input", { shots });
 };
 const sendSoon = () => {
+  asked = false;
   clearTimeout(timer);
   timer = setTimeout(send, SENT_AFTER_MS);
 };
@@ -163,6 +166,7 @@ find(".add").addEventListener("click", () => {
 find(".turn").addEventListener("click", () => {
   if (timer) send();
   asText = !asText;
+  asked = !asText;
   take();
   if (asText) box().focus();
   else focus(0, ".sentence");
@@ -178,7 +182,12 @@ const take = () => {
   draw();
   if (typing && !list.hidden) focus(0, ".sentence"); // the text it was in is not shown any more
 };
-watch("value", () => !within() && take());
+watch("value", () => {
+  const inside = within();
+  if (inside && (!asked || JSON.stringify(props.value?.shots || []) === JSON.stringify(shots))) return;
+  take();
+  if (inside) focus(0, ".sentence");
+});
 element.addEventListener("focusout", (event) => {
   if (!drawing && !element.contains(event.relatedTarget) && !timer) take();
 });

@@ -16,11 +16,13 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL"
 
 def engine_of(drafts: Path) -> psutil.Process:
     """The process under a studio on these drafts that spawned no resource tracker's work: the engine's."""
-    (app,) = (
-        process
+    apps = {
+        process.pid: process
         for process in psutil.process_iter()
         if str(drafts) in " ".join(_command(process)) and "app.py" in " ".join(_command(process))
-    )
+    }
+    # One that it has just forked is called like it until it becomes another
+    (app,) = (process for process in apps.values() if process.ppid() not in apps)
     (engine,) = (child for child in app.children() if "spawn_main" in " ".join(_command(child)))
     return engine
 

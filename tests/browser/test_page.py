@@ -107,7 +107,7 @@ def test_a_pause_is_respected_when_more_arrives(visit: Visit) -> None:
 def test_nothing_moves_by_itself_while_a_draft_is_made(visit: Visit, width: int) -> None:
     page = visit.page
     page.set_viewport_size({"width": width, "height": 844})
-    visit.fill()
+    visit.prompt.fill(SENTENCE)  # numbers stay: a forecast of others may come late, and be longer
     visit.make()
     visit.strip.wait_for()  # the press itself unfolds what a draft needs
     page.evaluate("() => new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown)))")

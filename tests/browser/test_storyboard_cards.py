@@ -71,7 +71,8 @@ def test_a_typed_storyboard_stays_text_until_cards_are_asked_for(visit: Visit) -
     visit.prompt.press_sequentially("[2s] a red ball falls / [2s] a blue star")
     expect(as_cards).to_be_visible()
     expect(visit.prompt).to_be_focused()
-    as_cards.click()
+    as_cards.click()  # perhaps before the last letters are read
+    expect(visit.shots.nth(1)).to_have_value("a blue star")
     assert sentences(visit) == ["a red ball falls", "a blue star"]
 
 
