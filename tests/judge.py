@@ -1,9 +1,8 @@
 """What a clip of the miniature's world shows, by plain image measurements; knows nothing of how it was made.
 
 Colour and background by distance to the palette, motion by centroid and area over time, shape by the harmonics of
-the segmented outline, compared with a triangle, a square and a star. On 160 drawn scenes of 49 frames from anywhere in
-the first 14 s colour and background are right in all, shape in 155: the others move up or down and are hardly ever
-whole (tests/test_judge.py has the like).
+the segmented outline, compared with a triangle, a square and a star. It errs where an object moves up
+or down and is hardly ever whole in the picture; drawn scenes are in tests/test_judge.py.
 """
 
 from dataclasses import dataclass

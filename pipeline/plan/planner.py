@@ -70,13 +70,7 @@ def decide(
     )
     check_disk(memory.disk_bytes, budget)
     forecast = forecast_duration(
-        chosen,
-        load,
-        chunks=chunks,
-        slices=slices,
-        steps=request.steps,
-        device=device,
-        experience=taught,
+        chosen, load, chunks=chunks, slices=slices, steps=request.steps, device=device, experience=taught
     )
     return DraftPlan(
         request=request,

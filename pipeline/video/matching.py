@@ -50,8 +50,8 @@ class ColourMatcher:
 
 
 def mean_colours(frames: Frames) -> Colours:
-    """Of each of F frames [F, H, W, 3], [F, 3]. In whole numbers, and down before across: numpy's mean of 57 frames of
-    256x160 takes 31 ms, this 1.6 ms (2 CPU cores)."""
+    """Of each of F frames [F, H, W, 3] uint8, [F, 3] in levels. Added up in whole numbers, down before across, which is
+    many times faster than numpy's mean over both at once."""
     down = frames.reshape(*frames.shape[:2], -1).sum(axis=1, dtype=np.uint32)
     across = down.reshape(len(frames), -1, 3).sum(axis=1, dtype=np.uint64)
     means: Colours = across / (frames.shape[1] * frames.shape[2])
