@@ -4,6 +4,7 @@ The studio's drafts are on a small tmpfs, in a mount namespace of its own: no pr
 have namespaces, and nothing stays mounted. Skipped elsewhere.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -49,10 +50,8 @@ class SmallDisk:
     def fill(self) -> None:
         with self.filler.open("wb") as file:
             while free := shutil.disk_usage(self.folder).free:
-                try:
+                with contextlib.suppress(OSError):  # the draft took some of that meanwhile: what is left, then
                     os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), free)
-                except OSError:  # the draft itself took what was left
-                    break
 
     def free(self) -> None:
         self.filler.unlink(missing_ok=True)
