@@ -20,6 +20,7 @@ from pipeline.events import Preview
 logger = logging.getLogger(__name__)
 
 SHARE = 0.05  # of the steps' time that previews may cost; dearer ones are drawn less often
+LEAST_SECONDS = 0.08  # from one to the next: each is a moving picture, and gone before it is seen if more come
 GRID_PIXELS = 4  # preview pixels a latent is drawn with, down and across
 FRAME_STEP = 2  # every second frame: half the bytes, still moving
 JPEG_QUALITY = 72
@@ -65,17 +66,20 @@ class LatentMap:
 
 @dataclass(slots=True)
 class PacedPreviews:
-    """The previews of one draft: drawn while they have cost less than their share of the steps' time."""
+    """The previews of one draft: drawn while they have cost less than their share of the steps' time, and no more often
+    than they can be looked at."""
 
     step_seconds: float = 0.0
     preview_seconds: float = 0.0
+    since_last_seconds: float = LEAST_SECONDS
 
     def draw(self, frames: Callable[[], NDArray[np.uint8] | None], *, step_seconds: float) -> Preview | None:
         """A preview after a step that took `step_seconds`, or None. Whatever goes wrong, the draft goes on."""
         self.step_seconds += step_seconds
-        if self.preview_seconds > SHARE * self.step_seconds:
+        self.since_last_seconds += step_seconds
+        if self.preview_seconds > SHARE * self.step_seconds or self.since_last_seconds < LEAST_SECONDS:
             return None
-        start = time.monotonic()
+        start, self.since_last_seconds = time.monotonic(), 0.0
         try:
             drawn = frames()
             return None if drawn is None else to_strip(drawn)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from pipeline.video.preview import LARGEST_STRIP_PIXELS, LatentMap, to_strip
+from pipeline.video.preview import LARGEST_STRIP_PIXELS, LatentMap, PacedPreviews, to_strip
 
 PIXELS = 8 * 4 * 4 * 3
 
@@ -101,3 +101,13 @@ def test_a_map_on_disk_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert found is not None
     assert torch.equal(found.weight, tensors["weight"])
     assert torch.equal(found.bias, tensors["bias"])
+
+
+@pytest.mark.parametrize(
+    ("step_seconds", "drawn"),
+    [(0.5, [True] * 5), (0.05, [True, False, True, False, True]), (0.03, [True, *[False] * 2] * 2)],
+)
+def test_previews_come_no_more_often_than_they_can_be_looked_at(step_seconds: float, drawn: list[bool]) -> None:
+    previews, frames = PacedPreviews(), np.zeros((1, 4, 4, 3), np.uint8)
+    told = [previews.draw(lambda: frames, step_seconds=step_seconds) for _ in drawn]
+    assert [preview is not None for preview in told] == drawn
