@@ -8,9 +8,11 @@ from torch import Tensor
 
 from pipeline.drafts.journal import Journal
 from pipeline.drafts.pictures import read_beside
-from pipeline.models.base import Sampling, SharedNoise, VideoModel
-from pipeline.plan.chunks import Chunk, Slice, goes_on
+from pipeline.models.base import Recalled, Sampling, SharedNoise, VideoModel
+from pipeline.models.recalling import recall
+from pipeline.plan.chunks import Chunk, Slice
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.following import first_of_shot, goes_on, recallable
 from pipeline.plan.request import Transition
 from pipeline.plan.spec import Keyframe, Tail
 from pipeline.prompt.cache import PromptEmbeds
@@ -22,6 +24,7 @@ def sampling_of(
     plan: DraftPlan,
     chunk: Chunk,
     embeds: Mapping[str, PromptEmbeds],
+    timeline: Tensor | None,
     behind: Mapping[int, Tensor],
     end: Tensor | None = None,
 ) -> Sampling:
@@ -29,12 +32,16 @@ def sampling_of(
 
     Args:
         embeds: by sentence.
+        timeline: the draft's latents [1, C, F, h, w] so far, up to where the chunk's own begin; None for none.
         behind: latents [1, C, F, h, w], overlap included, of chunks that are finished behind it, by index.
         end: from `picture_of`, where the chunk ends with a picture.
     """
     request = plan.request
     begins_with_picture = chunk.index == 0 and Keyframe.START in request.pictures
     shots = chunk.mix or ((chunk.shot, 1.0),)
+    recalled = _recalled(plan, chunk, timeline)
+    # What is still in view guides a chunk well enough; of what has gone the sentence knows more
+    led = recalled is None and goes_on(plan.chunks, chunk)
     return Sampling(
         shape=request.shape,
         steps=request.steps,
@@ -47,7 +54,8 @@ def sampling_of(
         tail=Tail.LATENTS if begins_with_picture else request.continued_by,
         tail_strength=1.0 if begins_with_picture else request.continuity.tail_strength,
         shared_noise=_shared_noise(plan, chunk),
-        guided_share=request.continuity.guided_share if goes_on(plan.chunks, chunk) else 1.0,
+        guided_share=request.continuity.guided_share if led else 1.0,
+        recalled=recalled,
     )
 
 
@@ -86,6 +94,14 @@ def _shared_noise(plan: DraftPlan, chunk: Chunk) -> SharedNoise | None:
     return SharedNoise(seed=first.seed, latents=first.latents, start=start, stop=min(start + count, first.latents))
 
 
+def _recalled(plan: DraftPlan, chunk: Chunk, timeline: Tensor | None) -> Recalled | None:
+    """What its shot's first chunk showed and the end of what is there does not."""
+    share = plan.request.continuity.recall
+    if not share or timeline is None:
+        return None
+    return recall(timeline, recallable(plan.chunks, chunk), start=chunk.start, share=share)
+
+
 def keeping_look(plan: DraftPlan, chunk: Chunk, latents: Tensor, timeline: Tensor | None) -> Tensor:
     """A chunk's latents: with the draft's first chunk's look after a cut that keeps it, anchored to that of their
     shot's first chunk elsewhere. What a chunk is given stays as it is, a picture at its
@@ -105,17 +121,12 @@ def keeping_look(plan: DraftPlan, chunk: Chunk, latents: Tensor, timeline: Tenso
             return latents
         new = keep_look(new, timeline[:, :, : plan.chunks[0].stop])
     else:
-        anchor = next((other for other in plan.chunks[: chunk.index] if _is_anchor(other, chunk)), None)
+        anchor = first_of_shot(plan.chunks, chunk)
         factor = plan.request.continuity.anchor
         if not factor or anchor is None or chunk.ahead:
             return latents
         new = anchor_look(new, timeline[:, :, anchor.start + anchor.overlap : anchor.stop], factor)
     return torch.cat([given, new, end], dim=2)
-
-
-def _is_anchor(other: Chunk, chunk: Chunk) -> bool:
-    """Whether a chunk before another shows the same shot, and nothing of the shot before."""
-    return (other.scene_start, other.shot, other.mix) == (chunk.scene_start, chunk.shot, ())
 
 
 def seen_by(piece: Slice, chunks: Sequence[Chunk], timeline: Tensor, overlaps: Mapping[int, Tensor]) -> Tensor:

@@ -161,7 +161,7 @@ class Making:
             tail = self._attempt(Stage.DECODE, lambda: self._tail(chunk))
             picture = partial(picture_of, self.plan, chunk, Keyframe.END, self.model, self.journal)
             end = self._attempt(Stage.DECODE, picture)
-        sampling = sampling_of(self.plan, chunk, self.embeds, self.behind, end)
+        sampling = sampling_of(self.plan, chunk, self.embeds, self.timeline, self.behind, end)
         last, steps = time.monotonic(), sampling.steps * chunk.rounds
         resume_from = self.running.begin(identify(self.plan.request.model, chunk, sampling, tail), steps=steps)
         self.resumed = self.resumed or resume_from is not None

@@ -34,7 +34,10 @@ def identify(model: str, chunk: Chunk, sampling: Sampling, tail: Tensor | None) 
         digest.update(str((sampling.tail_strength, sampling.shared_noise)).encode())
     if sampling.guided_share < 1:
         digest.update(str(sampling.guided_share).encode())
-    given = tail, sampling.ahead, sampling.keyframe
+    if sampling.recalled is not None:
+        digest.update(str(sampling.recalled.place).encode())
+    recalled = sampling.recalled.latent if sampling.recalled else None
+    given = tail, sampling.ahead, sampling.keyframe, recalled
     texts = (text for text in (sampling.positive, sampling.negative) if text is not None)
     for tensor in (*(part for text in texts for part in (text.embeds, text.mask)), *given):
         if tensor is not None:

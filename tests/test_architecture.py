@@ -19,6 +19,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.breaker",),
     ("pipeline.plan.networks", "pipeline.plan.chunks", "pipeline.plan.device", "pipeline.plan.edits"),
     ("pipeline.plan.spec", "pipeline.plan.components", "pipeline.plan.rates", "pipeline.plan.scenes"),
+    ("pipeline.plan.following",),
     ("pipeline.plan.catalog", "pipeline.plan.memory", "pipeline.plan.limits"),
     ("pipeline.plan.combinations", "pipeline.plan.continuing", "pipeline.plan.keyframes"),
     ("pipeline.plan.request",),

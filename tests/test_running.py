@@ -15,7 +15,7 @@ from pipeline.drafts.measurements import Measurements
 from pipeline.engine import Engine
 from pipeline.errors import WriteFailed
 from pipeline.events import ChunkDenoised, Event, Finished, StepDone, Stopped
-from pipeline.models.base import Sampling, SamplingState
+from pipeline.models.base import Recalled, Sampling, SamplingState
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.spec import Tail, VideoShape
@@ -180,6 +180,9 @@ def test_whatever_a_state_depends_on_is_in_its_name() -> None:
             {"tail": Tail.FRAMES},
             {"guided_share": 0.5},
             {"guided_share": 0.0},
+            {"recalled": Recalled(latent=TAIL, place=-1)},
+            {"recalled": Recalled(latent=TAIL, place=-2)},
+            {"recalled": Recalled(latent=-TAIL, place=-1)},
         )
     ]
     chunks = [replace(CHUNK, **{name: 9}) for name in ("start", "stop", "overlap", "seed", "shot")]

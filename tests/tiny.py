@@ -22,11 +22,12 @@ from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 from pipeline.drafts.journal import Journal, new_draft_id
 from pipeline.engine import Engine
 from pipeline.events import Event
-from pipeline.models.base import Decoder, Frames
+from pipeline.models.base import Decoder, Frames, Sampling, VideoModel
 from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Placement, Precision, Stage
 from pipeline.plan.placement import Choice
+from pipeline.plan.spec import VideoShape
 
 Say = Callable[[Event, Journal], None]
 Kind = TypeVar("Kind")
@@ -185,3 +186,9 @@ def run_until(
     with suppress(CutError):
         Engine(drafts).run(plan, draft, emit)
     return events
+
+
+def guided_sampling(model: VideoModel, *, shape: VideoShape, steps: int) -> Sampling:
+    """Of a chunk by itself, with one sentence and without another."""
+    positive, negative = model.encode(["a red ball rises over snow", "a blue star"])
+    return Sampling(shape=shape, steps=steps, guidance=3.0, positive=positive, negative=negative)

@@ -40,12 +40,21 @@ class SharedNoise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recalled:
+    """A latent [1, C, 1, h, w] from before a chunk's window, `place` latents from its start: below 0."""
+
+    latent: Tensor
+    place: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How a chunk is denoised. `negative` is None when guidance is 1; `ahead` [1, C, f, h, w] are the latents
     that it ends with, where there are such, kept exactly; `keyframe` [1, C, 1, h, w] is a picture that its last frame
     is to be; `tail` tells how what is given is used, in the model's usual way where it is None, and `tail_strength` how
     much of it is known; `shared_noise` is what the first of the latents that it adds begin from instead of noise of
-    their own; `guided_share` is that of the steps, the last ones, in which guidance is asked for."""
+    their own; `guided_share` is that of the steps, the last ones, in which guidance is asked for; `recalled` is what
+    stands beside the window (models/recalling.py)."""
 
     shape: VideoShape
     steps: int
@@ -58,6 +67,7 @@ class Sampling:
     tail_strength: float = 1.0
     shared_noise: SharedNoise | None = None
     guided_share: float = 1.0
+    recalled: Recalled | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,8 +107,7 @@ class LTXModel:
         def after_step(pipe: ContinuedPipeline, index: int, _: Tensor, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             def clean() -> Tensor:
                 sigma = pipe.scheduler.sigmas[index + 1].to(tensors["latents"])
-                beside = 0 if sampling.keyframe is None else size[0] * size[1]  # in front of the sequence
-                packed = (tensors["latents"] - sigma * tensors["noise_pred"])[:, beside:]
+                packed = (tensors["latents"] - sigma * tensors["noise_pred"])[:, pipe.beside :]
                 latents: Tensor = pipe._unpack_latents(packed, chunk.latents, *size)
                 if tail is not None:
                     latents[:, :, : tail.shape[2]] = tail.to(latents)
@@ -142,7 +141,7 @@ class LTXModel:
             )
             pipe.set_progress_bar_config(disable=True)
             pipe.tail, pipe.ahead, pipe.repaints = tail, sampling.ahead, mode is Tail.REPAINT
-            pipe.keyframe = sampling.keyframe
+            pipe.keyframe, pipe.recalled = sampling.keyframe, sampling.recalled
             pipe.begun, pipe.shared_noise, pipe.level = resume_from, sampling.shared_noise, level
             # Frames are encoded as a clip of their own
             pipe.first_latent = 0 if mode is Tail.FRAMES else chunk.start - chunk.scene_start

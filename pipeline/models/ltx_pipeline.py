@@ -6,7 +6,7 @@ import torch
 from diffusers import LTXConditionPipeline
 from torch import Tensor
 
-from pipeline.models.base import SamplingState, SharedNoise
+from pipeline.models.base import Recalled, SamplingState, SharedNoise
 from pipeline.models.sampler import GENERATOR
 from pipeline.models.strength import ROUNDING, noised
 
@@ -24,18 +24,19 @@ class ContinuedPipeline(LTXConditionPipeline):
     tail: Tensor | None = None  # [1, C, f, h, w], normalised
     ahead: Tensor | None = None  # likewise, at the end
     keyframe: Tensor | None = None  # [1, C, 1, h, w]: a picture that stands beside the sequence, at its last frame
+    recalled: Recalled | None = None  # beside the sequence, too, at its own time
     repaints: bool = False
     level: float = 0.0
     shared_noise: SharedNoise | None = None  # of the first latents behind the tail
     first_latent: int = 0
     begun: SamplingState | None = None
     _given: tuple[Tensor, Tensor] | None = None  # the tail as tokens [1, f h w, C], the noise in its place
-    _beside: int = 0  # tokens in front of the sequence
+    beside: int = 0  # tokens in front of the sequence
 
     @property
     def holds(self) -> bool:
         """Whether anything is held at timestep 0."""
-        parts = (None if self.repaints else self.tail, self.ahead, self.keyframe)
+        parts = (None if self.repaints else self.tail, self.ahead, self.keyframe, self.recalled)
         return any(part is not None for part in parts)
 
     def repaint(self, latents: Tensor, sigma: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ class ContinuedPipeline(LTXConditionPipeline):
             return latents
         given, noise = self._given
         sigma = sigma.to(given)
-        beside, rest = latents[:, : self._beside], latents[:, self._beside + given.shape[1] :]
+        beside, rest = latents[:, : self.beside], latents[:, self.beside + given.shape[1] :]
         return torch.cat([beside, (1 - sigma) * given + sigma * noise, rest], dim=1)
 
     @property
@@ -87,12 +88,18 @@ class ContinuedPipeline(LTXConditionPipeline):
             follows = self._pack_latents(self.ahead.to(latents), 1, 1)
             latents = torch.cat([latents[:, : -follows.shape[1]], follows], dim=1)
             mask[:, -follows.shape[1] :] = 1.0
+        last, beside = video_ids[0, 0, -1], list[tuple[Tensor, Tensor]]()
+        if self.recalled is not None:
+            place = self.recalled.place + self.first_latent
+            beside.append((self.recalled.latent, last.new_tensor(place * frames + 1 - frames if place else 0)))
         if self.keyframe is not None:
-            picture = self._pack_latents(self.keyframe.to(latents), 1, 1)
-            extra = self._beside = picture.shape[1]
-            ids = video_ids[:, :, -extra:].clone()
-            ids[:, 0] += frames - 1
+            beside.append((self.keyframe, last + frames - 1))
+        for latent, frame in beside:
+            picture = self._pack_latents(latent.to(latents), 1, 1)
+            ids = video_ids[:, :, -picture.shape[1] :].clone()
+            ids[:, 0] = frame
             latents = torch.cat([picture, latents], dim=1)
             video_ids = torch.cat([ids, video_ids], dim=2)
-            mask = torch.cat([mask.new_ones(1, extra), mask], dim=1)
+            mask = torch.cat([mask.new_ones(picture.shape[:2]), mask], dim=1)
+            extra = self.beside = self.beside + picture.shape[1]
         return latents, mask, video_ids, extra

@@ -177,13 +177,6 @@ def plan_rollout(
     return tuple(chunks)
 
 
-def goes_on(chunks: tuple[Chunk, ...], chunk: Chunk) -> bool:
-    """Whether a chunk shows nothing but the shot that the one before it shows, which has to be among `chunks`."""
-    alike = chunk.scene_start, chunk.shot, ()
-    before = (one for one in chunks if one.index == chunk.index - 1)
-    return not chunk.mix and any((one.scene_start, one.shot, one.mix) == alike for one in before)
-
-
 def denoise_together(chunks: tuple[Chunk, ...]) -> tuple[Chunk, ...]:
     """All chunks of a draft as the windows of one; a single one stays what it is."""
     if len(chunks) == 1:

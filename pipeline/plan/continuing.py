@@ -11,6 +11,7 @@ RANGES = {
     "shared_noise": (0.0, 0.5),
     "match_colour": (0.0, 1.0),
     "guided_share": (0.0, 1.0),
+    "recall": (0.0, 1.0),
 }
 """Least and most. With less than half of its strength a tail is more noise than picture; where more than half of the
 noise is shared, another seed hardly makes another chunk."""
@@ -67,6 +68,12 @@ def check_continuity(spec: ModelSpec, tail: Tail, continuity: Continuity) -> Non
             f"{spec.title} cannot be guided in a part of its steps: guided share cannot be "
             f"{continuity.guided_share:g}.",
             f"Nearest: {LOOSE.guided_share:g}.",
+        )
+    if continuity.recall and not spec.recalls:
+        raise InvalidRequest(
+            "recall",
+            f"{spec.title} cannot be given latents of long ago beside a chunk: recall cannot be {continuity.recall:g}.",
+            f"Nearest: {LOOSE.recall:g}.",
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import accumulate
 
-from pipeline.plan.chunks import Chunk, Slice, goes_on
+from pipeline.plan.chunks import Chunk, Slice
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.memory import Placement, Precision, Stage, Workload, weight_bytes
 from pipeline.plan.networks import CausalTransformer
@@ -191,8 +191,7 @@ def forecast_duration(
     device: Device,
     experience: Experience,
 ) -> Forecast:
-    """Add up encode, denoise and decode for every chunk and slice; `load` holds for each of them, but for
-    its length and that only one which goes on in its shot is guided in a part of its steps."""
+    """Add up encode, denoise and decode for these chunks and slices of the draft that `load` is of."""
     rates, encode, denoise, decode = experience.rates, *(chosen[stage] for stage in Stage)
     first_slice = total = 0.0
     formula = dict.fromkeys(Stage, 0.0)
@@ -206,8 +205,7 @@ def forecast_duration(
             held = 2 if place is Keyframe.END and load.spec.holds_end else 1  # latents
             formula[Stage.DECODE] += encoding_seconds(decode, load, rates, device, held)
         for latents in chunk.passes:
-            share = load.guided_share if goes_on(chunks, chunk) else 1.0
-            part = replace(load, chunk_latents=latents, blocks=chunk.blocks, keyframes=pictures, guided_share=share)
+            part = replace(load.of(chunk), chunk_latents=latents, keyframes=pictures)
             formula[Stage.DENOISE] += stage_seconds(denoise, part, rates, device, steps=steps)
         if chunk.index:
             formula[Stage.DECODE] += reencoding_seconds(decode, load, rates, device)

@@ -3,11 +3,12 @@
 The stages never overlap (gpu/residency.py), so the need of a draft is the largest of them, not their sum.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from pipeline.plan.chunks import split_given
+from pipeline.plan.chunks import Chunk, split_given
 from pipeline.plan.device import Device, DeviceKind
+from pipeline.plan.following import goes_on, recallable
 from pipeline.plan.networks import Autoencoder, CausalTransformer, Network
 from pipeline.plan.spec import Keyframe, ModelSpec, Tail, VideoShape
 
@@ -102,7 +103,9 @@ class Workload:
     `decode_float32` that the VAE computes in float32 whatever the device does; `blocks` what a causal transformer
     denoises of a chunk one after the other, a usual block if not given; `tail` how a chunk is told what came before,
     the model's usual way if not given; `reencoded_latents` what the last frames before it are encoded to for that;
-    `keyframes` which pictures are given; `guided_share` that of the steps in which a chunk that goes on is guided.
+    `keyframes` which pictures are given; `guided_share` that of the steps in which a chunk that goes on is guided;
+    `chunks` all of the draft's, which tell whether one goes on; `recalls` whether such a one may be shown a latent of
+    long ago, `recalled` how many it is.
     """
 
     spec: ModelSpec
@@ -120,6 +123,19 @@ class Workload:
     reencoded_latents: int = 0
     keyframes: tuple[Keyframe, ...] = ()
     guided_share: float = 1.0
+    chunks: tuple[Chunk, ...] = ()
+    recalls: bool = False
+    recalled: int = 0
+
+    def of(self, chunk: Chunk) -> "Workload":
+        """What one chunk of the draft has to hold, each of its passes as long as the longest."""
+        return replace(
+            self,
+            chunk_latents=max(chunk.passes),
+            blocks=chunk.blocks,
+            guided_share=self.guided_share if goes_on(self.chunks, chunk) else 1.0,
+            recalled=int(self.recalls and bool(recallable(self.chunks, chunk))),
+        )
 
     def live_bytes(self, stage: Stage, device: Device) -> int:
         """Most that is live at once in `stage` besides weights, in the device's precision."""
@@ -185,9 +201,9 @@ class Workload:
 
     @property
     def tokens(self) -> int:
-        """Of a pass through a transformer that is not causal: a latent's more where an end frame stands beside them."""
+        """Of a pass through a transformer that is not causal, with those of an end frame and what is recalled."""
         beside = Keyframe.END in self.keyframes and not self.spec.holds_end
-        return self.spec.tokens_of(self.shape, self.chunk_latents + beside)
+        return self.spec.tokens_of(self.shape, self.chunk_latents + beside + self.recalled)
 
     @property
     def batched(self) -> bool:

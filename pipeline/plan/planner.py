@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from pipeline.errors import DoesNotFit, say_bytes
-from pipeline.plan.chunks import SHARED_LATENTS, Chunk, goes_on
+from pipeline.plan.chunks import SHARED_LATENTS, Chunk
 from pipeline.plan.cutting import cut, least_latents
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.disk import check_disk, disk_bytes
 from pipeline.plan.draft import DraftPlan, MemoryPlan
 from pipeline.plan.duration import Experience, forecast_duration, no_experience, stage_seconds, visit_seconds
+from pipeline.plan.following import recallable
 from pipeline.plan.memory import Placement, Precision, Stage, Workload
 from pipeline.plan.placement import (
     FINEST_FIRST,
@@ -119,9 +120,12 @@ def _least(free_bytes: int, limit_gib: float | None) -> int:
     return max(0, free_bytes if limit_gib is None else min(free_bytes, int(limit_gib * 2**30)))
 
 
-def workload(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> Workload:
-    """What the longest chunk of a request has to hold, the one that is given most if there are several."""
-    spec, longest = request.spec, max(chunks, key=lambda chunk: (chunk.latents, chunk.overlap))
+def workload(request: GenerationRequest, chunks: tuple[Chunk, ...], left: tuple[Chunk, ...] | None = None) -> Workload:
+    """What the longest chunk of a request has to hold, the one that is given most if there are several; only of those
+    that are `left` where some are finished."""
+    spec, recalls, left = request.spec, request.continuity.recall > 0, left or chunks
+    recalled = {chunk.index: int(recalls and bool(recallable(chunks, chunk))) for chunk in left}
+    longest = max(left, key=lambda chunk: (chunk.latents + recalled[chunk.index], chunk.latents, chunk.overlap))
     together = max(longest.passes)
     return Workload(
         spec=spec,
@@ -129,14 +133,17 @@ def workload(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> Workload:
         chunk_latents=together,
         blocks=longest.blocks,
         tail=request.continued_by,
-        reencoded_latents=max(chunk.overlap for chunk in chunks) if request.continued_by is Tail.FRAMES else 0,
+        reencoded_latents=max(chunk.overlap for chunk in left) if request.continued_by is Tail.FRAMES else 0,
         keyframes=tuple(request.pictures),
         guided=request.guidance > 1,
         guided_share=request.continuity.guided_share,
+        chunks=chunks,
+        recalls=recalls,
+        recalled=recalled[longest.index],
         continued=any(chunk.overlap for chunk in chunks),
         decode_float32=request.decode_float32,
         # A window may be longer than a chunk: it begins within the one before. A shorter one would never end.
-        window_latents=min(spec.decode_window_latents, max(together, SHARED_LATENTS + 1), longest_scene(chunks)),
+        window_latents=min(spec.decode_window_latents, max(together, SHARED_LATENTS + 1), longest_scene(left)),
         sentences=len({shot.prompt for shot in request.shots}),
     )
 
@@ -229,14 +236,11 @@ def seconds_of(
             shared = 0 if load.spec.causal_decoder else SHARED_LATENTS
             return stage_seconds(choice, part, rates, device, steps=steps) / max(1, choice.window_latents - shared)
         case Stage.DENOISE:
-            alike = Counter(
-                (latents, chunk.blocks, load.guided_share if goes_on(chunks, chunk) else 1.0)
-                for chunk in chunks
-                for latents in chunk.passes
-            )
+            told = [(part.of(chunk), latents) for chunk in chunks for latents in chunk.passes]
+            alike = Counter((latents, one.blocks, one.guided_share, one.recalled) for one, latents in told)
             passes = 0.0
-            for (latents, blocks, share), count in alike.items():
-                one = replace(part, chunk_latents=latents, blocks=blocks, guided_share=share)
+            for (latents, blocks, share, recalled), count in alike.items():
+                one = replace(part, chunk_latents=latents, blocks=blocks, guided_share=share, recalled=recalled)
                 passes += count * stage_seconds(choice, one, rates, device, steps=steps)
             first, again = (visit_seconds(choice, load, rates, device, first=first) for first in (True, False))
             return first + (len(chunks) - 1) * again + passes

@@ -46,7 +46,7 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
     if len(chunks) > 1 or chunks[0].windows:
         # Where all chunks are denoised together none is first
         together = bool(chunks[0].windows)
-        held = replace(request.continuity, anchor=0.0) if together else request.continuity
+        held = replace(request.continuity, anchor=0.0, recall=0.0) if together else request.continuity
         lines += _hold_together(replace(held, guided_share=1.0) if together or request.guidance <= 1 else held)
     cuts, mixed = len(request.scenes) - 1, sum(bool(chunk.mix) for chunk in chunks)
     if cuts:
@@ -83,5 +83,10 @@ def _hold_together(continuity: Continuity) -> list[str]:
     if continuity.guided_share < 1:
         lines.append(
             f"Chunks that go on in their shot are guided in the last {continuity.guided_share:.0%} of their steps."
+        )
+    if continuity.recall:
+        lines.append(
+            f"Where a chunk ends with less than {continuity.recall:.0%} of what its shot's first showed, the next is "
+            "shown some of that again."
         )
     return lines

@@ -155,9 +155,7 @@ def _host_options(plan: DraftPlan, stage: Stage, rest: tuple[Chunk, ...]) -> Ite
 def _load(plan: DraftPlan, rest: tuple[Chunk, ...]) -> Workload:
     """Of the chunks that are left; decode windows are no longer than the plan's."""
     window = plan.memory.choices[Stage.DECODE].window_latents
-    return replace(
-        workload(plan.request, rest), continued=any(chunk.overlap for chunk in plan.chunks), window_latents=window
-    )
+    return replace(workload(plan.request, plan.chunks, rest), window_latents=window)
 
 
 def _is_less(choice: Choice, plan: DraftPlan) -> bool:

@@ -80,6 +80,9 @@ class Continuity:
     - ``guided_share``, 0 to 1: the share of its steps, the last ones, in which a chunk that goes on in its shot is
       guided (models/guidance.py). Before, what it is given guides it, and a step takes half as long. That guidance at
       much noise does more harm than good: Kynkäänniemi et al. 2024, arXiv:2404.07724.
+    - ``recall``, 0 to 1: where the end of what is there shows less than that share of what the shot's first chunk
+      showed, the chunk is also given a latent of that one, and guided in all its steps, so that what has gone out of
+      the picture comes back as it was (models/recalling.py).
     """
 
     tail_strength: float = 1.0
@@ -87,11 +90,12 @@ class Continuity:
     shared_noise: float = 0.0
     match_colour: float = 0.0
     guided_share: float = 1.0
+    recall: float = 0.0
 
 
 LOOSE = Continuity()
 """By nothing else: as requests of versions that knew no such choice were made."""
-HELD = Continuity(anchor=0.5, match_colour=1.0, guided_share=0.35)
+HELD = Continuity(anchor=0.5, match_colour=1.0, guided_share=0.35, recall=0.9)
 """What helps the miniature: `python -m tests.bench.chunks --only hold`, figures in tests/bench/README.md."""
 
 
@@ -138,6 +142,7 @@ class ModelSpec:
     before them is what its window, `native_frames`, has room for, and `overlap_frames` the most of that. `keyframes`
     are the pictures that a draft can be given; `holds_end` tells that the end's is the last latent itself, standing
     still, for a transformer that was not trained on pictures beside the sequence.
+    `recalls` tells that latents of long ago can stand beside a chunk, each at its own time.
     `sampler_tensors` is how many tensors as large as its latents a sampler goes on from, these included.
     `folder` is one of the person's own that holds all of it; the catalog names none.
     """
@@ -163,6 +168,7 @@ class ModelSpec:
     block_latents: int | None = None
     keyframes: tuple[Keyframe, ...] = ()
     holds_end: bool = False
+    recalls: bool = False
     overlap_frames: int
     longest_overlap_frames: int
     decode_window_latents: int

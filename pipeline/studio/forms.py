@@ -48,6 +48,7 @@ class Form:
     shared_noise: float | None = LOOSE.shared_noise
     match_colour: float | None = LOOSE.match_colour
     guided_share: float | None = LOOSE.guided_share
+    recall: float | None = LOOSE.recall
     lowest_precision: str | None = "int8"
     encoder: str | None = "auto"
     decode_float32: bool | None = False

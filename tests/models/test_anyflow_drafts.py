@@ -88,6 +88,7 @@ def test_steps_of_a_chunk_of_two_blocks_are_counted_together(tmp_path: Path, mak
 
 def test_previews_show_what_is_there(tmp_path: Path, make_plan: PlanMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.video.preview.SHARE", 1e9)  # every step's
+    monkeypatch.setattr("pipeline.video.preview.LEAST_SECONDS", 0.0)
     events, _ = make_draft(tmp_path, plan_of(make_plan, 25))
     frames = [event.preview.frames for event in of(StepDone, events) if event.preview]
     assert len(frames) == len(of(StepDone, events))

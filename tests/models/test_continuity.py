@@ -27,7 +27,7 @@ from tests.conftest import PlanMaker
 from tests.tiny import count_frames, make_draft, run_until
 from tests.tiny_wan import small_shape
 
-ALL = Continuity(tail_strength=0.6, anchor=0.5, shared_noise=0.5, match_colour=1.0, guided_share=0.4)
+ALL = Continuity(tail_strength=0.6, anchor=0.5, shared_noise=0.5, match_colour=1.0, guided_share=0.4, recall=1.0)
 DRAFT, WHOLE = "20260101-120000-0123456789abcdef", "20260101-120000-fedcba9876543210"
 STEPS = 7  # so that some of them begin with less noise than an uncertain tail has
 
@@ -88,7 +88,7 @@ def test_wherever_it_was_cut_off_it_ends_as_if_nothing_had_been(
     request: pytest.FixtureRequest, tmp_path: Path, make_plan: PlanMaker, key: str
 ) -> None:
     fields: dict[str, object] = {"frames": 73, "chunk_frames": 49}
-    held = {} if key == "miniature" else {"guided_share": 1.0}  # which Wan cannot have otherwise
+    held = {} if key == "miniature" else {"guided_share": 1.0, "recall": 0.0}  # which Wan cannot have otherwise
     request.getfixturevalue("tiny" if key == "miniature" else "tiny_wan")
     if key != "miniature":
         fields = {"model": key, "shape": small_shape(WAN_5B), "frames": 29, "chunk_frames": 17, "overlap_frames": 5}
@@ -137,7 +137,7 @@ def embeds_of(plan: DraftPlan) -> dict[str, PromptEmbeds]:
 
 
 def test_shared_noise_is_the_first_chunk_s_and_half_of_what_is_new(plan: DraftPlan) -> None:
-    told = [sampling_of(plan, chunk, embeds_of(plan), {}).shared_noise for chunk in plan.chunks]
+    told = [sampling_of(plan, chunk, embeds_of(plan), None, {}).shared_noise for chunk in plan.chunks]
     assert told[0] is None
     first, second = plan.chunks[:2]
     assert (first.latents, second.latents, second.new_latents) == (7, 6, 3)
@@ -145,7 +145,7 @@ def test_shared_noise_is_the_first_chunk_s_and_half_of_what_is_new(plan: DraftPl
     noise = torch.randn(1, 2, 7, 3, 4, generator=torch.Generator().manual_seed(first.seed))
     assert told[1] is not None
     assert torch.equal(told[1].draw(2, 3, 4), noise[:, :, 4:6])
-    assert sampling_of(loose(plan), second, embeds_of(plan), {}).shared_noise is None
+    assert sampling_of(loose(plan), second, embeds_of(plan), None, {}).shared_noise is None
 
 
 def test_a_chunk_is_anchored_to_the_first_of_its_shot_and_what_it_was_given_stays(make_plan: PlanMaker) -> None:

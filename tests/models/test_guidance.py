@@ -16,7 +16,7 @@ from pipeline.plan.request import Shot
 from pipeline.plan.spec import Component, Continuity
 from pipeline.prompt.cache import PromptEmbeds
 from tests.conftest import SMALL, DeviceMaker, PlanMaker
-from tests.tiny import CHANNELS
+from tests.tiny import CHANNELS, guided_sampling
 
 ROWS, COLUMNS = SMALL.height // 32, SMALL.width // 32
 STEPS = 4
@@ -34,8 +34,7 @@ def model(make_device: DeviceMaker) -> LTXModel:
 
 @pytest.fixture
 def sampling(model: LTXModel) -> Sampling:
-    positive, negative = model.encode(["a red ball rises over snow", "a blue star"])
-    return Sampling(shape=SMALL, steps=STEPS, guidance=3.0, positive=positive, negative=negative)
+    return guided_sampling(model, shape=SMALL, steps=STEPS)
 
 
 def denoise(
@@ -81,7 +80,7 @@ def test_only_chunks_that_go_on_in_their_shot_are_less_guided(make_plan: PlanMak
     for chunk in plan.chunks:
         before = plan.chunks[chunk.index - 1] if chunk.index else None
         same = before is not None and (before.shot, before.mix, chunk.mix) == (chunk.shot, (), ())
-        assert sampling_of(plan, chunk, embeds, {}).guided_share == (0.25 if same else 1.0), chunk
+        assert sampling_of(plan, chunk, embeds, None, {}).guided_share == (0.25 if same else 1.0), chunk
     assert {bool(chunk.mix) for chunk in plan.chunks} == {True, False}
 
 

@@ -10,9 +10,10 @@ from pipeline.plan.device import DeviceKind
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.editing import edit_plan
 from pipeline.plan.edits import WAYS, Branch, Cut, Edit, Extend, Redo, Reprompt, read_edit
+from pipeline.plan.memory import Stage
 from pipeline.plan.planner import decide
 from pipeline.plan.request import LONGEST_SECONDS
-from pipeline.plan.spec import Tail
+from pipeline.plan.spec import Continuity, Tail
 from tests.conftest import DeviceMaker, PlanMaker
 from tests.plan.random_requests import draw_case
 
@@ -128,6 +129,20 @@ def test_what_is_made_is_what_is_forecast(make_plan: PlanMaker, make_device: Dev
     ]
     assert seconds == sorted(seconds)
     assert seconds[-1] < plan.forecast.total_seconds
+
+
+def test_a_chunk_that_is_made_anew_goes_on_from_those_that_stay(make_plan: PlanMaker, make_device: DeviceMaker) -> None:
+    """Less guided than a first one, and given what it recalls: it is forecast like any other of the draft."""
+
+    def denoising(continuity: Continuity) -> float:
+        plan = make_plan(frames=97, steps=20, guidance=3.0, continuity=continuity)
+        last = plan.chunks[-1].index
+        redone = edit_plan(plan, Redo(chunk=last, seed=1), draft=OLD, made=last + 1, device=make_device(gib=64.0))
+        return redone.forecast.formula_seconds[Stage.DENOISE]
+
+    plain, half, none = (denoising(Continuity(guided_share=share)) for share in (1.0, 0.5, 0.0))
+    assert half == pytest.approx((plain + none) / 2)
+    assert none < half < plain < denoising(Continuity(recall=0.9))
 
 
 def test_a_draft_from_another_kind_of_device_is_refused(make_plan: PlanMaker, make_device: DeviceMaker) -> None:

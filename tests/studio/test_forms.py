@@ -153,6 +153,7 @@ def test_a_drafts_settings_come_back_into_the_form() -> None:
         shared_noise=0.5,
         match_colour=1.0,
         guided_share=0.6,
+        recall=0.7,
         lowest_precision="int4",
         encoder="unload",
         decode_float32=True,

@@ -49,6 +49,7 @@ HELD_BY = {
     "anchor 0.5, match colour 1": Continuity(anchor=0.5, match_colour=1.0),
     "anchor 1, match colour 1": Continuity(anchor=1.0, match_colour=1.0),
     "these, guided share 0.35": Continuity(anchor=0.5, match_colour=1.0, guided_share=0.35),
+    "these, recall 0.9": Continuity(anchor=0.5, match_colour=1.0, guided_share=0.35, recall=0.9),
     "tail strength 0.9": Continuity(tail_strength=0.9),
     "tail strength 0.7": Continuity(tail_strength=0.7),
 }
