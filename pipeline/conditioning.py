@@ -12,7 +12,7 @@ from pipeline.models.base import Recalled, Sampling, SharedNoise, VideoModel
 from pipeline.models.recalling import recall
 from pipeline.plan.chunks import Chunk, Slice
 from pipeline.plan.draft import DraftPlan
-from pipeline.plan.following import first_of_shot, goes_on, recallable
+from pipeline.plan.following import first_of_shot, leaves, recallable, share_guided
 from pipeline.plan.request import Transition
 from pipeline.plan.spec import Keyframe, Tail
 from pipeline.prompt.cache import PromptEmbeds
@@ -40,21 +40,20 @@ def sampling_of(
     begins_with_picture = chunk.index == 0 and Keyframe.START in request.pictures
     shots = chunk.mix or ((chunk.shot, 1.0),)
     recalled = _recalled(plan, chunk, timeline)
-    # What is still in view guides a chunk well enough; of what has gone the sentence knows more
-    led = recalled is None and goes_on(plan.chunks, chunk)
     return Sampling(
         shape=request.shape,
         steps=request.steps,
         guidance=request.guidance,
         positive=mix_embeds([(embeds[request.shots[shot].prompt], weight) for shot, weight in shots]),
-        negative=embeds[request.negative_prompt] if plan.guided else None,
+        negative=_negative(plan, chunk, embeds) if plan.guided else None,
         ahead=end if plan.spec.holds_end and end is not None else _ahead(plan, chunk, behind.get(chunk.index + 1)),
         keyframe=None if plan.spec.holds_end else end,
         # A picture is held and certain, however chunks go on
         tail=Tail.LATENTS if begins_with_picture else request.continued_by,
         tail_strength=1.0 if begins_with_picture else request.continuity.tail_strength,
         shared_noise=_shared_noise(plan, chunk),
-        guided_share=request.continuity.guided_share if led else 1.0,
+        # What is still in view guides a chunk well enough; of what has gone the sentence knows more
+        guided_share=1.0 if recalled else share_guided(plan.chunks, chunk, request.continuity),
         recalled=recalled,
     )
 
@@ -73,6 +72,14 @@ def picture_of(plan: DraftPlan, chunk: Chunk, place: Keyframe, model: VideoModel
     if place is Keyframe.END and plan.spec.holds_end:
         return model.encode_frames(frames.repeat(1 + plan.spec.frame_stride, axis=0))[:, :, 1:]
     return model.encode_frames(frames)
+
+
+def _negative(plan: DraftPlan, chunk: Chunk, embeds: Mapping[str, PromptEmbeds]) -> PromptEmbeds:
+    """What a chunk is guided away from."""
+    request, shot = plan.request, leaves(plan.chunks, chunk)
+    if shot is None or not request.continuity.turn_away:
+        return embeds[request.negative_prompt]
+    return embeds[request.shots[shot].prompt]
 
 
 def _ahead(plan: DraftPlan, chunk: Chunk, follows: Tensor | None) -> Tensor | None:

@@ -89,6 +89,8 @@ def _add_request(command: argparse.ArgumentParser) -> None:
     command.add_argument("--guided-share", type=float, help=text)
     text = "a chunk is shown some of its shot's first again where the one before ends with less than this share of it"
     command.add_argument("--recall", type=float, help=text)
+    text = "share of its steps in which a chunk with a new sentence is guided away from the one before, 0 to 1"
+    command.add_argument("--turn-away", type=float, help=text)
     command.add_argument("--vram-limit", type=float, metavar="GIB", help="use at most so much of the card")
     command.add_argument("--ram-limit", type=float, metavar="GIB", help="use at most so much main memory")
     command.add_argument(

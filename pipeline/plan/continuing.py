@@ -12,6 +12,7 @@ RANGES = {
     "match_colour": (0.0, 1.0),
     "guided_share": (0.0, 1.0),
     "recall": (0.0, 1.0),
+    "turn_away": (0.0, 1.0),
 }
 """Least and most. With less than half of its strength a tail is more noise than picture; where more than half of the
 noise is shared, another seed hardly makes another chunk."""
@@ -68,6 +69,12 @@ def check_continuity(spec: ModelSpec, tail: Tail, continuity: Continuity) -> Non
             f"{spec.title} cannot be guided in a part of its steps: guided share cannot be "
             f"{continuity.guided_share:g}.",
             f"Nearest: {LOOSE.guided_share:g}.",
+        )
+    if continuity.turn_away not in (0, 1) and not spec.batched_guidance:
+        raise InvalidRequest(
+            "turn_away",
+            f"{spec.title} cannot be guided in a part of its steps: turn away cannot be {continuity.turn_away:g}.",
+            f"Nearest: {round(continuity.turn_away)}.",
         )
     if continuity.recall and not spec.recalls:
         raise InvalidRequest(

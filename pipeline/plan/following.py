@@ -1,6 +1,7 @@
-"""What chunks before it a chunk follows in its own shot. Integers only."""
+"""What chunks before it a chunk follows in its own shot. How it is guided follows from that."""
 
 from pipeline.plan.chunks import Chunk
+from pipeline.plan.spec import Continuity
 
 
 def goes_on(chunks: tuple[Chunk, ...], chunk: Chunk) -> bool:
@@ -8,6 +9,28 @@ def goes_on(chunks: tuple[Chunk, ...], chunk: Chunk) -> bool:
     alike = chunk.scene_start, chunk.shot, ()
     before = (one for one in chunks if one.index == chunk.index - 1)
     return not chunk.mix and any((one.scene_start, one.shot, one.mix) == alike for one in before)
+
+
+def leaves(chunks: tuple[Chunk, ...], chunk: Chunk) -> int | None:
+    """The shot that what a chunk is given still shows, and the chunk itself less or no more; None where there is none.
+
+    The chunk before has to be among `chunks`.
+    """
+    if goes_on(chunks, chunk):
+        return None
+    told = next((one for one in chunks if (one.index, one.scene_start) == (chunk.index - 1, chunk.scene_start)), None)
+    if told is None:
+        return None
+    shot = (told.mix or ((told.shot, 1.0),))[0][0]
+    return shot if shot != chunk.shot else None
+
+
+def share_guided(chunks: tuple[Chunk, ...], chunk: Chunk, continuity: Continuity) -> float:
+    """The share of its steps, the last ones, in which a chunk that is guided at all is guided."""
+    if goes_on(chunks, chunk):
+        return continuity.guided_share
+    turns = continuity.turn_away and leaves(chunks, chunk) is not None
+    return continuity.turn_away if turns else 1.0
 
 
 def first_of_shot(chunks: tuple[Chunk, ...], chunk: Chunk) -> Chunk | None:

@@ -8,9 +8,9 @@ from enum import StrEnum
 
 from pipeline.plan.chunks import Chunk, split_given
 from pipeline.plan.device import Device, DeviceKind
-from pipeline.plan.following import goes_on, recallable
+from pipeline.plan.following import recallable, share_guided
 from pipeline.plan.networks import Autoencoder, CausalTransformer, Network
-from pipeline.plan.spec import Keyframe, ModelSpec, Tail, VideoShape
+from pipeline.plan.spec import LOOSE, Continuity, Keyframe, ModelSpec, Tail, VideoShape
 
 CARD_CONTEXT_BYTES = 2**29  # kernels and driver state of one CUDA process: about 0.5 GiB, assumed until measured
 CARD_HOST_BYTES = 3 * 2**29  # main memory of a process with CUDA: about 1.5 GiB, assumed until measured
@@ -103,9 +103,9 @@ class Workload:
     `decode_float32` that the VAE computes in float32 whatever the device does; `blocks` what a causal transformer
     denoises of a chunk one after the other, a usual block if not given; `tail` how a chunk is told what came before,
     the model's usual way if not given; `reencoded_latents` what the last frames before it are encoded to for that;
-    `keyframes` which pictures are given; `guided_share` that of the steps in which a chunk that goes on is guided;
-    `chunks` all of the draft's, which tell whether one goes on; `recalls` whether such a one may be shown a latent of
-    long ago, `recalled` how many it is.
+    `keyframes` which pictures are given; `chunks` all of the draft's and `continuity` what holds them together, from
+    which follow, of one of them, the `guided_share` of its steps and how many latents of long ago it may be shown,
+    `recalled`.
     """
 
     spec: ModelSpec
@@ -122,9 +122,9 @@ class Workload:
     tail: Tail | None = None
     reencoded_latents: int = 0
     keyframes: tuple[Keyframe, ...] = ()
-    guided_share: float = 1.0
     chunks: tuple[Chunk, ...] = ()
-    recalls: bool = False
+    continuity: Continuity = LOOSE
+    guided_share: float = 1.0
     recalled: int = 0
 
     def of(self, chunk: Chunk) -> "Workload":
@@ -133,8 +133,8 @@ class Workload:
             self,
             chunk_latents=max(chunk.passes),
             blocks=chunk.blocks,
-            guided_share=self.guided_share if goes_on(self.chunks, chunk) else 1.0,
-            recalled=int(self.recalls and bool(recallable(self.chunks, chunk))),
+            guided_share=share_guided(self.chunks, chunk, self.continuity),
+            recalled=int(self.continuity.recall > 0 and bool(recallable(self.chunks, chunk))),
         )
 
     def live_bytes(self, stage: Stage, device: Device) -> int:

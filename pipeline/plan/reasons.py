@@ -52,6 +52,12 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
     if cuts:
         said = "1 cut: the chunk after it is" if cuts == 1 else f"{cuts} cuts: the chunks after them are"
         lines.append(f"{said} given nothing of what was made before.")
+    if mixed and request.continuity.turn_away and request.guidance > 1:
+        share = request.continuity.turn_away
+        lines.append(
+            "Where a sentence follows another, chunks are guided away from the one before, in the last "
+            f"{share:.0%} of their steps."
+        )
     if mixed:
         lines.append(f"One sentence passes into the next in {mixed} of {len(chunks)} chunks: made of both, mixed.")
     for choice in memory.choices.values():

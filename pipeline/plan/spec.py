@@ -83,6 +83,10 @@ class Continuity:
     - ``recall``, 0 to 1: where the end of what is there shows less than that share of what the shot's first chunk
       showed, the chunk is also given a latent of that one, and guided in all its steps, so that what has gone out of
       the picture comes back as it was (models/recalling.py).
+    - ``turn_away``, 0 to 1: the share of its steps, the last ones, in which a chunk is guided away from the sentence
+      before its own instead of the negative prompt, while what it is given still shows that one; in the others it is
+      not guided. At 0 it is guided as any other, and what stands still stays as it was, whatever the new sentence says:
+      a tail tells more than a sentence does. Guided so from the first step on it changes at one blow.
     """
 
     tail_strength: float = 1.0
@@ -91,11 +95,12 @@ class Continuity:
     match_colour: float = 0.0
     guided_share: float = 1.0
     recall: float = 0.0
+    turn_away: float = 0.0
 
 
 LOOSE = Continuity()
 """By nothing else: as requests of versions that knew no such choice were made."""
-HELD = Continuity(anchor=0.5, match_colour=1.0, guided_share=0.35, recall=0.9)
+HELD = Continuity(anchor=0.5, match_colour=1.0, guided_share=0.35, recall=0.9, turn_away=0.8)
 """What helps the miniature: `python -m tests.bench.chunks --only hold`, figures in tests/bench/README.md."""
 
 

@@ -49,6 +49,7 @@ class Form:
     match_colour: float | None = LOOSE.match_colour
     guided_share: float | None = LOOSE.guided_share
     recall: float | None = LOOSE.recall
+    turn_away: float | None = LOOSE.turn_away
     lowest_precision: str | None = "int8"
     encoder: str | None = "auto"
     decode_float32: bool | None = False

@@ -15,8 +15,8 @@ LOOKS = {Language.EN: ("Quick look", "Balanced", "Careful"), Language.ZH: ("å¿«é
 MORE = (
     "Model", "Seed", "Steps", "Guidance", "Negative prompt", "Start frame", "End frame", "Frames",
     "Longest chunk in frames", "Overlap in frames", "How a chunk goes on", "Tail strength", "Colour anchor",
-    "Shared noise", "Colour matching", "Guided share", "Recall", "Smallest weights", "Text encoder",
-    "Develop in 32 bit", "Most main memory in GB",
+    "Shared noise", "Colour matching", "Guided share", "Recall", "Turning away", "Smallest weights",
+    "Text encoder", "Develop in 32 bit", "Most main memory in GB",
 )  # fmt: skip
 
 

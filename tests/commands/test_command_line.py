@@ -62,11 +62,11 @@ def test_a_plan_for_machines_is_one_json_value(capsys: pytest.CaptureFixture[str
 
 def test_what_holds_chunks_together_is_asked_for_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     given = ["--tail-strength", "0.9", "--anchor", "0.25", "--shared-noise", "0.5", "--match-colour", "1"]
-    given += ["--guided-share", "0.4", "--recall", "0.8"]
+    given += ["--guided-share", "0.4", "--recall", "0.8", "--turn-away", "0.6"]
     assert main(["plan", "a red ball", "--json", *given]) == 0
     plan = json.loads(capsys.readouterr().out)
     wanted = {"tail_strength": 0.9, "anchor": 0.25, "shared_noise": 0.5, "match_colour": 1.0, "guided_share": 0.4}
-    assert plan["request"]["continuity"] == wanted | {"recall": 0.8}
+    assert plan["request"]["continuity"] == wanted | {"recall": 0.8, "turn_away": 0.6}
     assert any("certain to 90%" in reason for reason in plan["reasons"])
 
 

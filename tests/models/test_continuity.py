@@ -27,7 +27,9 @@ from tests.conftest import PlanMaker
 from tests.tiny import count_frames, make_draft, run_until
 from tests.tiny_wan import small_shape
 
-ALL = Continuity(tail_strength=0.6, anchor=0.5, shared_noise=0.5, match_colour=1.0, guided_share=0.4, recall=1.0)
+ALL = Continuity(
+    tail_strength=0.6, anchor=0.5, shared_noise=0.5, match_colour=1.0, guided_share=0.4, recall=1.0, turn_away=0.5
+)
 DRAFT, WHOLE = "20260101-120000-0123456789abcdef", "20260101-120000-fedcba9876543210"
 STEPS = 7  # so that some of them begin with less noise than an uncertain tail has
 
@@ -88,7 +90,9 @@ def test_wherever_it_was_cut_off_it_ends_as_if_nothing_had_been(
     request: pytest.FixtureRequest, tmp_path: Path, make_plan: PlanMaker, key: str
 ) -> None:
     fields: dict[str, object] = {"frames": 73, "chunk_frames": 49}
-    held = {} if key == "miniature" else {"guided_share": 1.0, "recall": 0.0}  # which Wan cannot have otherwise
+    held = (
+        {} if key == "miniature" else {"guided_share": 1.0, "recall": 0.0, "turn_away": 1.0}
+    )  # which Wan cannot have otherwise
     request.getfixturevalue("tiny" if key == "miniature" else "tiny_wan")
     if key != "miniature":
         fields = {"model": key, "shape": small_shape(WAN_5B), "frames": 29, "chunk_frames": 17, "overlap_frames": 5}

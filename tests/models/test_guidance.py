@@ -11,8 +11,9 @@ from pipeline.models.base import Keep, Sampling, SamplingState
 from pipeline.models.ltx import LTXModel
 from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.chunks import Chunk
+from pipeline.plan.following import leaves
 from pipeline.plan.memory import Stage
-from pipeline.plan.request import Shot
+from pipeline.plan.request import Shot, Transition
 from pipeline.plan.spec import Component, Continuity
 from pipeline.prompt.cache import PromptEmbeds
 from tests.conftest import SMALL, DeviceMaker, PlanMaker
@@ -84,12 +85,40 @@ def test_only_chunks_that_go_on_in_their_shot_are_less_guided(make_plan: PlanMak
     assert {bool(chunk.mix) for chunk in plan.chunks} == {True, False}
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_a_chunk_is_guided_away_from_the_sentence_that_it_leaves(make_plan: PlanMaker, share: float) -> None:
+    """While what it is given shows that one: the chunk made of both sentences, and the one behind it."""
+    shots = tuple(Shot(prompt=text, seconds=4) for text in ("a red ball rises", "a blue star falls"))
+    plan = make_plan(frames=193, shots=shots, continuity=Continuity(turn_away=share))
+    texts = ("", *(shot.prompt for shot in shots))
+    embeds = {text: PromptEmbeds(torch.ones(1, 2, 4), torch.ones(1, 2)) for text in texts}
+    passing = next(chunk.index for chunk in plan.chunks if chunk.mix)
+    assert passing + 1 < len(plan.chunks) - 1
+    for chunk in plan.chunks:
+        turns = share > 0 and chunk.index in (passing, passing + 1)
+        sampling = sampling_of(plan, chunk, embeds, None, {})
+        assert sampling.negative is embeds[shots[0].prompt if turns else ""], chunk
+        assert sampling.guided_share == (share if turns else 1.0), chunk
+    plain = replace(plan, request=replace(plan.request, guidance=1.0))
+    assert all(sampling_of(plain, chunk, embeds, None, {}).negative is None for chunk in plan.chunks)
+
+
+def test_after_a_cut_there_is_nothing_to_leave(make_plan: PlanMaker) -> None:
+    shots = (Shot(prompt="a red ball", seconds=4), Shot(prompt="a blue star", seconds=4, transition=Transition.CUT))
+    plan = make_plan(frames=194, shots=shots)
+    assert len(plan.chunks) > 2
+    assert [leaves(plan.chunks, chunk) for chunk in plan.chunks] == [None] * len(plan.chunks)
+
+
 def test_the_forecast_charges_one_pass_for_a_step_without_guidance(make_plan: PlanMaker) -> None:
     def denoising(frames: int, **fields: object) -> float:
         return make_plan(frames=frames, steps=20, **fields).forecast.formula_seconds[Stage.DENOISE]
 
     alone, some = (denoising(49, continuity=Continuity(guided_share=share)) for share in (1, 0.25))
     assert some == alone  # a first chunk is guided all the way
+    told = {"shots": tuple(Shot(prompt=text, seconds=4) for text in ("a red ball", "a blue star"))}
+    turning = [denoising(193, continuity=Continuity(turn_away=share), **told) for share in (0, 1, 0.5)]
+    assert turning[0] == turning[1] > turning[2]
     more = {share: denoising(81, continuity=Continuity(guided_share=share)) - alone for share in (1, 0.25, 0)}
     assert more[0.25] == pytest.approx(more[0] + (more[1] - more[0]) / 4)
     assert more[0] < more[0.25] < more[1]

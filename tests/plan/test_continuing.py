@@ -1,7 +1,7 @@
 """What else may hold chunks together: what is legal, what is refused, what the plan says of it and keeps."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +13,14 @@ from pipeline.plan.continuing import PARTLY_HELD, RANGES
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Precision
+from pipeline.plan.request import Shot, Transition
 from pipeline.plan.spec import LOOSE, Continuity, ModelSpec, Tail
 from pipeline.settings import read_settings
 from tests.conftest import DeviceMaker, PlanMaker, ProfileMaker, RequestMaker
 
-ALL = Continuity(tail_strength=0.7, anchor=0.25, shared_noise=0.5, match_colour=1.0, guided_share=0.4, recall=0.9)
+ALL = Continuity(
+    tail_strength=0.7, anchor=0.25, shared_noise=0.5, match_colour=1.0, guided_share=0.4, recall=0.9, turn_away=0.6
+)
 
 
 def refusal(make_request: RequestMaker, **fields: object) -> InvalidRequest:
@@ -66,7 +69,8 @@ def test_chunks_that_are_denoised_together_have_no_first_one(make_request: Reque
 
 @pytest.mark.parametrize("spec", CATALOG.values(), ids=CATALOG)
 @pytest.mark.parametrize(
-    ("field", "able", "nearest"), [("guided_share", "batched_guidance", 1), ("recall", "recalls", 0)]
+    ("field", "able", "nearest"),
+    [("guided_share", "batched_guidance", 1), ("turn_away", "batched_guidance", 0), ("recall", "recalls", 0)],
 )
 def test_what_only_some_models_can_is_refused_by_the_others(
     spec: ModelSpec, field: str, able: str, nearest: int, make_request: RequestMaker
@@ -87,6 +91,15 @@ def test_nothing_is_said_of_guidance_where_there_is_none(make_plan: PlanMaker) -
     assert any("guided" in reason for reason in make_plan(**told).reasons)
     assert not any("guided" in reason for reason in make_plan(**told, guidance=1.0).reasons)
     assert not any("guided" in reason for reason in make_plan(**told, tail=Tail.CO_DENOISE).reasons)
+
+
+def test_turning_away_is_told_of_where_a_sentence_follows_another_and_chunks_are_guided(make_plan: PlanMaker) -> None:
+    shots = (Shot(prompt="a red ball rises", seconds=4), Shot(prompt="a blue star falls", seconds=4))
+    cut = (shots[0], replace(shots[1], transition=Transition.CUT))
+    told = {"frames": 193, "continuity": Continuity(turn_away=0.6)}
+    assert any("60%" in reason for reason in make_plan(**told, shots=shots).reasons)
+    for fields in ({}, {"shots": cut, "frames": 194}, {"shots": shots, "guidance": 1.0}):
+        assert not any("60%" in reason for reason in make_plan(**told | fields).reasons), fields
 
 
 def test_the_plan_names_them_keeps_them_and_says_a_sentence_of_each(make_plan: PlanMaker) -> None:

@@ -41,7 +41,7 @@ def test_a_model_brings_its_own_shapes_length_steps_and_guidance() -> None:
     assert choices_of(updates["shape"]) == ["1280x704", "960x960", "704x1280"]
     assert choices_of(updates["tail"]) == ["", "latents", "frames", "co-denoise"]
     own = [update for field, update in updates.items() if field not in PICTURE_FIELDS.values()]  # test_pictures.py
-    assert values_of(own) == ("1280x704", 5.0, 50, 5.0, 0, 0, 0, "", 1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    assert values_of(own) == ("1280x704", 5.0, 50, 5.0, 0, 0, 0, "", 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
 
 def test_another_model_is_made_as_carefully_as_the_look_says() -> None:
@@ -53,7 +53,7 @@ def test_another_model_is_made_as_carefully_as_the_look_says() -> None:
 @pytest.mark.parametrize("model", ["sora", "", None])
 def test_a_model_there_is_none_of_leaves_the_first_form(model: str | None) -> None:
     updates = DESK.choose_model(model, "quick")[: -len(PICTURE_FIELDS)]  # which come last: test_pictures.py
-    assert values_of(updates) == ("256x160", 4.0, 24, 4.0, 0, 0, 0, "", 1.0, 0.5, 0.0, 1.0, 0.35, 0.9)
+    assert values_of(updates) == ("256x160", 4.0, 24, 4.0, 0, 0, 0, "", 1.0, 0.5, 0.0, 1.0, 0.35, 0.9, 0.8)
 
 
 def test_a_look_is_the_steps_and_the_guidance_of_the_model() -> None:

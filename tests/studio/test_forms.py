@@ -154,6 +154,7 @@ def test_a_drafts_settings_come_back_into_the_form() -> None:
         match_colour=1.0,
         guided_share=0.6,
         recall=0.7,
+        turn_away=0.8,
         lowest_precision="int4",
         encoder="unload",
         decode_float32=True,
