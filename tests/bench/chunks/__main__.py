@@ -168,6 +168,9 @@ def compare_drift(run: Run, made: dict[str, list[Measured]], chunks: int) -> Non
         whole.append(tell(UNCHUNKED, film))
     for name, measured in made.items():
         print(table.drift_row(name, measured[: len(whole)], whole), flush=True)
+    print(f"\n{table.header(table.OWN_COLUMNS)}")
+    for name, measured in (made | {UNCHUNKED: whole}).items():
+        print(table.own_drift_row(name, measured[: len(whole)]), flush=True)
     print(f"\n{table.header(table.SEAM_COLUMNS)}\n{table.seam_row(UNCHUNKED, whole)}", flush=True)
 
 

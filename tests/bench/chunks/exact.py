@@ -77,7 +77,7 @@ def measure_second_shot(engine: Engine, wishes: Sequence[tuple[Words, Generation
             seen = measure(film, words, plan)
             print(f"{canonical(words)}, then {other.colour}: {seen.looks.last_colour or 'nothing'}", file=sys.stderr)
             follows[place].append(seen.looks.last_colour == other.colour)
-            flagged[place] += [bool(finding.beyond) for finding in seen.verdict.findings]
+            flagged[place].extend(bool(finding.beyond) for finding in seen.verdict.findings)
     return [
         f"chunks before another shot the same, bit for bit | {share(same)} | all",
         f"colour follows the shot to the end | {share(follows[0])} | 90 %",

@@ -24,6 +24,7 @@ SEAM_COLUMNS = (
     "direction kept",
 )
 DRIFT_COLUMNS = ("how chunks go on", "films", "beyond a limit", "luma", "contrast", "saturation", "detail", "motion")
+OWN_COLUMNS = ("how chunks go on", "films", "luma, levels", "contrast", "saturation", "detail")
 TOLD = ("luma", "contrast", "saturation", "detail", "motion")
 
 
@@ -54,6 +55,15 @@ def seam_row(name: str, films: Sequence[Measured]) -> str:
     cells.append(share([film.looks.colour_kept for film in films]))
     cells.append(share([film.looks.shape_kept for film in films]))
     cells.append(share([went for film in films for went in film.looks.went_on]))
+    return row(cells)
+
+
+def own_drift_row(name: str, films: Sequence[Measured]) -> str:
+    """How far some films drift from their own first frames to their last, either way: medians of levels and factors."""
+    drifts = [asdict(film.verdict.drift) for film in films]
+    cells = [name, str(len(films)), f"{np.median([abs(drift['luma']) for drift in drifts]):.1f}"]
+    for measure in ("contrast", "saturation", "detail"):
+        cells.append(f"{np.exp(np.median([abs(np.log(drift[measure])) for drift in drifts])):.2f}")
     return row(cells)
 
 
