@@ -79,7 +79,8 @@ def _negative(plan: DraftPlan, chunk: Chunk, embeds: Mapping[str, PromptEmbeds])
     request, shot = plan.request, leaves(plan.chunks, chunk)
     if shot is None or not request.continuity.turn_away:
         return embeds[request.negative_prompt]
-    return embeds[request.shots[shot].prompt]
+    before, own = (request.shots[one].prompt for one in (shot, chunk.shot))
+    return embeds[request.negative_prompt if before == own else before]  # away from its own would lead nowhere
 
 
 def _ahead(plan: DraftPlan, chunk: Chunk, follows: Tensor | None) -> Tensor | None:

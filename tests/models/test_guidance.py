@@ -99,6 +99,8 @@ def test_a_chunk_is_guided_away_from_the_sentence_that_it_leaves(make_plan: Plan
         sampling = sampling_of(plan, chunk, embeds, None, {})
         assert sampling.negative is embeds[shots[0].prompt if turns else ""], chunk
         assert sampling.guided_share == (share if turns else 1.0), chunk
+    again = replace(plan, request=replace(plan.request, shots=(shots[0], replace(shots[1], prompt=shots[0].prompt))))
+    assert {sampling_of(again, chunk, embeds, None, {}).negative for chunk in plan.chunks} == {embeds[""]}
     plain = replace(plan, request=replace(plan.request, guidance=1.0))
     assert all(sampling_of(plain, chunk, embeds, None, {}).negative is None for chunk in plan.chunks)
 
