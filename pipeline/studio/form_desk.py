@@ -69,9 +69,15 @@ class FormDesk:
         return fill(Form(**form))
 
     def follow_length(self, *values: Any) -> Any:
-        """The length's slider, which a storyboard and frames by hand go before."""
+        """The length's slider, which a storyboard and frames by hand go before.
+
+        A length that is there is not set again: the answer may come after another was.
+        """
         form = Form(**dict(zip(FIELDS, values, strict=True)))
-        return gr.update(interactive=True) if seconds_told(form) is None else fill_length(form)
+        if seconds_told(form) is None:
+            return gr.update(interactive=True)
+        told = fill_length(form)
+        return gr.update(interactive=False) if told["value"] == form.seconds else told
 
     def lay_cards(self, prompt: str | None, seconds: float | None) -> dict[str, Any]:
         """The storyboard of a text."""

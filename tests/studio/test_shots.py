@@ -73,6 +73,7 @@ def test_the_slider_stands_at_the_sum_and_cannot_be_moved() -> None:
     assert desk.follow_length(*astuple(FORM)) == gr.update(value=6.0, interactive=False)
     assert desk.follow_length(*astuple(replace(RIGHT, frames=57))) == gr.update(value=57 / 24, interactive=False)
     assert desk.follow_length(*astuple(replace(RIGHT, frames=1e9))) == gr.update(value=60.0, interactive=False)
+    assert desk.follow_length(*astuple(replace(FORM, seconds=6.0))) == gr.update(interactive=False)  # it is there
     for free in ("a ball", "", None, "[0s] a ball"):
         assert desk.follow_length(*astuple(replace(RIGHT, prompt=free))) == gr.update(interactive=True)
     updates = dict(zip(FIELDS, fill(replace(FORM, seconds=3.0)), strict=True))
