@@ -6,14 +6,16 @@
     python -m tests.bench.chunks --only strip --picture assets/seam.png
 
 films   seams by the numbers of `python -m pipeline seams`, how often the object keeps its colour, shape and direction
-drift   what the longest drafts drift more than the same seed in one window, however long
+drift   what the longest drafts drift more than the same seed in one window, however long: the whole picture, which
+        changes with what its object does, and what the background and the object are painted with
 exact   one chunk against the bare pipeline, frame counts, what a second shot changes and what it does not
 cost    resident memory of a long draft, time beside the bare work of the model
 hold    what else can hold chunks together (plan/spec.py, Continuity), against nothing, by seams and drift
 strip   a picture of one seam: two clips put end to end, and every tail mode
 
 *drawn* films are the scenes that the miniature was trained on, without a model: they have no seams, so what is flagged
-or lost there is the measurement's own mistake. Prints Markdown; numbers of seams are median and worst.
+or lost there is the measurement's own mistake; so is what is flagged half-way between two seams. Prints Markdown;
+numbers of seams are median, worst, and how many are beyond their limit.
 """
 
 import argparse
@@ -122,12 +124,14 @@ def compare_tails(run: Run, tails: Sequence[str], chunks: int) -> dict[str, list
     made: dict[str, list[Measured]] = {}
     for tail in tails:
         made[tail] = [make(run, words, request, tail) for words, request in wishes(run, chunks)]
-        print(table.seam_row(tail, made[tail]), flush=True)
+        print(table.seam_row(tail, made[tail]))
+        print(table.between_row(tail, made[tail]), flush=True)
     drawn = []
     for words, request in wishes(run, chunks):
         path = films.draw(words, request, run.engine.drafts / "drawn.mp4")
         drawn.append(films.measure(path, words, pipeline.plan(request)))
-    print(table.seam_row(DRAWN, drawn), flush=True)
+    print(table.seam_row(DRAWN, drawn))
+    print(table.between_row(DRAWN, drawn), flush=True)
     return made | {DRAWN: drawn}
 
 
@@ -151,7 +155,8 @@ def tell(name: str, film: Measured) -> Measured:
         for finding in film.verdict.findings
     )
     print(
-        f"{time.strftime('%H:%M:%S')} {name}: {film.words} {film.looks} {film.verdict.drift} {seams}", file=sys.stderr
+        f"{time.strftime('%H:%M:%S')} {name}: {film.words} {film.looks} {film.verdict.drift} {film.fading} {seams}",
+        file=sys.stderr,
     )
     return film
 
@@ -171,6 +176,9 @@ def compare_drift(run: Run, made: dict[str, list[Measured]], chunks: int) -> Non
     print(f"\n{table.header(table.OWN_COLUMNS)}")
     for name, measured in (made | {UNCHUNKED: whole}).items():
         print(table.own_drift_row(name, measured[: len(whole)]), flush=True)
+    print(f"\n{table.header(table.FADING_COLUMNS)}")
+    for name, measured in (made | {UNCHUNKED: whole}).items():
+        print(table.fading_row(name, measured[: len(whole)], whole))
     print(f"\n{table.header(table.SEAM_COLUMNS)}\n{table.seam_row(UNCHUNKED, whole)}", flush=True)
 
 

@@ -16,24 +16,25 @@ from pipeline.plan.request import GenerationRequest
 from pipeline.plan.spec import VideoShape
 from pipeline.seams.check import Verdict, judge, trace_film
 from pipeline.seams.film import Film
-from pipeline.seams.trace import Trace
 from pipeline.training.scenes import Words, draw_scene, render
 from pipeline.video.mp4 import read_frames, write_slice
-from tests.bench.chunks.looks import Looks, look
+from tests.bench.chunks.looks import Fading, Looks, look, measure_fading
 from tests.bench.miniature import pairs
 
 NATIVE = MINIATURE.latents_of(MINIATURE.native_frames)
 ADDED = NATIVE - MINIATURE.latents_of(MINIATURE.overlap_frames)
+HALF_FRAMES = ADDED * MINIATURE.frame_stride // 2  # from a seam to where the model is as far as can be from one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One film: what its seams and its object are like."""
+    """One film: what its seams, the places half-way between them, and its object are like."""
 
     words: Words
     verdict: Verdict
-    trace: Trace
+    between: Verdict
     looks: Looks
+    fading: Fading
 
 
 def frames_of(chunks: int) -> int:
@@ -73,7 +74,13 @@ def draw(words: Words, request: GenerationRequest, path: Path) -> Path:
 
 def measure(path: Path, words: Words, plan: DraftPlan) -> Measured:
     """What is seen at the seams of `plan`, whatever made the film."""
-    trace = trace_film(Film(path=path, seams=plan.seams))
+    between = tuple(replace(seam, frame=seam.frame + HALF_FRAMES) for seam in plan.seams)
+    trace = trace_film(Film(path=path, seams=(*plan.seams, *between)))
     frames = np.array(list(read_frames(path)), np.uint8)
-    looks = look(frames, [seam.frame for seam in plan.seams], motion=words.motion)
-    return Measured(words=words, verdict=judge(trace, plan.seams), trace=trace, looks=looks)
+    return Measured(
+        words=words,
+        verdict=judge(trace, plan.seams),
+        between=judge(trace, between),
+        looks=look(frames, [seam.frame for seam in plan.seams], motion=words.motion),
+        fading=measure_fading(frames),
+    )

@@ -5,7 +5,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from pipeline.seams.drift import beyond_limits, compare_drift
+from pipeline.seams.check import Verdict
+from pipeline.seams.drift import DRIFT_LIMITS, beyond_limits, compare_drift
 from pipeline.seams.metrics import LIMITS, Metric
 from tests.bench.chunks.films import Measured
 
@@ -22,9 +23,17 @@ SEAM_COLUMNS = (
     "colour kept",
     "shape kept",
     "direction kept",
+    "comes in from an edge",
 )
 DRIFT_COLUMNS = ("how chunks go on", "films", "beyond a limit", "luma", "contrast", "saturation", "detail", "motion")
 OWN_COLUMNS = ("how chunks go on", "films", "luma, levels", "contrast", "saturation", "detail")
+FADING_COLUMNS = ("how chunks go on", "films", "beyond a limit", "background", "object", "contrast", "sharpness")
+FADING_LIMITS = {  # those of the whole picture's drift, for what is its like
+    "background": DRIFT_LIMITS["luma"],
+    "object": DRIFT_LIMITS["luma"],
+    "contrast": DRIFT_LIMITS["contrast"],
+    "sharpness": DRIFT_LIMITS["detail"],
+}
 TOLD = ("luma", "contrast", "saturation", "detail", "motion")
 
 
@@ -45,17 +54,30 @@ def share(kept: Sequence[bool]) -> str:
 
 def seam_row(name: str, films: Sequence[Measured]) -> str:
     """Median and worst of each number over all seams of some films, and what the object kept."""
-    findings = [finding for film in films for finding in film.verdict.findings]
-    cells = [name, str(len(films[0].verdict.findings) + 1), str(len(films))]
+    kept = (
+        share([film.looks.colour_kept for film in films]),
+        share([film.looks.shape_kept for film in films]),
+        share([went for film in films for went in film.looks.went_on]),
+        share([came for film in films for came in film.looks.came_in]),
+    )
+    return _findings_row(name, [film.verdict for film in films], kept)
+
+
+def between_row(name: str, films: Sequence[Measured]) -> str:
+    """The same of the places half-way between two seams."""
+    return _findings_row(f"{name}, between seams", [film.between for film in films], ("",) * 4)
+
+
+def _findings_row(name: str, verdicts: Sequence[Verdict], kept: Sequence[str]) -> str:
+    findings = [finding for verdict in verdicts for finding in verdict.findings]
+    cells = [name, str(len(verdicts[0].findings) + 1), str(len(verdicts))]
     cells.append(share([bool(finding.beyond) for finding in findings]))
     for metric in Metric:
         values = [finding.values[metric] for finding in findings]
         worst = max(values, key=LIMITS[metric].strain)
-        cells.append(f"{np.median(values):.2f}, {worst:.2f}")
-    cells.append(share([film.looks.colour_kept for film in films]))
-    cells.append(share([film.looks.shape_kept for film in films]))
-    cells.append(share([went for film in films for went in film.looks.went_on]))
-    return row(cells)
+        beyond = sum(LIMITS[metric].strain(value) > 1 for value in values)
+        cells.append(f"{np.median(values):.2f}, {worst:.2f} ({beyond})")
+    return row([*cells, *kept])
 
 
 def own_drift_row(name: str, films: Sequence[Measured]) -> str:
@@ -78,3 +100,20 @@ def drift_row(name: str, films: Sequence[Measured], others: Sequence[Measured]) 
         values = [asdict(drift)[measure] for drift in added]
         cells.append(f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})")
     return row(cells)
+
+
+def fading_row(name: str, films: Sequence[Measured], others: Sequence[Measured]) -> str:
+    """How otherwise the background and the object are painted at the end: median and worst, and in how many films more
+    so than in one window by more than a limit."""
+    owns, whole = ([asdict(film.fading) for film in made] for made in (films, others))
+    cells, beyond = list[str](), np.zeros(len(films), bool)
+    for measure, limit in FADING_LIMITS.items():
+        levels = measure in ("background", "object")
+        own, other = (np.array([fading[measure] for fading in made]) for made in (owns, whole))
+        added = own - other if levels else own / other
+        beyond |= [value == value and limit.strain(value) > 1 for value in added]
+        known = own[~np.isnan(own)]
+        worst = known.max() if levels else known[np.abs(np.log(known)).argmax()]
+        cells.append(f"{np.median(known):.1f}, {worst:.1f}" if levels else f"{np.median(known):.2f}, {worst:.2f}")
+    seen = sum(not np.isnan(fading["object"]) for fading in owns)
+    return row([name, f"{len(films)}, object at both ends in {seen}", str(beyond.sum()), *cells])
