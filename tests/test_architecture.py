@@ -36,6 +36,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.gpu.attention",
         "pipeline.gpu.backend",
         "pipeline.gpu.revisions",
+        "pipeline.gpu.threads",
         "pipeline.gpu.contents",
         "pipeline.gpu.folders",
         "pipeline.gpu.access",
@@ -125,7 +126,7 @@ def test_gradio_is_known_to_the_studio_and_the_composition_root_only() -> None:
 
 MODEL_LIBRARIES = {"torch", "diffusers", "transformers"}
 LIGHT = re.compile(
-    r"pipeline\.(plan\.|drafts\.|seams\.|gpu\.(contents|folders)$|"
+    r"pipeline\.(plan\.|drafts\.|seams\.|gpu\.(contents|folders|threads)$|"
     r"(events|errors|weights|repository|download|breaker|fetcher|installed|inventory)$|commands.inventory$)"
 )
 
