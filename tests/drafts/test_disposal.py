@@ -148,10 +148,9 @@ def test_what_was_half_deleted_is_no_draft_any_more_and_is_swept_up(
 
 # All together -------------------------------------------------------------------------------------------------------
 def test_the_oldest_finished_go_until_all_are_within_the_limit(tmp_path: Path, plan: DraftPlan) -> None:
-    folders = [make(tmp_path, plan, number) for number in (3, 1, 4, 2)]
-    size = size_bytes(folders[0])
-    assert keep_within(tmp_path, 4 * size) == []
-    assert keep_within(tmp_path, 2 * size) == [name(1), name(2)]
+    sizes = {number: size_bytes(make(tmp_path, plan, number)) for number in (3, 1, 4, 2)}
+    assert keep_within(tmp_path, sum(sizes.values())) == []
+    assert keep_within(tmp_path, sizes[3] + sizes[4]) == [name(1), name(2)]
     assert left(tmp_path) == [name(3), name(4)]
 
 
@@ -161,8 +160,8 @@ def test_what_two_drafts_share_is_counted_once_and_freed_with_the_last(tmp_path:
     (other / "draft.mp4").hardlink_to(one / "draft.mp4")
     alone = size_bytes(one)
     assert alone < FILM_BYTES
-    make(tmp_path, plan, 3)
-    assert keep_within(tmp_path, 2 * (alone + FILM_BYTES) + alone) == []
+    third = make(tmp_path, plan, 3)
+    assert keep_within(tmp_path, alone + size_bytes(other) + FILM_BYTES + size_bytes(third)) == []
     assert delete_draft(tmp_path, one.name) == alone
     assert delete_draft(tmp_path, other.name) > FILM_BYTES
 
