@@ -6,7 +6,7 @@ SPIN_COUNT = 1000
 """How often a thread looks again before it sleeps. By itself libgomp has 300,000, as many as 1000 or 100 only where it
 has more threads than there are processors (its manual, GOMP_SPINCOUNT). With 300,000 a thread that waits for another,
 which has no processor because something else computes there, keeps its own busy meanwhile, and so does the other
-program's: `python -m tests.bench.beside`, figures in the README. With 100 a draft alone takes a fifth longer."""
+program's: `python -m tests.bench.beside`, figures in the README. In a trial 100 made a draft alone a fifth longer."""
 
 
 def share_processors() -> None:
