@@ -42,9 +42,14 @@ DRIFT_LIMITS: Mapping[str, Limit] = {  # of what `compare_drift` returns; levels
 _LEVELS = ("luma", "luma_slope")  # compared as differences
 
 
+def end_frames(frames: int) -> int:
+    """How many of a film's frames are its first ones, and how many its last."""
+    return min(max(LEAST_FRAMES, round(SHARE * frames)), frames // 2)
+
+
 def measure_drift(trace: Trace, seams: tuple[Seam, ...]) -> Drift:
     """The drift of a film of at least 4 frames; the slope is that of its chunks' mean luma, 0 for one chunk."""
-    count = min(max(LEAST_FRAMES, round(SHARE * trace.frames)), trace.frames // 2)
+    count = end_frames(trace.frames)
     stops = [seam.frame for seam in seams]
     means = [part.mean() for part in np.split(trace.luma, stops)]
 

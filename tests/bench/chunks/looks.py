@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.seams.drift import LEAST_FRAMES, SHARE
+from pipeline.seams.drift import end_frames
 from tests.judge import CONTRAST, SMALLEST_AREA, background_rows, judge
 
 END_FRAMES = 49  # judged at each end: the length that the judge's figures are known for
@@ -68,8 +68,8 @@ class Fading:
 
 
 def measure_fading(frames: NDArray[np.uint8]) -> Fading:
-    """From the first to the last frames of a film [F, H, W, 3], as many as `seams/drift.py` takes."""
-    count = min(max(LEAST_FRAMES, round(SHARE * len(frames))), len(frames) // 2)
+    """From the first to the last frames of a film [F, H, W, 3] uint8."""
+    count = end_frames(len(frames))
     ends = [frames[:count], frames[-count:]]
     before, after = (background_rows(end).mean(axis=0, dtype=np.float64) for end in ends)
     first, last = (_object(end) for end in ends)
@@ -82,7 +82,7 @@ def measure_fading(frames: NDArray[np.uint8]) -> Fading:
 
 
 def _object(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float64], float, float]:
-    """Its colour, contrast and sharpness."""
+    """Its colour [3] in levels, its contrast in levels and its sharpness; NaN where it is hardly there."""
     clip = frames.astype(np.float32)
     away = np.abs(clip - background_rows(frames)[None, :, None, :]).max(axis=-1)
     masks = away > CONTRAST
