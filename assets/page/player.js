@@ -38,12 +38,13 @@ const pick = (seconds, chunk) => {
 };
 const filmstrip = new Filmstrip(find(".strip"), { urlOf, onPick: pick });
 const preview = new MovingPreview();
-let current = null;
+let current = null; // the draft on the page
+let shown = null; // and the view that was drawn of it
 
 find(".empty strong").textContent = texts.player_empty;
 find(".empty span").textContent = texts.player_empty_help;
 find(".save").textContent = texts.save;
-find(".aside").addEventListener("click", () => trigger("pause", { draft: current, way: props.value.aside }));
+find(".aside").addEventListener("click", () => trigger("pause", { draft: current, way: shown.aside }));
 // What a draft needs unfolds with the press that asks for it, so that nothing moves by itself a moment later.
 document.addEventListener("click", ({ target }) => target.closest("#rushes-make") && (root.dataset.asked = "true"));
 find(".strip").setAttribute("aria-label", texts.strip_label);
@@ -54,7 +55,7 @@ find(".frames").textContent = texts.save_frames;
 find(".frames").title = texts.save_frames_help;
 find(".copy").textContent = texts.copy_settings;
 find(".copy").title = texts.copy_settings_help;
-find(".copy").addEventListener("click", async () => tell((await copyText(props.value.request)) ? texts.copied : texts.not_copied));
+find(".copy").addEventListener("click", async () => tell((await copyText(shown.request)) ? texts.copied : texts.not_copied));
 
 // The draft may have been deleted in another window; then a link saves nothing.
 for (const link of [".save", ".frames"])
@@ -86,7 +87,7 @@ const drawPreview = (view) => {
   });
 };
 
-const drawStrip = () => filmstrip.draw(props.value, playback.playableSeconds());
+const drawStrip = () => filmstrip.draw(shown, playback.playableSeconds());
 
 const drawSave = (view) => {
   const files = { ".save": [view?.video, view?.save_as], ".frames": [view?.frames, view?.save_frames_as] };
@@ -120,6 +121,9 @@ const drawMeter = (view) => {
 
 const draw = () => {
   const view = props.value;
+  // Gradio may deliver what followed an older draft after the first view of the one that the page has turned to.
+  if (shown && view && view.draft !== current && view.told_at < shown.told_at) return;
+  shown = view;
   if (view?.draft !== current) {
     playback.close();
     preview.hide();
@@ -157,7 +161,7 @@ video.addEventListener("loadeddata", () => {
   setBadge("");
   if (current) drawStrip();
 });
-video.addEventListener("waiting", () => root.dataset.stage === "video" && !props.value?.over && setBadge(texts.next_chunk));
+video.addEventListener("waiting", () => root.dataset.stage === "video" && !shown?.over && setBadge(texts.next_chunk));
 for (const event of ["playing", "pause", "seeked"]) video.addEventListener(event, () => setBadge(""));
 video.addEventListener("timeupdate", () => current && filmstrip.mark(playback.position()));
 

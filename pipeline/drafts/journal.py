@@ -18,6 +18,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
@@ -28,6 +29,7 @@ from pipeline.plan.draft import DraftPlan
 ID_PATTERN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{16}")
 MEDIA_PATTERN = re.compile(r"(?:slice-[0-9]{3}|draft)\.mp4")
 """The only files of a draft a browser may ask for."""
+WRITER = re.compile(r"\.([0-9]+)(?:\.[^.]+)?$")  # the process, in the name of what is being written
 SUSPENDED = b"until the next start\n"  # in STOP
 TAIL_BYTES = 2**14  # of events.jsonl; a row has a few hundred
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -155,10 +157,13 @@ class Journal:
                 os.fsync(file.fileno())
 
     def sweep(self) -> None:
-        """Remove what a process that was killed was writing; for whoever alone works on this draft."""
+        """Remove what a process that was killed was writing; for whoever alone works on this draft. What another that
+        lives is writing stays: the page's process says meanwhile whose the draft is, or what it is called."""
         with _refusals(self.folder):
             for left in self.folder.glob(".*"):
-                left.unlink(missing_ok=True)
+                writer = WRITER.search(left.name)
+                if not writer or int(writer[1]) == os.getpid() or not psutil.pid_exists(int(writer[1])):
+                    left.unlink(missing_ok=True)
 
     def request_stop(self) -> None:
         """Ask whoever works on this draft to stop; a file, so that it works across processes."""
@@ -196,9 +201,8 @@ class Journal:
         except FileNotFoundError as error:
             raise InvalidRequest("draft", f"There is no draft {self.draft} in {self.folder.parent}.") from error
         except (OSError, ValueError) as error:
-            raise InvalidRequest(
-                "draft", f"The plan of draft {self.draft} cannot be read: {str(error).splitlines()[0]}"
-            ) from error
+            reason = str(error).splitlines()[0]
+            raise InvalidRequest("draft", f"The plan of draft {self.draft} cannot be read: {reason}") from error
 
     def kept_film(self) -> tuple[str | None, int]:
         """The film of a draft that something went wrong with, and its frames; None and 0 where there is none."""
@@ -220,12 +224,8 @@ class Journal:
 
 def unfinished_drafts(drafts: Path) -> list[str]:
     """Ids of the drafts that were begun and not finished, the newest first."""
-    found = []
-    for folder in sorted(drafts.glob("*/plan.json"), reverse=True):
-        draft = folder.parent.name
-        if ID_PATTERN.fullmatch(draft) and not is_finished(folder.parent):
-            found.append(draft)
-    return found
+    folders = (plan.parent for plan in sorted(drafts.glob("*/plan.json"), reverse=True))
+    return [folder.name for folder in folders if ID_PATTERN.fullmatch(folder.name) and not is_finished(folder)]
 
 
 def is_finished(folder: Path) -> bool:

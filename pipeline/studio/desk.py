@@ -6,6 +6,7 @@ A draft belongs to the worker. A reload, a second tab or a lost connection ends 
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -46,6 +47,9 @@ logger = logging.getLogger(__name__)
 
 FETCH_SECONDS = 0.5  # how often a download is looked at
 FOLLOW_SECONDS = 0.05  # how often a follower looks; about as long as a step of the miniature
+# After which a draft that is over is shown once more. A busy browser takes in what two followers sent in another order,
+# and nothing would follow that sets the buttons right. Assumed to be longer than it lags behind.
+AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +81,7 @@ class Desk:
         self.library = Library(studio.worker, studio.machine.drafts, self.default, studio.machine.profiles, fill)
         self._words = read_vocabulary()
         self._followers: dict[str, Follower] = {}
+        self._forms: dict[str, Form] = {}  # as they are now on pages that follow a download
 
     def check(self, request: gr.Request, *values: Any) -> dict[str, str]:
         """Why fields are refused, by field, in their order."""
@@ -103,6 +108,8 @@ class Desk:
     def advise(self, request: gr.Request, *values: Any) -> tuple[str, dict[str, Any], dict[str, Any], str]:
         """The note under the sentence, the forecast, the form for the browser to remember, and the look it has."""
         form, language = _form(values), language_of(request)
+        if (page := str(request.session_hash)) in self._forms:
+            self._forms[page] = form
         known = self._words if form.model == MINIATURE.key else frozenset()
         note = note_unknown_words(spoken(form.prompt), known, language)
         return note, self._forecast(form, language), asdict(form), look_of(form, self.studio.looks)
@@ -119,14 +126,19 @@ class Desk:
             raise toast(language_of(request), error) from error
 
     async def follow_fetch(self, request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
-        """The forecast, with how far a download is, until it is over."""
-        running = True
-        while running:
-            status = self.studio.fetcher.status
-            running = status is not None and status.state is FetchState.RUNNING
-            yield self._forecast(_form(values), language_of(request))
-            if running:
-                await asyncio.sleep(FETCH_SECONDS)
+        """The forecast of the form as it is meanwhile, with how far a download is, until it is over."""
+        page, running = str(request.session_hash), True
+        self._forms[page] = form = _form(values)
+        try:
+            while running:
+                status = self.studio.fetcher.status
+                running = status is not None and status.state is FetchState.RUNNING
+                form = self._forms.get(page, form)
+                yield self._forecast(form, language_of(request))
+                if running:
+                    await asyncio.sleep(FETCH_SECONDS)
+        finally:
+            self._forms.pop(page, None)
 
     def stop_draft(self, request: gr.Request, draft: str | None) -> None:
         """Ask the worker to stop; what is finished is kept."""
@@ -220,9 +232,12 @@ class Desk:
                     mine.settled.set()
                 if status.state.over:
                     joins = await asyncio.to_thread(look_at_joins, self.studio.machine.drafts, status.draft)
-                    if joins and self._followers.get(page) is mine:
-                        mine.settled.clear()
-                        yield self._updates(status, language, gr.skip(), warm=warm, joins=joins)
+                    for wait_seconds in (0.0, AGAIN_SECONDS) if joins else (AGAIN_SECONDS,):
+                        await asyncio.sleep(wait_seconds)
+                        if self._followers.get(page) is mine:
+                            mine.settled.clear()
+                            yield self._updates(status, language, gr.skip(), warm=warm, joins=joins)
+                            mine.settled.set()
                     return
                 await asyncio.sleep(FOLLOW_SECONDS)
         finally:
@@ -238,7 +253,8 @@ class Desk:
     ) -> tuple[Any, ...]:
         rests = status.state.over or status.state is DraftState.PAUSED
         unfinished = status.state in (DraftState.PAUSED, DraftState.STOPPED, DraftState.FAILED)
-        return show(status, language, warm=warm, joins=joins), *_buttons(over=rests, unfinished=unfinished), shelf
+        view = show(status, language, warm=warm, joins=joins, told_at=time.time())
+        return view, *_buttons(over=rests, unfinished=unfinished), shelf
 
     def _models(self, language: Language) -> list[tuple[str, str]]:
         """As the page offers them: those that can be used first."""

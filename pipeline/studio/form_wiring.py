@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline.studio.desk import Desk
+from pipeline.studio.following import ends_silently
 from pipeline.studio.form_desk import MODEL_FIELDS, FormDesk
 from pipeline.studio.form_layout import FormControls
 from pipeline.studio.forms import FIELDS
@@ -51,6 +52,6 @@ def wire_form(
     form.look.input(own.choose_look, [form.look, model], [named["steps"], named["guidance"]], queue=False, **QUIET)
     form.forecast.click(own.take_offer, None, fields, queue=False, **QUIET)
     form.forecast.submit(desk.fetch, None, None, queue=False, **QUIET).success(
-        desk.follow_fetch, fields, form.forecast, trigger_mode="multiple", **QUEUED, **RAW
+        ends_silently(desk.follow_fetch), fields, form.forecast, trigger_mode="multiple", **QUEUED, **RAW
     ).then(desk.list_models, None, model, queue=False, **QUIET)
     return answer, answered

@@ -19,7 +19,7 @@ from pipeline.plan.catalog import CATALOG
 from pipeline.plan.draft import DraftPlan
 from pipeline.studio.advice import say_model
 from pipeline.studio.desk import FETCH_SECONDS, Studio
-from pipeline.studio.following import Follower
+from pipeline.studio.following import Follower, ends_silently
 from pipeline.studio.form_desk import MODEL_FIELDS, FormDesk
 from pipeline.studio.form_layout import FormControls
 from pipeline.studio.form_wiring import QUEUED, QUIET
@@ -63,7 +63,7 @@ class ModelsTab:
     async def follow(self, request: gr.Request) -> AsyncIterator[list[dict[str, Any]]]:
         """The cards as they are now, and with how far a download is until it is over.
 
-        One follower a page: an older one gives way, and is waited for: when it ends, Gradio shows its last cards again.
+        One follower a page: an older one gives way, and is waited for.
         """
         language, page = language_of(request), str(request.session_hash)
         older = self._followers.get(page)
@@ -213,11 +213,12 @@ def say_size(language: Language, size_bytes: int) -> str:
 def wire(studio: Studio, tabs: gr.Tabs, tab: gr.Tab, cards: gr.HTML, form: FormControls) -> None:
     """Connect the tab, and the form to its models."""
     room, own = ModelsTab(studio), FormDesk(studio.look, studio.looks)
+    follow = ends_silently(room.follow)
     named = dict(zip(FIELDS, form.fields, strict=True))
     model, chosen = named["model"], [named[name] for name in MODEL_FIELDS]
-    tab.select(room.follow, None, cards, trigger_mode="multiple", **QUEUED)
+    tab.select(follow, None, cards, trigger_mode="multiple", **QUEUED)
     cards.click(room.fetch, None, None, queue=False, **QUIET).success(
-        room.follow, None, cards, trigger_mode="multiple", **QUEUED
+        follow, None, cards, trigger_mode="multiple", **QUEUED
     )
     cards.submit(room.use, None, [model, tabs], queue=False, **QUIET).then(
         own.choose_model, [model, form.look], chosen, queue=False, **QUIET

@@ -12,6 +12,7 @@ from pipeline.studio.blocks import StudioBlocks
 from pipeline.studio.desk import Desk, Studio
 from pipeline.studio.endpoints import add_endpoints
 from pipeline.studio.filling import fill, label
+from pipeline.studio.following import ends_silently
 from pipeline.studio.form_layout import FormControls, lay_out_form
 from pipeline.studio.form_wiring import QUEUED, QUIET, RAW, wire_form
 from pipeline.studio.player import player
@@ -110,7 +111,7 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     draft = gr.State(None)
     kept_draft = gr.BrowserState(None, storage_key="rushes-draft", secret=BROWSER_SECRET)
     kept_form = gr.BrowserState(None, storage_key="rushes-form", secret=BROWSER_SECRET)
-    form = controls.form
+    form, follow = controls.form, ends_silently(desk.follow)
     fields = list(form.fields)
     advice = [form.note, form.forecast, kept_form, form.look]
     sheets = takes.Takes(desk.studio.worker, desk.studio.machine, fill)
@@ -129,9 +130,9 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     controls.player.pause(desk.set_aside, None, None, queue=False, **QUIET)
     controls.player.undo(desk.undo_edit, None, [draft, kept_draft], **QUEUED)
     form.go_on.click(desk.resume_draft, draft, None, queue=False, **QUIET).success(
-        desk.follow, draft, shown, trigger_mode="multiple", **QUEUED
+        follow, draft, shown, trigger_mode="multiple", **QUEUED
     )
     states = [draft, kept_draft]
-    library.wire(desk.library, controls.shelf, states=states, fields=fields, follow=desk.follow, shown=shown)
+    library.wire(desk.library, controls.shelf, states=states, fields=fields, follow=follow, shown=shown)
     takes.wire(sheets, page, controls.offer, controls.sheet, states=states, fields=fields, secret=BROWSER_SECRET)
-    draft.change(desk.follow, draft, shown, trigger_mode="multiple", **QUEUED)
+    draft.change(follow, draft, shown, trigger_mode="multiple", **QUEUED)

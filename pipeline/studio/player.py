@@ -64,7 +64,8 @@ class PlayerView:
     badge of a draft that is over and was judged, `parent` the draft this one was made from, empty if from none.
     `outcome` is what became of it where nothing more is made, for now or for good; `took` the seconds worked on it.
     `request` is the JSON that `draft --settings` reads, `frames` the archive of its pictures.
-    `aside` is what can be done beside stopping: `pause`, or `remove` while it waits in line.
+    `aside` is what can be done beside stopping: `pause`, or `remove` while it waits in line. `told_at`, in seconds
+    since 1970, tells of two drafts' views which one is older and came late.
     """
 
     draft: str
@@ -90,6 +91,7 @@ class PlayerView:
     joins: Joins | None
     parent: str
     aside: str
+    told_at: float
 
 
 def player() -> gr.HTML:
@@ -97,7 +99,9 @@ def player() -> gr.HTML:
     return scripted("player")
 
 
-def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict | None = None) -> dict[str, Any]:
+def show(
+    status: DraftStatus, language: Language, *, warm: bool, joins: Verdict | None = None, told_at: float = 0.0
+) -> dict[str, Any]:
     """The player's value for a draft. `warm` is whether the engine can start at once, `joins` the seam check's verdict
     on its film, with seams."""
     request, over = status.request, status.state.over
@@ -133,6 +137,7 @@ def show(status: DraftStatus, language: Language, *, warm: bool, joins: Verdict 
         joins=say_joins(joins, language, fps=status.fps) if joins else None,
         parent=status.parent,
         aside=_aside(status),
+        told_at=told_at,
     )
     return asdict(view)
 

@@ -19,6 +19,7 @@ from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.errors import DraftError
 from pipeline.plan.takes import take_of
 from pipeline.studio.advice import Machine
+from pipeline.studio.following import ends_silently
 from pipeline.studio.forms import FIELDS, SEED_BITS, Form
 from pipeline.studio.language import language_of
 from pipeline.studio.player import Strip, strip_of
@@ -183,7 +184,7 @@ def wire(
     name, kept = gr.State(None), gr.BrowserState(None, storage_key="rushes-takes", secret=secret)
     page.load(takes.restore, kept, name, **queued)
     offer.submit(takes.start, [name, *fields], [name, kept], **queued, preprocess=False)
-    name.change(takes.follow, name, sheet, trigger_mode="multiple", **queued)
+    name.change(ends_silently(takes.follow), name, sheet, trigger_mode="multiple", **queued)
     sheet.stop(takes.stop, name, None, queue=False, **quiet)
     sheet.click(takes.pick, name, [*states, *fields], **queued)
 

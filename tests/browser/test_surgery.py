@@ -5,6 +5,7 @@ import pytest
 from tests.browser.studio import BOTH, PHONE, Visit, sync_api
 
 expect = sync_api.expect
+JUDGED_MS = 1500  # after which the joins of three seconds have been looked at
 HEIGHT = "element => element.getBoundingClientRect().height"
 
 
@@ -41,8 +42,10 @@ def test_a_chunk_is_redone_and_the_old_draft_comes_back_by_undo(visit: Visit) ->
     assert file_of(visit) != first
     assert page.request.get(first).status == 200
 
-    visit.button("edit_undo").click()
+    visit.button("edit_undo").click()  # while the joins of what was made are still looked at
     expect(visit.save).to_have_attribute("href", first)
+    page.wait_for_timeout(JUDGED_MS)
+    assert file_of(visit) == first
     expect(visit.button("edit_undo")).to_be_hidden()
 
     visit.button("edit_forward").click()  # what was undone is still there

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import stat
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -102,6 +104,22 @@ def test_an_error_while_writing_leaves_what_was_there_and_nothing_else(journal: 
         write_half()
     assert journal.path("plan.json").read_bytes() == before
     assert names(journal.folder) == {"request.json", "plan.json"}
+
+
+@pytest.mark.fault(14)
+def test_whoever_begins_a_draft_sweeps_up_after_the_dead_and_leaves_the_living_alone(journal: Journal) -> None:
+    """A Space's page writes whose a draft is while the engine already begins it."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
+        left = {f".OWNER.{pid}": pid for pid in (dead.pid, living.pid, os.getpid())}
+        left |= {f".chunk-000.latents.{pid}.safetensors": pid for pid in left.values()}
+        for name in (*left, ".nobody-s"):
+            journal.path(name).touch()
+        journal.sweep()
+        living.communicate()
+    kept = {name for name, pid in left.items() if pid == living.pid}
+    assert names(journal.folder) == {"request.json", "plan.json"} | kept
 
 
 @pytest.mark.usefixtures("full_disk")

@@ -17,6 +17,7 @@ from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.presets import load_looks, load_profiles
 from pipeline.studio import advice
+from pipeline.studio import desk as desk_module
 from pipeline.studio.advice import Machine
 from pipeline.studio.desk import Desk, Studio
 from pipeline.studio.forms import FIELDS, form_for, form_of
@@ -80,7 +81,10 @@ def sit(make_device: Callable[..., Device], monkeypatch: pytest.MonkeyPatch, tmp
     return make
 
 
-def test_a_follower_shows_every_change_until_the_draft_is_over(sit: Callable[..., Desk]) -> None:
+def test_a_follower_shows_every_change_until_the_draft_is_over_and_that_twice(
+    sit: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "AGAIN_SECONDS", 0.0)
     register = Register(QUEUED)
 
     async def follow() -> list[str]:
@@ -97,6 +101,7 @@ def test_a_follower_shows_every_change_until_the_draft_is_over(sit: Callable[...
         "Making chunk 1 of 3",
         "Making chunk 2 of 3",
         "Done: 4.0 seconds of video",
+        "Done: 4.0 seconds of video",  # lest something of an older draft arrived after the first
     ]
     assert not register.stopped
 

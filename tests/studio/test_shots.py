@@ -91,6 +91,7 @@ def test_words_of_the_brackets_are_not_taken_for_the_sentence_s() -> None:
 # The badge ----------------------------------------------------------------------------------------------------------
 def follow(sit: Any, monkeypatch: pytest.MonkeyPatch, found: Any) -> list[Any]:
     """The player's values of a finished draft, one after the other."""
+    monkeypatch.setattr(desk_module, "AGAIN_SECONDS", 0.0)
     monkeypatch.setattr(desk_module, "look_at_joins", lambda *_: found)
 
     async def views() -> list[Any]:
@@ -102,16 +103,17 @@ def follow(sit: Any, monkeypatch: pytest.MonkeyPatch, found: Any) -> list[Any]:
 def test_a_finished_draft_is_shown_at_once_and_its_badge_when_it_is_judged(
     sit: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = follow(sit, monkeypatch, verdict({}, {}))
+    first, second, again = follow(sit, monkeypatch, verdict({}, {}))
     assert first["joins"] is None
     assert second["joins"]["flagged"] is False
     assert second["joins"]["sentence"].startswith("Joins do not show: 2 of 2 pass.")
-    assert first | {"joins": second["joins"]} == second
+    told = [view["told_at"] for view in (first, second, again)]
+    assert told == sorted(told)
+    assert first | {"joins": second["joins"], "told_at": told[1]} == second == again | {"told_at": told[1]}
 
 
-def test_a_draft_without_a_verdict_is_shown_once(sit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    (only,) = follow(sit, monkeypatch, None)
-    assert only["joins"] is None
+def test_a_draft_without_a_verdict_has_no_badge(sit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [view["joins"] for view in follow(sit, monkeypatch, None)] == [None, None]
 
 
 def test_a_badge_comes_to_no_page_that_has_turned_to_another_draft(sit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
