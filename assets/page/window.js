@@ -14,12 +14,12 @@ window.Rushes = window.Rushes || {};
     }
   };
 
-  // What was typed while nobody answered is not yet kept: it is put back after the page is read again.
+  // What was typed while nobody answered is not yet kept: it is put back after the page is read again, which Gradio
+  // also does by itself where it finds the studio first.
   const KEPT = "rushes-typed";
-  const box = () => document.querySelector("#rushes-prompt textarea");
-  const readAgain = () => {
-    if (box()) sessionStorage.setItem(KEPT, box().value);
-    location.reload();
+  const keepTyped = () => {
+    const typed = document.querySelector("#rushes-prompt textarea")?.value;
+    if (typed) sessionStorage.setItem(KEPT, typed);
   };
 
   const watchServer = (texts) => {
@@ -37,11 +37,12 @@ window.Rushes = window.Rushes || {};
     };
     const ask = async () => {
       const here = document.hidden && !gone ? true : await answers();
-      if (here && gone) return readAgain();
+      if (here && gone) return location.reload();
       if (!here) lose();
       setTimeout(ask, 1000 * ASK_SECONDS);
     };
     setTimeout(ask, 1000 * ASK_SECONDS);
+    addEventListener("pagehide", keepTyped);
     window.Rushes.lose = lose;
   };
 
