@@ -29,7 +29,7 @@ from pipeline.plan.draft import DraftPlan
 ID_PATTERN = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{16}")
 MEDIA_PATTERN = re.compile(r"(?:slice-[0-9]{3}|draft)\.mp4")
 """The only files of a draft a browser may ask for."""
-WRITER = re.compile(r"\.([0-9]+)(?:\.[^.]+)?$")  # the process, in the name of what is being written
+WRITER = re.compile(r"\.([0-9]{1,9})(?:\.[^.]+)?$")  # the process, in the name of what is being written
 SUSPENDED = b"until the next start\n"  # in STOP
 TAIL_BYTES = 2**14  # of events.jsonl; a row has a few hundred
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
