@@ -99,7 +99,6 @@ def test_an_idea_on_the_empty_stage_becomes_the_sentence(visit: Visit) -> None:
     expect(visit.prompt).to_have_value("a pink star falls over sand")
 
 
-@pytest.mark.parametrize("locale", BOTH)
 def test_what_was_typed_a_moment_before_a_reload_is_there_after_it(visit: Visit) -> None:
     """Before the studio has answered it, as where it is gone and Gradio reads the page again when it is back."""
     visit.prompt.fill("a blue star rises over sea")
@@ -107,6 +106,7 @@ def test_what_was_typed_a_moment_before_a_reload_is_there_after_it(visit: Visit)
     expect(visit.prompt).to_have_value("a blue star rises over sea")
 
 
+@pytest.mark.parametrize("locale", BOTH)
 def test_the_form_comes_back_after_a_reload(visit: Visit) -> None:
     page = visit.page
     never, overlap = page.get_by_role("radio", name=visit.says("encoder_unload")), visit.count("overlap")
