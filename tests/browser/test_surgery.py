@@ -2,11 +2,22 @@
 
 import pytest
 
+from pipeline.seams.metrics import Metric
+from pipeline.studio.joins import say_joins
+from pipeline.studio.texts import Language
 from tests.browser.studio import BOTH, PHONE, Visit, sync_api
+from tests.studio.test_joins import verdict
 
 expect = sync_api.expect
 JUDGED_MS = 1500  # after which the joins of three seconds have been looked at
 HEIGHT = "element => element.getBoundingClientRect().height"
+SMALL_PHONE = {"width": 320, "height": 844}  # as WCAG 1.4.10 asks for
+SAY_OF_JOINS = "(element, said) => element.querySelector('[aria-live]').textContent = said"
+BAD = {Metric.SR: 12.9, Metric.SA: 12.9, Metric.CS: 99.9, Metric.MR: 12.9, Metric.HD: 0.4}
+JUDGED = [  # "", and of twelve joins that a limit is passed, each limit by far
+    "",
+    *(say_joins(verdict(*[{metric: value}] * 12), Language.EN, fps=24).sentence for metric, value in BAD.items()),
+]
 
 
 def file_of(visit: Visit) -> str:
@@ -17,6 +28,12 @@ def file_of(visit: Visit) -> str:
 def wait_for_another(visit: Visit, first: str) -> None:
     """Until another draft than `first` is over."""
     expect(visit.saved).not_to_have_attribute("href", first)
+
+
+def height_with(visit: Visit, judged: str) -> float:
+    """Of the player, when this is said of the joins."""
+    visit.player.evaluate(SAY_OF_JOINS, judged)
+    return float(visit.player.evaluate(HEIGHT))
 
 
 @pytest.mark.parametrize("locale", BOTH)
@@ -81,6 +98,10 @@ def test_a_chunk_is_said_differently_and_what_cannot_be_is_told(visit: Visit) ->
     for button in surgery.get_by_role("button").all():
         button.hover()  # what is then said of it is longer or shorter
         assert visit.player.evaluate(HEIGHT) == before
+    for size in (PHONE, SMALL_PHONE):  # nor does what is found of the joins a moment after the end move anything
+        page.set_viewport_size(size)
+        heights = {visit.player.evaluate(HEIGHT)} | {height_with(visit, said) for said in JUDGED}
+        assert len(heights) == 1, heights
     surgery.get_by_role("button", name="Say it differently").click()
     sentence = surgery.get_by_label("Sentence")
     expect(sentence).to_have_value("a red ball moves left over snow")

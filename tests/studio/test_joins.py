@@ -38,11 +38,11 @@ def test_good_joins_are_praised_with_the_figure_nearest_to_its_limit() -> None:
 @pytest.mark.parametrize(
     ("values", "told", "in_chinese"),
     [
-        ({Metric.SR: 4.0}, "the picture changes 4.0 times as much", "4.0 倍"),
-        ({Metric.SR: 0.1}, "the picture changes 0.1 times as much", "0.1 倍"),
+        ({Metric.SR: 4.0}, "4.0 times the usual change", "4.0 倍"),
+        ({Metric.SR: 0.1}, "0.1 times the usual change", "0.1 倍"),
         ({Metric.SA: 6.0}, "6.0 times the usual jerk", "6.0 倍"),
         ({Metric.CS: 9.0}, "a colour step of 9.0 out of 255", "9.0"),
-        ({Metric.MR: 5.0}, "movement is off by 5.0 times", "5.0 倍"),
+        ({Metric.MR: 5.0}, "motion 5.0 times less steady", "5.0 倍"),
         ({Metric.HD: 0.4}, "40% of the detail around it", "40%"),
     ],
     ids=str,
