@@ -23,6 +23,8 @@ class DraftsView:
 
     keep_hours: int | None = None
     """How long a draft that is over stays; None where a person deletes it."""
+    most_waiting: int | None = None
+    """How many drafts of whoever asks may be not over; None where only the queue is bounded."""
 
     def __init__(self, drafts: Path, *, keep: bool, longest_queue: int) -> None:
         self.drafts = drafts

@@ -5,7 +5,9 @@ crash leaves of that is swept up the next time.
 """
 
 import logging
+import os
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -73,7 +75,10 @@ def keep_within(drafts: Path, limit_bytes: int | None) -> list[str]:
 
 def _age(folder: Path) -> tuple[str, int]:
     """The second in its name, and of drafts from one second the one that was worked on first."""
-    return folder.name[: len("20260101-120000")], folder.stat().st_mtime_ns
+    worked_on_ns = 0
+    with suppress(FileNotFoundError):  # it goes just now
+        worked_on_ns = folder.stat().st_mtime_ns
+    return folder.name[: len("20260101-120000")], worked_on_ns
 
 
 def sweep(drafts: Path) -> None:
@@ -83,11 +88,18 @@ def sweep(drafts: Path) -> None:
 
 
 def size_bytes(folder: Path) -> int:
-    """What deleting a draft's folder frees: a file that another draft has as well stays there."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and path.lstat().st_nlink == 1)
+    """What deleting a draft's folder frees: a file that another draft has as well stays there. 0 where it is gone."""
+    return sum(status.st_size for status in _statuses(folder) if status.st_nlink == 1)
 
 
 def _files(folder: Path) -> dict[tuple[int, int], int]:
     """The sizes of a draft's files, by what they are on the disk: drafts made from one another share some."""
-    statuses = (path.lstat() for path in folder.rglob("*") if path.is_file())
-    return {(status.st_dev, status.st_ino): status.st_size for status in statuses}
+    return {(status.st_dev, status.st_ino): status.st_size for status in _statuses(folder)}
+
+
+def _statuses(folder: Path) -> Iterator[os.stat_result]:
+    """Of the files in a folder, as far as nobody deletes it meanwhile."""
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                yield (Path(inside) / name).lstat()

@@ -224,9 +224,10 @@ class Desk:
                     yield None, ready, busy, hidden, self.library.draw(request)
                     return
                 warm = self.studio.worker.ready
-                if (status.version, warm) != seen:
+                now = (status.version, status.ahead, warm)
+                if now != seen:
                     shelf = self.library.draw(request) if seen is None or status.state.over else gr.skip()
-                    seen = (status.version, warm)
+                    seen = now
                     mine.settled.clear()
                     yield self._updates(status, language, shelf, warm=warm)
                     mine.settled.set()

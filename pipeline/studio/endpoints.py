@@ -119,7 +119,7 @@ def add_endpoints(studio: Studio) -> None:
         seen = None
         while seen is None or not seen.state.over:
             found = studio.worker.status(draft)
-            if found is None or seen is None or found.version != seen.version:
+            if found is None or seen is None or (found.version, found.ahead) != (seen.version, seen.ahead):
                 yield status(draft)
                 seen = found
             await asyncio.sleep(WATCH_SECONDS)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from pipeline.studio.desk import Desk
 from pipeline.studio.following import ends_silently
@@ -51,7 +52,12 @@ def wire_form(
     )
     form.look.input(own.choose_look, [form.look, model], [named["steps"], named["guidance"]], queue=False, **QUIET)
     form.forecast.click(own.take_offer, None, fields, queue=False, **QUIET)
-    form.forecast.submit(desk.fetch, None, None, queue=False, **QUIET).success(
-        ends_silently(desk.follow_fetch), fields, form.forecast, trigger_mode="multiple", **QUEUED, **RAW
-    ).then(desk.list_models, None, model, queue=False, **QUIET)
+    follow_download(form.forecast.submit(desk.fetch, None, None, queue=False, **QUIET), desk, form)
     return answer, answered
+
+
+def follow_download(asked: Dependency, desk: Desk, form: FormControls) -> None:
+    """Have the form say how far a download is, once what may have begun one went well, and then what is here."""
+    asked.success(
+        ends_silently(desk.follow_fetch), list(form.fields), form.forecast, trigger_mode="multiple", **QUEUED, **RAW
+    ).then(desk.list_models, None, form.fields[FIELDS.index("model")], queue=False, **QUIET)

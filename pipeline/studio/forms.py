@@ -5,6 +5,7 @@ import math
 import re
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -112,8 +113,9 @@ def spec_of(form: Form) -> ModelSpec:
 def restore_form(request: Mapping[str, Any], default: Form) -> Form:
     """The form that made a stored request; what a request of an older version does not say stays at `default`."""
     spec = find_model(request["model"])
+    prompt = write_shots(tuple(_shot(shot) for shot in request["shots"]))
     return Form(
-        prompt=write_shots(tuple(_shot(shot) for shot in request["shots"])),
+        prompt=prompt,
         model=spec.key,
         shape=size_of(VideoShape(**request["shape"])),
         seconds=round(request["frames"] / spec.fps, 1),
@@ -121,6 +123,7 @@ def restore_form(request: Mapping[str, Any], default: Form) -> Form:
         seed=str(request["seed"]),
         steps=request["steps"],
         guidance=request["guidance"],
+        frames=_frames_by_hand(prompt, spec, request["frames"]),
         negative_prompt=request["negative_prompt"],
         chunk_frames=request.get("chunk_frames") or 0,
         overlap_frames=request.get("overlap_frames") or 0,
@@ -228,6 +231,16 @@ def form_with(form: Form, request: GenerationRequest) -> Form:
 def _shot(stored: Mapping[str, Any]) -> Shot:
     how = Transition(stored.get("transition", Transition.SMOOTH))
     return Shot(prompt=stored["prompt"], seconds=stored["seconds"], transition=how)
+
+
+def _frames_by_hand(prompt: str, spec: ModelSpec, frames: int) -> int:
+    """So many frames where a storyboard's seconds say others, else 0: the form's length says them."""
+    if not is_storyboard(prompt):
+        return 0
+    with suppress(InvalidRequest):
+        if lay_out(prompt, spec, None)[1] == frames:
+            return 0
+    return frames
 
 
 def _shots(form: Form, spec: ModelSpec, seconds: float) -> tuple[tuple[Shot, ...], int]:

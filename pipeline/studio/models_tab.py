@@ -18,11 +18,11 @@ from pipeline.inventory import Entry, Fit, take_inventory
 from pipeline.plan.catalog import CATALOG
 from pipeline.plan.draft import DraftPlan
 from pipeline.studio.advice import say_model
-from pipeline.studio.desk import FETCH_SECONDS, Studio
+from pipeline.studio.desk import FETCH_SECONDS, Desk, Studio
 from pipeline.studio.following import Follower, ends_silently
 from pipeline.studio.form_desk import MODEL_FIELDS, FormDesk
 from pipeline.studio.form_layout import FormControls
-from pipeline.studio.form_wiring import QUEUED, QUIET
+from pipeline.studio.form_wiring import QUEUED, QUIET, follow_download
 from pipeline.studio.forms import FIELDS
 from pipeline.studio.language import language_of
 from pipeline.studio.scripted import scripted
@@ -210,16 +210,17 @@ def say_size(language: Language, size_bytes: int) -> str:
     return say(language, "models_gigabytes", size=size_bytes / 2**30)
 
 
-def wire(studio: Studio, tabs: gr.Tabs, tab: gr.Tab, cards: gr.HTML, form: FormControls) -> None:
-    """Connect the tab, and the form to its models."""
+def wire(desk: Desk, tabs: gr.Tabs, tab: gr.Tab, cards: gr.HTML, form: FormControls) -> None:
+    """Connect the tab, and the form to its models and their downloads."""
+    studio = desk.studio
     room, own = ModelsTab(studio), FormDesk(studio.look, studio.looks)
     follow = ends_silently(room.follow)
     named = dict(zip(FIELDS, form.fields, strict=True))
     model, chosen = named["model"], [named[name] for name in MODEL_FIELDS]
     tab.select(follow, None, cards, trigger_mode="multiple", **QUEUED)
-    cards.click(room.fetch, None, None, queue=False, **QUIET).success(
-        follow, None, cards, trigger_mode="multiple", **QUEUED
-    )
+    asked = cards.click(room.fetch, None, None, queue=False, **QUIET)
+    asked.success(follow, None, cards, trigger_mode="multiple", **QUEUED)
+    follow_download(asked, desk, form)
     cards.submit(room.use, None, [model, tabs], queue=False, **QUIET).then(
         own.choose_model, [model, form.look], chosen, queue=False, **QUIET
     )

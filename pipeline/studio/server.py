@@ -70,6 +70,7 @@ class PageServer:
             log_level="warning",
             log_config=None,
             ws="none",
+            proxy_headers=False,  # an address that a header tells is anybody's: wrong passwords are counted by address
             server_header=False,
             timeout_graceful_shutdown=CLOSES_WITHIN_SECONDS,
         )

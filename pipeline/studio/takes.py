@@ -26,6 +26,7 @@ from pipeline.studio.player import Strip, strip_of
 from pipeline.studio.scripted import scripted
 from pipeline.studio.texts import Language, say
 from pipeline.studio.toast import toast
+from pipeline.studio.translation import say_error
 from pipeline.studio.wording import say_duration
 from pipeline.worker import Worker
 
@@ -70,6 +71,7 @@ class Takes:
     def __init__(self, worker: Worker, machine: Machine, fill: Fill) -> None:
         self._worker, self._machine, self._fill = worker, machine, fill
         self._sheets: OrderedDict[str, Sheet] = OrderedDict()
+        self._counts = [n for n in COUNTS if worker.most_waiting is None or n <= worker.most_waiting]
         if not worker.read_only:
             self._throw_away([mark.parent.name for mark in machine.drafts.glob(f"*/{TAKE}")])
 
@@ -84,7 +86,7 @@ class Takes:
         one = plan.forecast.total_seconds
         choices = [
             Choice(count=n, label=say(language, "takes_choice", count=n, duration=say_duration(language, n * one)))
-            for n in COUNTS
+            for n in self._counts
         ]
         asked = plan.request
         said = say(language, "takes_help", seconds=asked.seconds, steps=asked.steps)
@@ -93,17 +95,20 @@ class Takes:
     def start(self, request: gr.Request, event: gr.EventData, old: str | None, *values: Any) -> list[Any]:
         """A new sheet in the place of the old one: its name, twice, for the page and for the browser to remember."""
         count = event._data.get("count")
-        form = _form(values)
+        form, language = _form(values), language_of(request)
         drafts = list[str]()
         try:
             whole = self._machine.plan(self._machine.read(form))
-            for _ in range(count if count in COUNTS else COUNTS[0]):
+            self.stop(old)
+            for _ in range(count if count in self._counts else self._counts[0]):
                 draft = self._worker.submit(self._machine.plan(take_of(whole, secrets.randbits(SEED_BITS))))
                 (self._machine.drafts / draft / TAKE).touch()
                 drafts.append(draft)
         except DraftError as error:
             if not drafts:
-                raise toast(language_of(request), error) from error
+                raise toast(language, error) from error
+            said = say(language, "takes_fewer", count=len(drafts), reason=say_error(language, error))
+            gr.Warning(said, title=say(language, "toast_warning"))
         self._drop(old)
         self._sheets[drafts[0]] = Sheet(form=form, drafts=tuple(drafts))
         while len(self._sheets) > REMEMBERED_SHEETS:

@@ -7,6 +7,7 @@ program may send a key of its own in the same cookie. A draft that was made with
 import hashlib
 import re
 import secrets
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipeline.drafts.disposal import size_bytes
 from pipeline.drafts.journal import ID_PATTERN, Journal
-from pipeline.drafts.status import DraftStatus
+from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.errors import DraftError, InvalidRequest, WriteFailed
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Edit, Extend
@@ -70,17 +71,26 @@ class VisitorsWorker(Worker):
     """
 
     keep_hours = RETENTION_HOURS
+    most_waiting = MOST_WAITING
 
     def __init__(self, drafts: Path, weights: Mapping[str, Path], *, longest_seconds: float, **how: Any) -> None:
         super().__init__(drafts, weights, **how)
         self._longest_seconds = longest_seconds
+        self._clearing = threading.Lock()
         self._owners: dict[str, str] = {}  # as far as they are known; nobody is only for a moment
 
     def submit(self, plan: DraftPlan, key: str | None = None) -> str:
-        """As a worker does. Raises DraftError, too, where this visitor has enough drafts that are not over."""
+        """As a worker does, with a visitor's key of a draft only.
+
+        Raises DraftError, too, where this visitor has enough drafts that are not over.
+        """
+        visitor = visitor_now()
+        if key and not visitor:  # whoever guessed it would have a stranger's draft
+            raise InvalidRequest(
+                "key", "Without a cookie a draft has no key here.", "Send a visitor's cookie of your own."
+            )
         self._check_turn()
         self.clear()
-        visitor = visitor_now()
         # A key of one visitor's says nothing about another's draft.
         draft = super().submit(plan, f"{visitor}/{key}" if key else None)
         self._own(draft)
@@ -126,8 +136,11 @@ class VisitorsWorker(Worker):
         super().pause(draft)
 
     def resume(self, draft: str) -> None:
-        """As a worker does, this visitor's."""
+        """As a worker does, this visitor's, as far as `submit` would take another."""
         self._check_own(draft)
+        status = super().status(draft)
+        if status is not None and status.state.over:
+            self._check_turn()
         super().resume(draft)
 
     def delete(self, draft: str) -> int:
@@ -136,22 +149,28 @@ class VisitorsWorker(Worker):
         return super().delete(draft)
 
     def clear(self) -> None:
-        """Delete drafts that are over, from the oldest on, for as long as they are too old or all are too many."""
-        folders = sorted(folder for folder in self.drafts.iterdir() if ID_PATTERN.fullmatch(folder.name))
-        sizes = {folder: size_bytes(folder) for folder in folders}
-        for folder in folders:
-            old = time.time() - folder.stat().st_mtime > RETENTION_HOURS * 3600
-            if not old and sum(sizes.values()) <= KEPT_BYTES:
-                break
-            with suppress(DraftError):  # one that is being made
-                super().delete(folder.name)
-                del sizes[folder]
-                self._owners.pop(folder.name, None)
+        """Delete what is over or paused and too old, and of what is over the oldest for as long as all are too much."""
+        with self._clearing:
+            folders = sorted(folder for folder in self.drafts.iterdir() if ID_PATTERN.fullmatch(folder.name))
+            sizes = {folder: size_bytes(folder) for folder in folders}
+            total = sum(sizes.values())
+            for folder in folders:
+                draft, old = folder.name, _age_seconds(folder) > RETENTION_HOURS * 3600
+                if not old and total <= KEPT_BYTES:
+                    continue
+                with suppress(DraftError):  # one that waits or is being made
+                    found = super().status(draft)
+                    if old and found is not None and found.state is DraftState.PAUSED:
+                        super().stop(draft)
+                    super().delete(draft)
+                    total -= sizes[folder]
+                    self._owners.pop(draft, None)
 
     def _check_turn(self) -> None:
-        mine = [draft for draft in self._own_drafts() if (found := self.status(draft)) and not found.state.over]
-        if len(mine) >= MOST_WAITING:
-            raise DraftError(f"{len(mine)} drafts of yours are not finished yet.", "Wait for one, or stop it.")
+        found = filter(None, map(self.status, self._own_drafts()))
+        mine = sum(not status.state.over and status.state is not DraftState.STOPPING for status in found)
+        if mine >= MOST_WAITING:
+            raise DraftError(f"{mine} drafts of yours are not finished yet.", "Wait for one, or stop it.")
 
     def _own(self, draft: str) -> None:
         visitor = visitor_now()
@@ -197,6 +216,14 @@ def too_long(seconds: float, longest_seconds: float) -> InvalidRequest:
 def _key_in(cookies: str) -> str:
     key = cookie_parser(cookies).get(COOKIE, "")
     return key if KEY.fullmatch(key) else ""
+
+
+def _age_seconds(folder: Path) -> float:
+    """Since something was last changed in it; 0 where it is gone."""
+    try:
+        return time.time() - folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _read_owner(folder: Path) -> str:

@@ -34,7 +34,7 @@ REQUEST: Any = SimpleNamespace(headers={"accept-language": "en"}, session_hash="
 class Register:
     """Drafts that change when a test says so; stands where the worker does and makes nothing."""
 
-    ready, read_only, keep_bytes, keep_hours = True, False, None, None
+    ready, read_only, keep_bytes, keep_hours, most_waiting = True, False, None, None, None
 
     def __init__(self, *drafts: DraftStatus) -> None:
         self.drafts = {status.draft: status for status in drafts}

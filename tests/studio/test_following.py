@@ -19,7 +19,7 @@ from pipeline.studio.following import ends_silently
 from pipeline.studio.forms import FIELDS
 from pipeline.studio.player import show
 from tests.studio.test_desk import REQUEST, RIGHT, Register, sit
-from tests.studio.test_player import FINISHED, RUNNING, SECOND
+from tests.studio.test_player import FINISHED, QUEUED, RUNNING, SECOND
 
 __all__ = ["sit"]
 
@@ -66,6 +66,22 @@ def test_a_page_that_is_gone_keeps_nobody_waiting(sit: Callable[..., Desk], monk
         return str(view["draft"])
 
     assert asyncio.run(follow_two()) == RUNNING.draft
+
+
+def test_a_draft_in_line_is_told_when_it_moves_up(sit: Callable[..., Desk]) -> None:
+    """Nothing happens to the draft itself then."""
+    register = Register(replace(QUEUED, ahead=2))
+    desk = sit(register)
+
+    async def follow() -> list[str]:
+        shown = desk.follow(QUEUED.draft, REQUEST)
+        first, *_ = await anext(shown)
+        register.drafts[QUEUED.draft] = replace(QUEUED, ahead=1)
+        second, *_ = await asyncio.wait_for(anext(shown), 10)
+        return [first["sentence"], second["sentence"]]
+
+    first, second = asyncio.run(follow())
+    assert (first, second) == ("In line: 2 drafts before this one.", "In line: one draft before this one.")
 
 
 def test_a_follower_that_ends_shows_nothing_once_more() -> None:

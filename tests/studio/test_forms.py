@@ -169,6 +169,15 @@ def test_a_drafts_settings_come_back_into_the_form() -> None:
     assert restored == form
 
 
+@pytest.mark.parametrize(("frames", "by_hand"), [(193, 193), (0, 0)])
+def test_a_storyboard_comes_back_with_its_frames_where_they_were_given_by_hand(frames: int, by_hand: int) -> None:
+    form = replace(RIGHT, prompt="[2s] a red ball over snow / [2s] a blue ball over snow", frames=frames)
+    request = read_form(form)
+    restored = restore_form(asdict(request), DEFAULT)
+    assert restored.frames == by_hand
+    assert read_form(restored) == request
+
+
 def test_everything_a_request_can_say_stands_in_the_form() -> None:
     elsewhere = {"shots": "prompt"}
     said = {elsewhere.get(field.name, field.name) for field in fields(GenerationRequest)} - {"continuity"}

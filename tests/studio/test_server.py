@@ -1,21 +1,24 @@
 """The page's whole application behind its door: every route that Gradio has, whichever version brought it."""
 
+import socket
 from collections.abc import Iterator
 
 import gradio as gr
+import httpx
 import pytest
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from pipeline.plan.presets import load_looks, load_profiles
 from pipeline.studio.advice import Machine
-from pipeline.studio.credentials import Credentials
+from pipeline.studio.credentials import MOST_ATTEMPTS, Credentials
 from pipeline.studio.desk import Studio
 from pipeline.studio.guard import Guard, House, open_house
 from pipeline.studio.health import health_route
 from pipeline.studio.media import media_route
 from pipeline.studio.page import build_page
-from pipeline.studio.server import guard_page
+from pipeline.studio.server import PageServer, guard_page
 from pipeline.worker import Worker
 
 
@@ -76,6 +79,25 @@ def test_what_the_page_needs_is_there(studio: Studio) -> None:
         assert client.get(path).status_code == 200, path
     assert client.get("/health").status_code == 503
     assert client.get("/health").json()["reason"] == "The engine is warming up."
+
+
+@pytest.mark.fault(39)
+def test_wrong_passwords_are_counted_by_where_they_come_from_not_by_what_a_header_says() -> None:
+    async def nothing(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    house = open_house(listens=True, insecure=False, credentials=Credentials("ada:engine number 1"), names=())
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/config"
+    server = PageServer(Guard(nothing, house), listener)
+    server.start()
+    try:
+        answers = [
+            httpx.get(address, auth=("ada", f"guess {n}"), headers={"X-Forwarded-For": f"10.0.0.{n}"})
+            for n in range(MOST_ATTEMPTS + 1)
+        ]
+    finally:
+        server.close()
+    assert [answer.status_code for answer in answers] == [401] * MOST_ATTEMPTS + [429]
 
 
 def test_nothing_on_the_page_takes_a_file(studio: Studio) -> None:

@@ -32,6 +32,7 @@ class Worker:
     """Takes plans and makes nothing; stands where the worker does."""
 
     read_only = False
+    most_waiting: int | None = None
 
     def __init__(self, drafts: Path, room: int = 99) -> None:
         self.drafts, self.room = drafts, room
@@ -110,6 +111,22 @@ def test_takes_are_short_drafts_with_seeds_of_their_own_that_stay_off_the_shelf(
     assert all((worker.drafts / draft / TAKE).exists() for draft in worker.plans)
 
 
+def test_no_more_are_offered_or_made_than_one_visitor_may_have(worker: Worker, takes: Takes) -> None:
+    worker.most_waiting = 4
+    few = Takes(takes._worker, takes._machine, fill)
+    assert [choice["count"] for choice in few.offer(REQUEST, *VALUES)["choices"]] == [4]
+    begin(few, 9)
+    assert len(worker.plans) == 4
+
+
+def test_fewer_takes_than_asked_for_are_told(takes: Takes, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = list[str]()
+    monkeypatch.setattr(gr, "Warning", lambda said, **_: told.append(said))
+    worker.room = 3
+    begin(takes)
+    assert told == ["3 takes are made. The queue is full. Wait."]
+
+
 @pytest.mark.parametrize("count", [1_000_000, -1, None, "4"])
 def test_a_number_nobody_offered_is_the_smaller_one(takes: Takes, worker: Worker, count: object) -> None:
     takes.start(REQUEST, event(count=count), None, *VALUES)
@@ -164,6 +181,7 @@ def test_a_new_sheet_throws_the_old_one_away_but_only_once_there_is_one(takes: T
     with pytest.raises(gr.Error, match="queue is full"):
         begin(takes, old=old)
     assert all((worker.drafts / draft).exists() for draft in before)
+    assert set(before) <= set(worker.stopped)  # they would be in the way of the new ones
     worker.room = 99
     new = begin(takes, old=old)
     assert not any((worker.drafts / draft).exists() for draft in before)

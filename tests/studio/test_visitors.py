@@ -3,12 +3,14 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gradio as gr
 import pytest
 from gradio.context import LocalContext
 
+from pipeline.drafts.finding import find_drafts
 from pipeline.errors import DraftError, InvalidRequest
 from pipeline.plan.edits import Extend
 from pipeline.studio import visitors
@@ -89,6 +91,29 @@ def test_the_same_key_of_two_visitors_is_two_drafts(
     assert worker.submit(make_plan(), "take 1") != hers
 
 
+def test_without_a_cookie_no_key_finds_what_a_stranger_made(
+    worker: VisitorsWorker, become: Becoming, make_plan: PlanMaker
+) -> None:
+    become(None)
+    with pytest.raises(InvalidRequest, match="Without a cookie"):
+        worker.submit(make_plan(), "take 1")
+
+
+def test_what_is_over_is_gone_on_with_as_far_as_another_would_be_taken(
+    worker: VisitorsWorker, become: Becoming, make_plan: PlanMaker
+) -> None:
+    become(ADA)
+    first = worker.submit(make_plan())
+    worker.stop(first)
+    waiting = [worker.submit(make_plan()) for _ in range(MOST_WAITING)]
+    with pytest.raises(DraftError, match="not finished yet"):
+        worker.resume(first)
+    worker.pause(waiting[0])
+    worker.resume(waiting[0])  # it is one of the four already
+    worker.stop(waiting[0])
+    worker.resume(first)
+
+
 def test_one_visitor_does_not_fill_the_queue(worker: VisitorsWorker, become: Becoming, make_plan: PlanMaker) -> None:
     become(ADA)
     for _ in range(MOST_WAITING):
@@ -116,9 +141,18 @@ def test_old_drafts_go_and_of_too_many_the_oldest(
     first = worker.submit(make_plan())
     worker.stop(first)
     long_ago = time.time() - visitors.RETENTION_HOURS * 3600 - 60
-    os.utime(worker.drafts / first, (long_ago, long_ago))
+    paused = worker.submit(make_plan())
+    worker.pause(paused)
+    fresh = worker.submit(make_plan())
+    worker.stop(fresh)
+    late = worker.submit(make_plan())
+    worker.stop(late)
+    for draft in (first, paused, late):
+        os.utime(worker.drafts / draft, (long_ago, long_ago))
     second = worker.submit(make_plan())
-    assert worker.status(first) is None
+    assert [worker.status(draft) for draft in (first, paused, late)] == [None] * 3
+    assert worker.status(fresh)
+    worker.delete(fresh)
     worker.stop(second)
     worker.clear()
     assert worker.status(second)
@@ -127,6 +161,22 @@ def test_old_drafts_go_and_of_too_many_the_oldest(
     assert worker.status(second) is None
     worker.clear()
     assert worker.status(third)  # it waits
+
+
+def test_visitors_who_ask_at_once_do_not_hinder_one_another_by_clearing(
+    worker: VisitorsWorker, become: Becoming, make_plan: PlanMaker
+) -> None:
+    become(ADA)
+    long_ago = time.time() - visitors.RETENTION_HOURS * 3600 - 60
+    for _ in range(60):
+        draft = worker.submit(make_plan())
+        worker.stop(draft)
+        os.utime(worker.drafts / draft, (long_ago, long_ago))
+        (worker.drafts / draft).rename(worker.drafts / f"{draft[:-4]}{_:04x}")
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(worker.clear) for _ in range(4)]:
+            done.result()
+    assert not find_drafts(worker.drafts)
 
 
 def test_the_key_is_not_kept_but_a_hash_of_it(worker: VisitorsWorker, become: Becoming, make_plan: PlanMaker) -> None:
