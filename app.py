@@ -121,7 +121,8 @@ def _serve(
 
     look = load_looks()[START_LOOK]
     if space is None:
-        studio = Studio(worker=worker, machine=Machine(load_profiles(), worker.drafts, weights), look=look)
+        machine = Machine(load_profiles(), worker.drafts, weights, worker.holdings.probe)
+        studio = Studio(worker=worker, machine=machine, look=look)
     else:
         studio = space.open_studio(worker, weights, look)
     page = build_page(studio).queue(max_size=QUEUE_LENGTH)

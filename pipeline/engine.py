@@ -17,7 +17,7 @@ from pipeline.gpu.interrupting import asking, heeding
 from pipeline.making import Emit, Making
 from pipeline.models import open_model
 from pipeline.models.base import VideoModel
-from pipeline.plan.device import Device, DeviceKind, probe_device
+from pipeline.plan.device import Device, DeviceKind, Held, probe_device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.planner import decide_again
 from pipeline.plan.retreat import check_device, fit_again
@@ -56,6 +56,11 @@ class Engine:
             self._model = open_model(spec.kept_in(self.weights.get(spec.key)), device)
             self._opened = wanted
         return self._model
+
+    @property
+    def held(self) -> Held:
+        """What it keeps of memory for the next draft."""
+        return Held() if self._model is None else self._model.held()
 
     def run(self, plan: DraftPlan, draft: str, emit: Emit, *, most_chunks: int | None = None) -> None:
         """Make a draft; planned again where memory has shrunk since it was planned. Ends with Finished or Stopped, but
@@ -138,6 +143,7 @@ class Engine:
                 "vram_limit", f"There is no such card here: {plan.memory.device.name}.", "It can be planned."
             )
         device = (self._probe or probe_device)(use_card=plan.memory.device.kind is not DeviceKind.CPU)
+        device = device.without(self.held)
         # What an edit decided is in the plan alone, and lost if planned from the request.
         if chunks_done or plan.parent:
             check_device(plan, device)

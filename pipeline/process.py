@@ -13,6 +13,8 @@ from typing import Protocol
 
 from pipeline.events import Event, Failed
 from pipeline.heartbeat import LOOK_SECONDS, Watchdog
+from pipeline.holdings import Holdings
+from pipeline.plan.device import Held
 from pipeline.plan.draft import DraftPlan
 from pipeline.serving import DEVICE_LOST, serve
 
@@ -43,6 +45,9 @@ NEVER_READY = Failed(
 
 class Owner(Protocol):
     """Who is told about the process, from a thread of its own."""
+
+    holdings: Holdings
+    """Told what the process holds between drafts."""
 
     def engine_ready(self) -> None:
         """It can be given a draft."""
@@ -141,6 +146,7 @@ class EngineProcess:
             assert self._process is not None
             self._process.join()
             pipe.close()
+            self._owner.holdings.keep(Held())
             if self._closing.is_set():
                 return
             deaths = 0 if ready else deaths + 1
@@ -167,7 +173,7 @@ class EngineProcess:
         while True:
             try:
                 if pipe.poll(LOOK_SECONDS):
-                    message: tuple[str, Event] | None = pipe.recv()
+                    message: tuple[str, Event] | Held | None = pipe.recv()
                     ready = True
                     self._heard(message, watchdog)
             except (EOFError, OSError):
@@ -177,7 +183,10 @@ class EngineProcess:
                 hung = True
                 self.kill()
 
-    def _heard(self, message: tuple[str, Event] | None, watchdog: Watchdog) -> None:
+    def _heard(self, message: tuple[str, Event] | Held | None, watchdog: Watchdog) -> None:
+        if isinstance(message, Held):
+            self._owner.holdings.keep(message)
+            return
         watchdog.heard(message and message[1])
         if message is None:
             self._owner.engine_ready()

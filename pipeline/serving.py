@@ -36,7 +36,7 @@ def serve(pipe: Connection, beats: c_uint64, drafts: Path, weights: Mapping[str,
     """Make what comes through the pipe until None comes or it closes.
 
     Args:
-        pipe: takes a draft's id and plan; gives back None when ready, then ids and events.
+        pipe: takes a draft's id and plan; gives back None when ready, then ids and events, and what is held after.
         beats: counted up for as long as this process moves (pipeline/heartbeat.py).
         drafts: folder of all drafts.
         weights: folders of one's own, by model.
@@ -59,6 +59,7 @@ def serve(pipe: Connection, beats: c_uint64, drafts: Path, weights: Mapping[str,
         while (job := pipe.recv()) is not None:
             draft, plan = job
             make(engine, draft, plan, partial(_send, pipe, draft))
+            pipe.send(engine.held)
     except (EOFError, OSError):
         return
     except RuntimeError:  # without a word to the device, which may not answer

@@ -19,6 +19,7 @@ from pipeline.drafts.surgery import begin_edit
 from pipeline.errors import Closing, DraftsInUse, InvalidRequest, WriteFailed
 from pipeline.events import ENDS, Event, Failed, Finished, Paused, Stopped
 from pipeline.health import Watchers
+from pipeline.holdings import Holdings
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Edit
 from pipeline.process import DIED, NEVER_READY, Backend, EngineProcess, Owner
@@ -60,10 +61,11 @@ class Worker(DraftsView):
         self._lock = hold(drafts.resolve())
         self.read_only = self._lock is None
         super().__init__(drafts.resolve(), keep=not self.read_only, longest_queue=longest_queue)
-        self._keep_bytes = keep_bytes
+        self.keep_bytes = keep_bytes
         self._attempts: dict[str, int] = {}  # how often a draft was begun, of those whose process ended
         self._pausing: set[str] = set()
         self.watchers = Watchers()
+        self.holdings = Holdings(lambda: self._running is not None)
         self._engine = engine(self.drafts, dict(weights or {}), self)
         if not self.read_only:
             for draft in self._queue.restore(attempts=ATTEMPTS):
@@ -80,11 +82,6 @@ class Worker(DraftsView):
     def engine_pid(self) -> int | None:
         """Of the process, if there is one."""
         return self._engine.pid
-
-    @property
-    def keep_bytes(self) -> int | None:
-        """What all drafts together may have before the oldest finished ones go; None where all stay."""
-        return self._keep_bytes
 
     def submit(self, plan: DraftPlan, key: str | None = None) -> str:
         """Put a draft in the queue; returns its id. With a key that was used before, the id of that draft instead.
@@ -142,7 +139,7 @@ class Worker(DraftsView):
             if not record.state.over:
                 raise InvalidRequest("draft", "This draft is being made.", "Stop it, or wait until it is finished.")
             self._queue.check_room()
-            made, _ = begin_edit(self.drafts, draft, change)
+            made, _ = begin_edit(self.drafts, draft, change, self.holdings.probe)
             self.resume(made)
             return made
 
@@ -238,7 +235,7 @@ class Worker(DraftsView):
                         record.mark_queued()
                 self._pausing.discard(draft)
                 if isinstance(event, Finished):
-                    for gone in keep_within(self.drafts, self._keep_bytes):
+                    for gone in keep_within(self.drafts, self.keep_bytes):
                         self._register.forget(gone)
                 self._register.forget_old()
                 self._feed()

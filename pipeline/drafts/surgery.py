@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +19,19 @@ from pipeline.drafts.measurements import Measurements
 from pipeline.errors import InvalidRequest, WriteFailed
 from pipeline.events import ChunkDenoised, SliceReady
 from pipeline.plan.chunks import Slice
-from pipeline.plan.device import DeviceKind, probe_device
+from pipeline.plan.device import Device, DeviceKind, probe_device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.editing import edit_plan
 from pipeline.plan.edits import Edit
 
 
-def begin_edit(drafts: Path, draft: str, edit: Edit) -> tuple[str, DraftPlan]:
+def begin_edit(
+    drafts: Path, draft: str, edit: Edit, probe: Callable[..., Device] | None = None
+) -> tuple[str, DraftPlan]:
     """Make the folder of an edited draft, with all that stays of the old one; its id and its plan.
 
     Nothing of the old draft is changed, and no new folder is left where an edit is refused.
+    `probe` tells the device in `probe_device`'s place.
 
     Raises:
         InvalidRequest: when there is no such draft, it cannot be read, or what is asked for cannot be.
@@ -38,7 +42,7 @@ def begin_edit(drafts: Path, draft: str, edit: Edit) -> tuple[str, DraftPlan]:
         raise InvalidRequest("draft", f"{draft!r} is no draft's id.", "Drafts are folders such as 20260101-120000-…")
     old = Journal(drafts, draft)
     plan = old.read_plan()
-    device = probe_device(use_card=plan.memory.device.kind is not DeviceKind.CPU, folder=drafts)
+    device = (probe or probe_device)(use_card=plan.memory.device.kind is not DeviceKind.CPU, folder=drafts)
     experience = Measurements(drafts).experience(plan.request, device)
     made = _finished_chunks(old, plan)
     changed = edit_plan(plan, edit, draft=draft, made=made, device=device, experience=experience)

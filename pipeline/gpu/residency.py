@@ -16,12 +16,13 @@ from torch import nn
 from pipeline.errors import ModelUnavailable, OutOfMemory
 from pipeline.gpu.attention import set_attention
 from pipeline.gpu.backend import is_out_of_memory, torch_device, torch_dtype
+from pipeline.gpu.held import held_here
 from pipeline.gpu.interrupting import asking
 from pipeline.gpu.loading import Checkpoint
 from pipeline.gpu.quantization import check_room, open_quantized
 from pipeline.gpu.streaming import open_streamed_encoder, stream_blocks
 from pipeline.plan.combinations import NATIVE, find_obstacle
-from pipeline.plan.device import Device, DeviceKind
+from pipeline.plan.device import Device, DeviceKind, Held
 from pipeline.plan.memory import Placement, Precision, Stage
 from pipeline.plan.placement import Choice
 from pipeline.plan.spec import Component, ModelSpec
@@ -84,6 +85,10 @@ class Residency:
         for component in self.spec.networks:
             if component is not Component.TEXT_ENCODER and self._parks(component):
                 self._open(component)
+
+    def held(self) -> Held:
+        """What waits for the next draft."""
+        return held_here(self.device, (module for _, module in self._parked.values()))
 
     @contextmanager
     def on_device(self, component: Component) -> Iterator[nn.Module]:

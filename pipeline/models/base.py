@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.plan.chunks import Chunk
+from pipeline.plan.device import Held
 from pipeline.plan.memory import Stage
 from pipeline.plan.placement import Choice
 from pipeline.plan.spec import ModelSpec, Tail, VideoShape
@@ -116,6 +117,10 @@ class VideoModel(Protocol):
 
     def warm_up(self) -> None:
         """Read into main memory what stays there anyway."""
+        ...
+
+    def held(self) -> Held:
+        """What it keeps of memory for the next draft."""
         ...
 
     def identity(self) -> str:

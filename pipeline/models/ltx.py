@@ -24,7 +24,7 @@ from pipeline.models.sampler import capture
 from pipeline.models.strength import blend_versions, held_level
 from pipeline.models.windows import in_windows
 from pipeline.plan.chunks import Chunk
-from pipeline.plan.device import Device
+from pipeline.plan.device import Device, Held
 from pipeline.plan.memory import Stage
 from pipeline.plan.placement import Choice
 from pipeline.plan.spec import Component, ModelSpec, SigmaSchedule, Tail
@@ -196,6 +196,10 @@ class LTXModel:
     def warm_up(self) -> None:
         """Read transformer and VAE into main memory."""
         self.residency.warm_up()
+
+    def held(self) -> Held:
+        """What it keeps of memory for the next draft."""
+        return self.residency.held()
 
     @cached_property
     def _vae_description(self) -> nn.Module:

@@ -25,7 +25,7 @@ from pipeline.models.strength import ROUNDING, blend_versions, held_level, is_he
 from pipeline.models.wan_decoder import WanDecoder
 from pipeline.models.windows import average
 from pipeline.plan.chunks import Chunk
-from pipeline.plan.device import Device
+from pipeline.plan.device import Device, Held
 from pipeline.plan.memory import Stage
 from pipeline.plan.placement import Choice
 from pipeline.plan.spec import Component, ModelSpec, Tail
@@ -239,6 +239,10 @@ class WanModel:
     def warm_up(self) -> None:
         """Read transformers and VAE into main memory."""
         self.residency.warm_up()
+
+    def held(self) -> Held:
+        """What it keeps of memory for the next draft."""
+        return self.residency.held()
 
     def _on_device(self, text: PromptEmbeds) -> Tensor:
         return text.embeds.to(torch_device(self.device), torch_dtype(self.device))

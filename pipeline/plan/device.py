@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -23,6 +23,17 @@ class DeviceKind(StrEnum):
     CUDA = "cuda"
     MPS = "mps"
     CPU = "cpu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What the process that makes drafts keeps for the next one: free for that, though the system counts it as taken.
+
+    `ram_bytes` are main memory's, on Apple's with what its graphics hold.
+    """
+
+    card_bytes: int = 0
+    ram_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +62,15 @@ class Device:
         if self.kind is DeviceKind.CUDA:
             return "bfloat16" if (self.compute_capability or (0, 0)) >= (8, 0) else "float16"
         return "float16" if self.kind is DeviceKind.MPS else "float32"
+
+    def without(self, held: Held) -> "Device":
+        """As the next draft finds it, which uses what is held or lets it go."""
+        card_bytes = held.card_bytes if self.kind is DeviceKind.CUDA else held.ram_bytes
+        return replace(
+            self,
+            free_bytes=min(self.total_bytes, self.free_bytes + card_bytes),
+            ram_free_bytes=min(self.ram_total_bytes, self.ram_free_bytes + held.ram_bytes),
+        )
 
     @property
     def bytes_per_weight(self) -> int:

@@ -5,7 +5,7 @@ On a processor it makes drafts with the miniature; on ZeroGPU with LTX-Video dis
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from pipeline.download import download
 from pipeline.errors import DraftError, InvalidRequest
 from pipeline.fetcher import Fetcher
 from pipeline.plan.catalog import MINIATURE, find_model
+from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.presets import Look, load_profiles
 from pipeline.plan.request import GenerationRequest
@@ -72,7 +73,7 @@ class Space:
         """What drafts are planned for, within what one visitor may take; no visitor fills the disk with models."""
         from pipeline.studio.desk import Studio  # imports Gradio, which the worker's process is started before
 
-        probe = None
+        probe: Callable[..., Device] = worker.holdings.probe
         if self.zero:
             from pipeline.leasing import probe_lender, report_start
 
