@@ -71,6 +71,7 @@ class Takes:
     def __init__(self, worker: Worker, machine: Machine, fill: Fill) -> None:
         self._worker, self._machine, self._fill = worker, machine, fill
         self._sheets: OrderedDict[str, Sheet] = OrderedDict()
+        self._shown: dict[str, str | None] = {}  # by page, while one is followed
         self._counts = [n for n in COUNTS if worker.most_waiting is None or n <= worker.most_waiting]
         if not worker.read_only:
             self._throw_away([mark.parent.name for mark in machine.drafts.glob(f"*/{TAKE}")])
@@ -120,20 +121,26 @@ class Takes:
         return kept if isinstance(kept, str) and kept in self._sheets else None
 
     async def follow(self, name: str | None, request: gr.Request) -> AsyncIterator[dict[str, Any]]:
-        """The sheet at every change, until all its takes are over or it is thrown away."""
+        """The sheet at every change, until all its takes are over, it is thrown away or the page has another."""
         language, seen, over = language_of(request), None, False
-        while not over:
-            sheet = self._sheets.get(name or "")
-            found = [self._worker.status(draft) for draft in sheet.drafts] if sheet else []
-            takes = [status for status in found if status is not None]
-            over = all(status.state.over for status in takes)
-            version = [(status.draft, status.version) for status in takes]
-            if version != seen:
-                seen = version
-                tiles = [asdict(_tile(status, number, language)) for number, status in enumerate(takes, 1)]
-                yield {"sheet": name if sheet else None, "making": not over, "tiles": tiles}
-            if not over:
-                await asyncio.sleep(FOLLOW_SECONDS)
+        page = str(request.session_hash)
+        self._shown[page] = name
+        try:
+            while not over and self._shown.get(page) == name:
+                sheet = self._sheets.get(name or "")
+                found = [self._worker.status(draft) for draft in sheet.drafts] if sheet else []
+                takes = [status for status in found if status is not None]
+                over = all(status.state.over for status in takes)
+                version = [(status.draft, status.version) for status in takes]
+                if version != seen:
+                    seen = version
+                    tiles = [asdict(_tile(status, number, language)) for number, status in enumerate(takes, 1)]
+                    yield {"sheet": name if sheet else None, "making": not over, "tiles": tiles}
+                if not over:
+                    await asyncio.sleep(FOLLOW_SECONDS)
+        finally:
+            if self._shown.get(page) == name:
+                del self._shown[page]
 
     def stop(self, name: str | None) -> None:
         """Make no more of a sheet's takes; those that are ready stay."""

@@ -174,6 +174,19 @@ def test_a_sheet_is_followed_until_all_takes_are_over(takes: Takes, worker: Work
     assert [tile["file"] for tile in last["tiles"]] == ["draft.mp4"] * 3 + [None]
 
 
+def test_nothing_of_an_older_sheet_is_shown_once_the_page_has_another(takes: Takes) -> None:
+    old = begin(takes)
+
+    async def turn() -> list[dict[str, Any]]:
+        older = takes.follow(old, REQUEST)
+        await anext(older)
+        newer = takes.follow(begin(takes, old=old), REQUEST)
+        await anext(newer)
+        return [view async for view in older]
+
+    assert asyncio.run(turn()) == []
+
+
 def test_a_new_sheet_throws_the_old_one_away_but_only_once_there_is_one(takes: Takes, worker: Worker) -> None:
     old = begin(takes)
     before = list(worker.plans)
