@@ -90,13 +90,13 @@ def download(spec: ModelSpec, tell: Tell, *, revision: str | None = None) -> Pat
         raise InvalidRequest("revision", f"Rushes knows {spec.title} as of {spec.revision}.", "Leave --revision out.")
     asked = replace(spec, revision=revision) if revision else spec
     if not spec.repository or is_offline_mode():
-        return _use_what_is_here(asked, tell)
+        return _use_what_is_here(spec, tell, revision)
     try:
         files = list_files(asked)
     except ModelUnavailable:
         if find_absent_weights(asked).components:
             raise
-        return _use_what_is_here(asked, tell)  # nobody answers, and nobody has to
+        return _use_what_is_here(spec, tell, revision)  # nobody answers, and nobody has to
     commits = {file.repository: file.commit for file in files}
     total = sum(file.size_bytes for file in files)
     with as_sentences(spec, spec.repository):
@@ -127,21 +127,24 @@ def download(spec: ModelSpec, tell: Tell, *, revision: str | None = None) -> Pat
     return files[0].snapshot
 
 
-def _use_what_is_here(spec: ModelSpec, tell: Tell) -> Path:
+def _use_what_is_here(spec: ModelSpec, tell: Tell, revision: str | None) -> Path:
     """Without a word to anybody: what ships with Rushes, or what the cache holds while there is no network."""
-    absent = find_absent_weights(spec)
+    asked = replace(spec, revision=revision) if revision else spec
+    absent = find_absent_weights(asked)
     if absent.components:
         said = f"{spec.title} is not whole on this machine: its {absent.components[0]} is missing."
         if not spec.repository:
             raise ModelUnavailable(spec.key, said, f"Get it with: {' && '.join(absent.commands)}")
         raise ModelUnavailable(spec.key, f"{said} Nothing is downloaded while HF_HUB_OFFLINE is set.", "Unset it.")
-    folder = find_snapshot(spec) if spec.repository else ASSETS / spec.key
+    folder = find_snapshot(asked) if spec.repository else ASSETS / spec.key
     weights = [*sorted(folder.glob("*/*.safetensors")), *(find_file(spec, file) for file in spec.files)]
     for path in weights:
         reason = find_damage(path)
         if reason:
             raise ModelUnavailable(spec.key, f"{path} is damaged: {reason}.", "Get it again online.")
     check_contents(spec.key, weights)
+    if spec.repository and revision:
+        record_revision(spec, folder.name, anew=True)
     total = sum(path.stat().st_size for path in weights)
     tell(DownloadFinished(model=spec.key, folder=str(folder), received_bytes=0, total_bytes=total))
     return folder

@@ -233,6 +233,20 @@ def test_a_revision_that_is_asked_for_is_used_from_then_on(fake_hub: FakeHub) ->
     assert len(fake_hub.fetched()) == before  # the same content under another commit
 
 
+@pytest.mark.parametrize(("name", "value"), [("HF_HUB_OFFLINE", True), ("ENDPOINT", "http://127.0.0.1:9")])
+def test_a_revision_that_is_here_is_used_from_then_on_without_a_network(
+    fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch, name: str, value: bool | str
+) -> None:
+    fetch()
+    fake_hub.commit = "d" * 40
+    fetch(revision=fake_hub.commit)
+    monkeypatch.setattr(constants, name, value)
+    (end,) = fetch(revision=COMMIT)
+    assert isinstance(end, DownloadFinished)
+    assert recorded_revision(LTX_2B) == Path(end.folder).name == COMMIT
+    assert find_checkpoint(LTX_2B).folder.name == COMMIT
+
+
 def test_the_catalog_s_revision_is_not_argued_with() -> None:
     pinned = replace(LTX_2B, revision=COMMIT)
     with pytest.raises(InvalidRequest, match="as of cccc"):
