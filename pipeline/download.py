@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from filelock import FileLock, Timeout
-from huggingface_hub import constants, get_token, hf_hub_download, hf_hub_url, is_offline_mode
+from huggingface_hub import constants, hf_hub_download, hf_hub_url, is_offline_mode
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import are_symlinks_supported, http_get
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # it names no exports
 
 from pipeline.errors import DoesNotFit, InvalidRequest, ModelUnavailable, say_bytes
 from pipeline.gpu.contents import check_contents, record_content, was_checked
@@ -257,13 +258,12 @@ def _fetch(spec: ModelSpec, file: RemoteFile, hear: Callable[[int], None]) -> No
 
 def _get(file: RemoteFile, waiting: Path, hear: Callable[[int], None]) -> None:
     """The bytes of a file that are not here yet. Raises OverflowError when more come than are listed."""
-    token = get_token()
     with waiting.open("ab") as stream:
         http_get(
             hf_hub_url(file.repository, file.name, revision=file.commit),
             stream,
             resume_size=bytes_of(waiting),
-            headers={"authorization": f"Bearer {token}"} if token else {},
+            headers=build_hf_headers(),
             displayed_filename=file.name,
             tqdm_class=cast(Any, partial(_Meter, hear, file.size_bytes)),
         )

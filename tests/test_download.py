@@ -147,6 +147,17 @@ def test_the_miniature_is_never_downloaded(fake_hub: FakeHub) -> None:
     assert not fake_hub.asked
 
 
+@pytest.mark.parametrize(("forbidden", "sent"), [(False, {"Bearer hf_secret"}), (True, set())])
+def test_a_token_is_sent_unless_that_is_forbidden(
+    fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch, forbidden: bool, sent: set[str]
+) -> None:
+    """As HF_HUB_DISABLE_IMPLICIT_TOKEN says."""
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", forbidden)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    fetch()
+    assert fake_hub.tokens == sent
+
+
 # Going on -----------------------------------------------------------------------------------------------------------
 @pytest.mark.fault(18)
 @pytest.mark.fault(18)
