@@ -140,8 +140,10 @@ def read_small_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
         InvalidRequest: when ffmpeg finds no picture in it.
         DraftError: when there is no ffmpeg.
     """
-    # Each picture comes with its size, whatever ffmpeg made of an expression or of a rotation in the file.
-    form = ("-map", "0:v:0", "-vf", SCALE, "-fps_mode", "passthrough", "-c:v", "ppm", "-f", "image2pipe", "-")
+    # Each picture comes with its size, whatever ffmpeg made of an expression or of a rotation in the file. Of a film of
+    # more than 8 bits it would make pictures of 16.
+    picture = ("-c:v", "ppm", "-pix_fmt", "rgb24", "-f", "image2pipe", "-")
+    form = ("-map", "0:v:0", "-vf", SCALE, "-fps_mode", "passthrough", *picture)
     # An absolute path is never taken for an option or an address.
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "quiet", "-nostdin", "-i", str(path.absolute()), *form]
     try:

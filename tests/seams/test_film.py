@@ -75,6 +75,15 @@ def test_no_frame_is_lost_or_made_up_whatever_the_clock_says(tmp_path: Path) -> 
     assert sum(1 for _ in read_small_frames(uneven)) == 50
 
 
+def test_a_film_of_ten_bits_is_read_as_one_of_eight(tmp_path: Path) -> None:
+    film, deep = write_film(tmp_path / "film.mp4", plain(9, 96, 128)), tmp_path / "deep.mkv"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(film), "-c:v", "ffv1"]
+    subprocess.run([*command, "-pix_fmt", "yuv420p10le", str(deep)], check=True, timeout=60)
+    frames = list(read_small_frames(deep))
+    assert [frame.shape for frame in frames] == [(96, 128, 3)] * 9
+    assert abs(frames[8].astype(int) - (200, 60, 40)).max() <= 3
+
+
 def test_a_film_is_not_in_memory_at_once(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.mp4", plain(150, 480, 832))
     tracemalloc.start()
