@@ -36,12 +36,14 @@ SCALE = (
 class Film:
     """A video file, its seams and the first frames after its cuts, in order.
 
-    `seams` is None where nobody knows them; empty is one chunk. A cut is meant, so it is judged by nobody.
+    `seams` is None where nobody knows them; empty is one chunk; `given` says that a person named them. A cut is
+    meant, so it is judged by nobody.
     """
 
     path: Path
     seams: tuple[Seam, ...] | None
     cuts: tuple[int, ...] = ()
+    given: bool = False
 
 
 def find_film(named: str, drafts: Path, *, at: Sequence[int] = (), faded_frames: int = 0) -> Film:
@@ -70,12 +72,13 @@ def find_film(named: str, drafts: Path, *, at: Sequence[int] = (), faded_frames:
             "film", f"There is no file {named}.", f"Name an mp4, or the id of a draft in {drafts}, like its folder."
         )
     if at:
-        return Film(path=path, seams=tuple(Seam(frame=frame, faded_frames=faded_frames) for frame in sorted(set(at))))
+        seams = tuple(Seam(frame=frame, faded_frames=faded_frames) for frame in sorted(set(at)))
+        return Film(path=path, seams=seams, given=True)
     settings = read_settings(path.absolute())
-    seams, cuts = _seams_written(settings), _cuts_written(settings)
-    if seams is None and folder:
-        seams, cuts = _joins_planned(folder)
-    return Film(path=path, seams=seams, cuts=cuts)
+    known, cuts = _seams_written(settings), _cuts_written(settings)
+    if known is None and folder:
+        known, cuts = _joins_planned(folder)
+    return Film(path=path, seams=known, cuts=cuts)
 
 
 def find_unchunked(named: str, drafts: Path) -> Film:
