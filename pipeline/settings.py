@@ -25,6 +25,7 @@ def read_settings(path: Path) -> GenerationRequest:
 
     Raises:
         InvalidRequest: when the file cannot be read, is too large, is neither, or asks for what no request may.
+        DraftError: when there is no ffmpeg to read a film with.
     """
     return _check(_from_film(path) if path.suffix.lower() in FILMS else _from_json(path), path.name)
 
@@ -33,7 +34,7 @@ def read_settings_text(text: str, name: str) -> GenerationRequest:
     """The request in a file's JSON, or in the metadata of a film; `name` is what the file is called in refusals.
 
     Raises:
-        InvalidRequest: as `read_settings` does.
+        InvalidRequest: as `read_settings` does of JSON.
     """
     if len(text) > LARGEST_JSON_BYTES:
         raise InvalidRequest("settings", f"{name} is larger than {LARGEST_JSON_BYTES:,} bytes.", HINT)

@@ -56,6 +56,7 @@ def find_film(named: str, drafts: Path, *, at: Sequence[int] = (), faded_frames:
 
     Raises:
         InvalidRequest: when there is no such file or no such draft, or the draft has no film.
+        DraftError: when there is no ffmpeg.
     """
     if faded_frames < 0 or (faded_frames and not at):
         raise InvalidRequest("faded", f"{faded_frames} faded frames say nothing without --at, and are 0 or more.")
@@ -86,6 +87,7 @@ def find_unchunked(named: str, drafts: Path) -> Film:
 
     Raises:
         InvalidRequest: as `find_film`, and when the film says that it has seams.
+        DraftError: as `find_film`.
     """
     film = find_film(named, drafts)
     if film.seams:
@@ -148,11 +150,12 @@ def read_small_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
     picture = ("-c:v", "ppm", "-pix_fmt", "rgb24", "-f", "image2pipe", "-")
     form = ("-map", "0:v:0", "-vf", SCALE, "-fps_mode", "passthrough", *picture)
     # An absolute path is never taken for an option or an address.
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "quiet", "-nostdin", "-i", str(path.absolute()), *form]
+    source = ("-v", "quiet", "-nostdin", "-i", str(path.absolute()))
     try:
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), *source, *form]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    except OSError as error:
-        raise DraftError(f"ffmpeg did not read {path.name}: {error}") from error
+    except (OSError, RuntimeError) as error:  # the latter is imageio-ffmpeg's, which has no program for every machine
+        raise DraftError(f"ffmpeg did not read {path.name}: {error}", "IMAGEIO_FFMPEG_EXE may name another.") from error
     found = False
     with process:  # which closes the pipe at the end, and ffmpeg with it
         assert process.stdout is not None

@@ -115,6 +115,13 @@ def test_a_missing_ffmpeg_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(DraftError, match=r"ffmpeg did not read film\.mp4: .*no-ffmpeg"):
         list(read_small_frames(film))
 
+    def refuse() -> str:
+        raise RuntimeError("No ffmpeg exe could be found.")
+
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", refuse)
+    with pytest.raises(DraftError, match=r"ffmpeg did not read film\.mp4: No ffmpeg exe could be found"):
+        list(read_small_frames(film))
+
 
 # Seams --------------------------------------------------------------------------------------------------------------
 def test_the_seams_of_a_film_are_those_written_in_it(tmp_path: Path) -> None:
