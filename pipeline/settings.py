@@ -59,18 +59,24 @@ def _check(values: Any, name: str) -> GenerationRequest:
     return _validate(name, request)
 
 
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise InvalidRequest("settings", f"There is no file {path}.", HINT)
+
+
 def _from_film(path: Path) -> Any:
     from pipeline.video.mp4 import read_settings as read_film
 
-    if not path.is_file():
-        raise InvalidRequest("settings", f"There is no file {path}.", HINT)
+    try:
+        _check_there(path)
+    except OSError as error:
+        raise InvalidRequest("settings", f"{path} cannot be read: {error.strerror}.", HINT) from error
     return read_film(path.absolute())
 
 
 def _from_json(path: Path) -> Any:
     try:
-        if not path.is_file():
-            raise InvalidRequest("settings", f"There is no file {path}.", HINT)
+        _check_there(path)
         with path.open("rb") as file:
             text = file.read(LARGEST_JSON_BYTES + 1)
     except OSError as error:

@@ -163,7 +163,8 @@ def _shots(options: argparse.Namespace, spec: ModelSpec) -> tuple[tuple[Shot, ..
     text = _text(options)
     if options.frames is None:
         return lay_out(text, spec, options.seconds)
-    seconds = options.frames / spec.fps
+    most = 2 * LONGEST_SECONDS * spec.fps  # a count may have more digits than can be divided
+    seconds = min(max(options.frames, -most), most) / spec.fps
     if is_storyboard(text):
         return lay_out(text, spec, seconds)
     return (Shot(prompt=text, seconds=min(max(seconds, 1 / spec.fps), LONGEST_SECONDS)),), options.frames

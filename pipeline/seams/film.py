@@ -55,23 +55,15 @@ def find_film(named: str, drafts: Path, *, at: Sequence[int] = (), faded_frames:
         faded_frames: frames before each of these that two chunks were faded over.
 
     Raises:
-        InvalidRequest: when there is no such file or no such draft, or the draft has no film.
+        InvalidRequest: when there is no such file or no such draft, none that can be read, or the draft has no film.
         DraftError: when there is no ffmpeg.
     """
     if faded_frames < 0 or (faded_frames and not at):
         raise InvalidRequest("faded", f"{faded_frames} faded frames say nothing without --at, and are 0 or more.")
-    path, folder = Path(named), None
-    if ID_PATTERN.fullmatch(named) and not path.exists():
-        journal = Journal(drafts, named)
-        path, folder = journal.video_path(), journal.folder
-        if not folder.is_dir():
-            raise InvalidRequest("film", f"There is no draft {named} in {drafts}.", "Name its folder with --drafts.")
-        if not path.is_file():
-            raise InvalidRequest("film", f"Draft {named} has no film: nothing of it was finished.")
-    elif not path.is_file():
-        raise InvalidRequest(
-            "film", f"There is no file {named}.", f"Name an mp4, or the id of a draft in {drafts}, like its folder."
-        )
+    try:
+        path, folder = _find_file(named, drafts)
+    except OSError as error:  # a name that none can have, or a folder that one may not enter
+        raise InvalidRequest("film", f"{named} cannot be read: {error.strerror}.") from error
     if at:
         seams = tuple(Seam(frame=frame, faded_frames=faded_frames) for frame in sorted(set(at)))
         return Film(path=path, seams=seams, given=True)
@@ -80,6 +72,23 @@ def find_film(named: str, drafts: Path, *, at: Sequence[int] = (), faded_frames:
     if known is None and folder:
         known, cuts = _joins_planned(folder)
     return Film(path=path, seams=known, cuts=cuts)
+
+
+def _find_file(named: str, drafts: Path) -> tuple[Path, Path | None]:
+    """The file that a person means, and its draft's folder if it is a draft's. Raises InvalidRequest, and OSError."""
+    path = Path(named)
+    if ID_PATTERN.fullmatch(named) and not path.exists():
+        journal = Journal(drafts, named)
+        if not journal.folder.is_dir():
+            raise InvalidRequest("film", f"There is no draft {named} in {drafts}.", "Name its folder with --drafts.")
+        if not journal.video_path().is_file():
+            raise InvalidRequest("film", f"Draft {named} has no film: nothing of it was finished.")
+        return journal.video_path(), journal.folder
+    if not path.is_file():
+        raise InvalidRequest(
+            "film", f"There is no file {named}.", f"Name an mp4, or the id of a draft in {drafts}, like its folder."
+        )
+    return path, None
 
 
 def find_unchunked(named: str, drafts: Path) -> Film:
