@@ -193,7 +193,7 @@ def _plan(options: argparse.Namespace) -> int:
     plan = pipeline.plan(_request(options, _pictures(options)), options.drafts, suppose=True)
     experience = Measurements(options.drafts).experience(plan.request, plan.memory.device)
     if options.json:
-        print(json.dumps(plan_as_json(plan, experience), ensure_ascii=False))
+        print(json.dumps(plan_as_json(plan, experience)))
     else:
         print(plan_as_text(plan, experience))
     return DONE
