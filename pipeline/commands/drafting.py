@@ -154,8 +154,11 @@ def _settled(options: argparse.Namespace) -> GenerationRequest:
     for name in ("prompt", *(field.name for field in fields(GenerationRequest)), *OTHER_SETTINGS):
         if name not in GIVEN_BESIDES and getattr(options, name, None) != options.untouched.get(name):
             raise InvalidRequest(name, f"{name.replace('_', ' ')} is given here and in --settings.", "Drop one.")
-    request = read_settings(options.settings)
-    return request if options.seed is None else replace(request, seed=options.seed)
+    settings = read_settings(options.settings)
+    if settings.edited:
+        said = "was put together from several takes: only the settings of its first are used, which make another film."
+        print(f"{options.settings} {said}", file=sys.stderr)
+    return settings.request if options.seed is None else replace(settings.request, seed=options.seed)
 
 
 def _shots(options: argparse.Namespace, spec: ModelSpec) -> tuple[tuple[Shot, ...], int]:
@@ -211,7 +214,7 @@ def _own_folders(options: argparse.Namespace) -> dict[str, Path]:
     from pipeline.gpu.folders import read_folders
 
     weights = read_folders(options.weights)
-    model = options.model if options.settings is None else read_settings(options.settings).model
+    model = options.model if options.settings is None else read_settings(options.settings).request.model
     if weights and model not in weights:
         said = f"The draft is made with {model}, and --weights names {', '.join(weights)}."
         raise InvalidRequest("weights", said, f"Add --model {next(iter(weights))}.")
