@@ -8,6 +8,7 @@ import argparse
 import json
 import logging
 import sys
+from io import TextIOWrapper
 
 from pipeline.commands import checkpoints, drafting, editing, seams
 from pipeline.commands.options import BAD_REQUEST, DOES_NOT_FIT, FAILED
@@ -20,6 +21,8 @@ from pipeline.plan.say import changes_as_json, say_change
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     share_processors()
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a code page may lack a character
     options = _parser().parse_args(arguments)
     start_logging(logging.WARNING, "%(message)s")
     try:
@@ -44,7 +47,7 @@ def _complain(error: DraftError, *, as_json: bool) -> None:
     if as_json:
         field = {"field": error.field} if isinstance(error, InvalidRequest) else {}
         changes = {"changes": changes_as_json(error.changes)} if isinstance(error, DoesNotFit) else {}
-        print(json.dumps({"error": error.message, "hint": error.hint} | field | changes, ensure_ascii=False))
+        print(json.dumps({"error": error.message, "hint": error.hint} | field | changes))
     print(f"{error}", file=sys.stderr)
     if isinstance(error, DoesNotFit):
         for change in error.changes[1:]:

@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 from filelock import FileLock, Timeout
-from huggingface_hub import constants, get_token, hf_hub_download, hf_hub_url, is_offline_mode
+from huggingface_hub import constants, hf_hub_download, hf_hub_url, is_offline_mode
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.file_download import are_symlinks_supported, http_get
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # it names no exports
 
 from pipeline.errors import DoesNotFit, InvalidRequest, ModelUnavailable, say_bytes
-from pipeline.gpu.contents import record_content
+from pipeline.gpu.contents import check_contents, record_content, was_checked
 from pipeline.gpu.folders import find_damage
 from pipeline.gpu.revisions import find_file, find_snapshot, record_revision
 from pipeline.plan.spec import ModelSpec
-from pipeline.repository import RemoteFile, as_sentences, list_files, repository_folder
+from pipeline.repository import RemoteFile, as_sentences, bytes_of, list_files, repository_folder
 from pipeline.weights import ASSETS, find_absent_weights
 
 logger = logging.getLogger(__name__)
@@ -90,18 +91,18 @@ def download(spec: ModelSpec, tell: Tell, *, revision: str | None = None) -> Pat
         raise InvalidRequest("revision", f"Rushes knows {spec.title} as of {spec.revision}.", "Leave --revision out.")
     asked = replace(spec, revision=revision) if revision else spec
     if not spec.repository or is_offline_mode():
-        return _use_what_is_here(asked, tell)
+        return _use_what_is_here(spec, tell, revision)
     try:
         files = list_files(asked)
     except ModelUnavailable:
         if find_absent_weights(asked).components:
             raise
-        return _use_what_is_here(asked, tell)  # nobody answers, and nobody has to
+        return _use_what_is_here(spec, tell, revision)  # nobody answers, and nobody has to
     commits = {file.repository: file.commit for file in files}
     total = sum(file.size_bytes for file in files)
     with as_sentences(spec, spec.repository):
         missing = [file for file in files if not _is_here(file)]
-    here = total - sum(file.size_bytes - _came(file) for file in missing)
+    here = total - sum(file.size_bytes - file.came_bytes for file in missing)
     if missing:
         _check_disk(spec, total - here)
         start = DownloadStarted(
@@ -127,52 +128,49 @@ def download(spec: ModelSpec, tell: Tell, *, revision: str | None = None) -> Pat
     return files[0].snapshot
 
 
-def _use_what_is_here(spec: ModelSpec, tell: Tell) -> Path:
+def _use_what_is_here(spec: ModelSpec, tell: Tell, revision: str | None) -> Path:
     """Without a word to anybody: what ships with Rushes, or what the cache holds while there is no network."""
-    absent = find_absent_weights(spec)
+    asked = replace(spec, revision=revision) if revision else spec
+    absent = find_absent_weights(asked)
     if absent.components:
         said = f"{spec.title} is not whole on this machine: its {absent.components[0]} is missing."
         if not spec.repository:
             raise ModelUnavailable(spec.key, said, f"Get it with: {' && '.join(absent.commands)}")
         raise ModelUnavailable(spec.key, f"{said} Nothing is downloaded while HF_HUB_OFFLINE is set.", "Unset it.")
-    folder = find_snapshot(spec) if spec.repository else ASSETS / spec.key
+    folder = find_snapshot(asked) if spec.repository else ASSETS / spec.key
     weights = [*sorted(folder.glob("*/*.safetensors")), *(find_file(spec, file) for file in spec.files)]
     for path in weights:
         reason = find_damage(path)
         if reason:
-            raise ModelUnavailable(spec.key, f"{path} is damaged: {reason}.", "Delete it, and get it again online.")
+            raise ModelUnavailable(spec.key, f"{path} is damaged: {reason}.", "Get it again online.")
+    check_contents(spec.key, weights)
+    if spec.repository and revision:
+        record_revision(spec, folder.name, anew=True)
     total = sum(path.stat().st_size for path in weights)
     tell(DownloadFinished(model=spec.key, folder=str(folder), received_bytes=0, total_bytes=total))
     return folder
 
 
 def _is_here(file: RemoteFile) -> bool:
-    """Whether a file came whole already; what is there and is not that file is deleted."""
+    """Whether a file came whole already; what is there, under this commit or another, and is not it is deleted."""
     path = file.snapshot / file.name
-    if not path.exists():
-        return False
-    reason = f"it has {_size(path)} of {file.size_bytes} bytes" if _size(path) != file.size_bytes else find_damage(path)
-    if reason:
-        logger.warning("%s is damaged (%s) and is downloaded again.", path, reason)
-        path.resolve().unlink()
-        path.unlink(missing_ok=True)
-    return not reason
+    for place in (path, file.blob):
+        reason = _find_fault(file, place) if place.exists() else ""
+        if reason:
+            logger.warning("%s is damaged (%s) and is downloaded again.", place, reason)
+            place.resolve().unlink()
+            place.unlink(missing_ok=True)
+    return path.exists()
 
 
-def _unfinished(file: RemoteFile) -> Path:
-    """Where the bytes of a file wait for the rest of it."""
-    return file.blob.with_name(f"{file.digest}.incomplete")
-
-
-def _came(file: RemoteFile) -> int:
-    """Bytes of a missing file that are in the cache: its beginning, or all of it under another commit."""
-    held = max(_size(file.blob), _size(_unfinished(file)))
-    return held if held <= file.size_bytes else 0
-
-
-def _size(path: Path) -> int:
-    """In bytes; 0 where there is no file."""
-    return path.stat().st_size if path.exists() else 0
+def _find_fault(file: RemoteFile, path: Path) -> str:
+    """Why what is in the cache is not a file; empty where it is. It is hashed unless it was, and has not changed."""
+    if was_checked(path):
+        return find_damage(path)
+    reason = file.find_fault(path)
+    if not reason:
+        record_content(path)
+    return reason
 
 
 def room_for_downloads() -> tuple[Path, int]:
@@ -229,27 +227,25 @@ def _fetch_all(spec: ModelSpec, files: list[RemoteFile], tell: Tell, total_bytes
 
 def _fetch(spec: ModelSpec, file: RemoteFile, hear: Callable[[int], None]) -> None:
     """Bring one file, from where the last attempt stopped, and put it into the cache when it is what it should be."""
-    waiting = _unfinished(file)
+    waiting = file.unfinished
     place = file.blob if are_symlinks_supported(constants.HF_HUB_CACHE) else file.snapshot / file.name
     if not file.blob.exists():
         for folder in (waiting.parent, place.parent):
             folder.mkdir(parents=True, exist_ok=True)
-        if _size(waiting) > file.size_bytes:
+        if bytes_of(waiting) > file.size_bytes:
             waiting.unlink()
-        if _size(waiting) < file.size_bytes or not waiting.exists():
+        if bytes_of(waiting) < file.size_bytes or not waiting.exists():
             try:
                 _get(file, waiting, hear)
             except HfHubHTTPError as error:
-                if error.response.status_code != OUT_OF_RANGE or not _size(waiting):
+                if error.response.status_code != OUT_OF_RANGE or not bytes_of(waiting):
                     raise
                 waiting.unlink()  # the server has no more than that, so it is no beginning of this file
                 _get(file, waiting, hear)
             except OverflowError as error:
                 waiting.unlink()
                 raise _came_damaged(spec, file, str(error)) from error
-        reason = (
-            "it is not what the repository lists" if file.digest_of(waiting) != file.digest else find_damage(waiting)
-        )
+        reason = file.find_fault(waiting)
         if reason:
             waiting.unlink()
             raise _came_damaged(spec, file, reason)
@@ -262,13 +258,12 @@ def _fetch(spec: ModelSpec, file: RemoteFile, hear: Callable[[int], None]) -> No
 
 def _get(file: RemoteFile, waiting: Path, hear: Callable[[int], None]) -> None:
     """The bytes of a file that are not here yet. Raises OverflowError when more come than are listed."""
-    token = get_token()
     with waiting.open("ab") as stream:
         http_get(
             hf_hub_url(file.repository, file.name, revision=file.commit),
             stream,
-            resume_size=_size(waiting),
-            headers={"authorization": f"Bearer {token}"} if token else {},
+            resume_size=bytes_of(waiting),
+            headers=build_hf_headers(),
             displayed_filename=file.name,
             tqdm_class=cast(Any, partial(_Meter, hear, file.size_bytes)),
         )

@@ -54,7 +54,7 @@ class Reel:
                 self._film(plan)(path)
 
     def _film(self, plan: DraftPlan) -> Callable[[Path], None]:
-        settings = asdict(plan.request)
+        settings = plan.settings
         settings["seams"] = [asdict(seam) for seam in plan.seams if seam.frame < self.frames]
         settings["cuts"] = [frame for frame in plan.cuts if frame < self.frames]
         return partial(join_slices, self.slices, title=plan.request.prompt, settings=settings)

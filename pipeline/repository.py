@@ -25,6 +25,7 @@ from huggingface_hub.errors import HTTPError as ConnectionFailed  # type: ignore
 from huggingface_hub.file_download import repo_folder_name
 
 from pipeline.errors import DraftError, ModelUnavailable, WriteFailed
+from pipeline.gpu.folders import find_damage
 from pipeline.gpu.revisions import recorded_revision
 from pipeline.plan.spec import ModelSpec
 
@@ -58,6 +59,25 @@ class RemoteFile:
         """Where the content lies, or will; revisions with the same content share it."""
         return repository_folder(self.repository) / "blobs" / self.digest
 
+    @property
+    def unfinished(self) -> Path:
+        """Where the first bytes wait for the rest."""
+        return self.blob.with_name(f"{self.digest}.incomplete")
+
+    @property
+    def came_bytes(self) -> int:
+        """What the cache has of a missing file: its beginning, or all of it under another commit."""
+        held = max(bytes_of(self.blob), bytes_of(self.unfinished))
+        return held if held <= self.size_bytes else 0
+
+    def find_fault(self, path: Path) -> str:
+        """Why some file on disk is not this one; empty for the right one. Reads all of it."""
+        if bytes_of(path) != self.size_bytes:
+            return f"it has {bytes_of(path)} of {self.size_bytes} bytes"
+        if self.digest_of(path) != self.digest:
+            return "it is not what the repository lists"
+        return find_damage(path)
+
     def digest_of(self, path: Path) -> str:
         """Of some file on disk, by the rule that `digest` was made with."""
         if len(self.digest) == hashlib.sha256().digest_size * 2:
@@ -65,6 +85,11 @@ class RemoteFile:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
         content = path.read_bytes()
         return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def bytes_of(path: Path) -> int:
+    """The size of a file; 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0
 
 
 def repository_folder(repository: str) -> Path:

@@ -5,7 +5,7 @@ goes through the same checks as a form.
 """
 
 import json
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,34 @@ from pipeline.plan.spec import Continuity, VideoShape
 
 LARGEST_JSON_BYTES = 2**21  # six times the longest request in escapes
 MOST_DIGITS = 18
-WRITTEN_BESIDES = {"seams", "cuts"}  # what a film tells of itself besides its request
+WRITTEN_BESIDES = {"seams", "cuts", "edited"}  # what a film tells of itself besides its request
 FILMS = {".mp4", ".m4v", ".mov"}
 HINT = "Give an mp4 that Rushes made, or the request.json of a draft."
 
 
-def read_settings(path: Path) -> GenerationRequest:
-    """The request that a film was made with, or that stands in a JSON file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a file says that a film was made with; one that was `edited` is of several takes, the first by `request`."""
+
+    request: GenerationRequest
+    edited: bool
+
+
+def read_settings(path: Path) -> Settings:
+    """What a film was made with, or what stands in a JSON file.
 
     Raises:
         InvalidRequest: when the file cannot be read, is too large, is neither, or asks for what no request may.
+        DraftError: when there is no ffmpeg to read a film with.
     """
     return _check(_from_film(path) if path.suffix.lower() in FILMS else _from_json(path), path.name)
 
 
-def read_settings_text(text: str, name: str) -> GenerationRequest:
-    """The request in a file's JSON, or in the metadata of a film; `name` is what the file is called in refusals.
+def read_settings_text(text: str, name: str) -> Settings:
+    """What stands in a file's JSON, or in the metadata of a film; `name` is what the file is called in refusals.
 
     Raises:
-        InvalidRequest: as `read_settings` does.
+        InvalidRequest: as `read_settings` does of JSON.
     """
     if len(text) > LARGEST_JSON_BYTES:
         raise InvalidRequest("settings", f"{name} is larger than {LARGEST_JSON_BYTES:,} bytes.", HINT)
@@ -44,7 +53,7 @@ def read_settings_text(text: str, name: str) -> GenerationRequest:
     return _check(values, name)
 
 
-def _check(values: Any, name: str) -> GenerationRequest:
+def _check(values: Any, name: str) -> Settings:
     if not isinstance(values, dict):
         raise InvalidRequest("settings", f"{name} holds no settings.", HINT)
     values = json.loads(json.dumps(values), parse_int=_short)
@@ -55,21 +64,27 @@ def _check(values: Any, name: str) -> GenerationRequest:
     shots = request.get("shots")
     for shot in shots if isinstance(shots, list) else ():
         _refuse_unknown(name, "shots.", shot, Shot)
-    return _validate(name, request)
+    return Settings(request=_validate(name, request), edited=values.get("edited") is True)
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise InvalidRequest("settings", f"There is no file {path}.", HINT)
 
 
 def _from_film(path: Path) -> Any:
     from pipeline.video.mp4 import read_settings as read_film
 
-    if not path.is_file():
-        raise InvalidRequest("settings", f"There is no file {path}.", HINT)
+    try:
+        _check_there(path)
+    except OSError as error:
+        raise InvalidRequest("settings", f"{path} cannot be read: {error.strerror}.", HINT) from error
     return read_film(path.absolute())
 
 
 def _from_json(path: Path) -> Any:
     try:
-        if not path.is_file():
-            raise InvalidRequest("settings", f"There is no file {path}.", HINT)
+        _check_there(path)
         with path.open("rb") as file:
             text = file.read(LARGEST_JSON_BYTES + 1)
     except OSError as error:

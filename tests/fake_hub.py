@@ -46,10 +46,11 @@ class Asked:
 class FakeHub:
     """What is served, what goes wrong, and what was asked for.
 
-    `files` are repository -> name -> content, at `commit`. Mischief, by file name: `drops` cut the connection once
-    after so many bytes of a file; `stalls` wait there until `let_go`; `breaks` serve other content of that length;
-    `lies` list another size; `says` tells another length of an answer; `unsatisfiable` files answer 416 to whoever goes
-    on with them; `refuses` answer a name, or `list` for the list of files, with a status or error code.
+    `files` are repository -> name -> content, at `commit`; `tokens` came with requests. Mischief, by file name: `drops`
+    cut the connection once after so many bytes of a file; `stalls` wait there until `let_go`; `breaks` serve other
+    content of that length; `lies` list another size; `says` tells another length of an answer; `unsatisfiable` files
+    answer 416 to whoever goes on with them; `refuses` answer a name, or `list` for the list of files, with a status or
+    error code.
     """
 
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class FakeHub:
     unsatisfiable: set[str] = field(default_factory=set)
     refuses: dict[str, int | str] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
+    tokens: set[str] = field(default_factory=set)
     let_go: threading.Event = field(default_factory=threading.Event)
     stalled: threading.Event = field(default_factory=threading.Event)
     ranges: bool = True
@@ -117,6 +119,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = unquote(urlsplit(self.path).path)
+        if "Authorization" in self.headers:
+            self.hub.tokens.add(self.headers["Authorization"])
         try:
             if path.startswith("/api/models/"):
                 self.list_files(path.removeprefix("/api/models/"))

@@ -147,6 +147,17 @@ def test_the_miniature_is_never_downloaded(fake_hub: FakeHub) -> None:
     assert not fake_hub.asked
 
 
+@pytest.mark.parametrize(("forbidden", "sent"), [(False, {"Bearer hf_secret"}), (True, set())])
+def test_a_token_is_sent_unless_that_is_forbidden(
+    fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch, forbidden: bool, sent: set[str]
+) -> None:
+    """As HF_HUB_DISABLE_IMPLICIT_TOKEN says."""
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_IMPLICIT_TOKEN", forbidden)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    fetch()
+    assert fake_hub.tokens == sent
+
+
 # Going on -----------------------------------------------------------------------------------------------------------
 @pytest.mark.fault(18)
 @pytest.mark.fault(18)
@@ -231,6 +242,20 @@ def test_a_revision_that_is_asked_for_is_used_from_then_on(fake_hub: FakeHub) ->
     assert find_checkpoint(LTX_2B).folder.name == fake_hub.commit
     assert end.received_bytes == 0
     assert len(fake_hub.fetched()) == before  # the same content under another commit
+
+
+@pytest.mark.parametrize(("name", "value"), [("HF_HUB_OFFLINE", True), ("ENDPOINT", "http://127.0.0.1:9")])
+def test_a_revision_that_is_here_is_used_from_then_on_without_a_network(
+    fake_hub: FakeHub, monkeypatch: pytest.MonkeyPatch, name: str, value: bool | str
+) -> None:
+    fetch()
+    fake_hub.commit = "d" * 40
+    fetch(revision=fake_hub.commit)
+    monkeypatch.setattr(constants, name, value)
+    (end,) = fetch(revision=COMMIT)
+    assert isinstance(end, DownloadFinished)
+    assert recorded_revision(LTX_2B) == Path(end.folder).name == COMMIT
+    assert find_checkpoint(LTX_2B).folder.name == COMMIT
 
 
 def test_the_catalog_s_revision_is_not_argued_with() -> None:

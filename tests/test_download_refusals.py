@@ -176,6 +176,10 @@ def test_offline_mode_asks_nobody(fake_hub: FakeHub, monkeypatch: pytest.MonkeyP
     (end,) = fetch()
     assert end.received_bytes == 0
     assert not fake_hub.asked
+    content = fake_hub.files[REPOSITORY][VAE]
+    (Path(end.folder) / VAE).resolve().write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(ModelUnavailable, match="is not what was published"):
+        fetch()
     (Path(end.folder) / VAE).resolve().write_bytes(b"torn")
     with pytest.raises(ModelUnavailable, match="is damaged"):
         fetch()
@@ -259,6 +263,22 @@ def test_a_file_that_was_damaged_here_is_told_and_comes_again(
     assert f"{VAE} is damaged" in caplog.text
     assert [asked.name for asked in fake_hub.fetched()] == [VAE]
     assert (folder / VAE).read_bytes() == content
+
+
+@pytest.mark.fault(18)
+@pytest.mark.parametrize("linked", [True, False], ids=["linked", "its link deleted"])
+@pytest.mark.parametrize("name", [VAE, "vae/config.json"])
+def test_content_that_changed_and_not_its_length_comes_again(fake_hub: FakeHub, name: str, linked: bool) -> None:
+    content = fake_hub.files[REPOSITORY][name]
+    folder = download(LTX_2B, lambda _: None)
+    (folder / name).resolve().write_bytes(content[:-2] + bytes([content[-2] ^ 1, content[-1]]))
+    if not linked:
+        (folder / name).unlink()
+    fake_hub.asked.clear()
+    events = fetch()
+    assert [asked.name for asked in fake_hub.fetched()] == [name]
+    assert (folder / name).read_bytes() == content
+    assert events[-1].received_bytes == len(content)
 
 
 def test_a_link_that_leads_nowhere_is_mended(fake_hub: FakeHub) -> None:

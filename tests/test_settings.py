@@ -15,7 +15,7 @@ import pytest
 from pipeline.engine import Engine
 from pipeline.errors import InvalidRequest
 from pipeline.plan.request import GenerationRequest, Shot, Transition
-from pipeline.settings import LARGEST_JSON_BYTES, read_settings
+from pipeline.settings import LARGEST_JSON_BYTES, Settings, read_settings
 from pipeline.video.mp4 import join_slices, write_slice
 from tests.conftest import PlanMaker, RequestMaker
 
@@ -50,7 +50,7 @@ def test_a_film_gives_back_the_request_it_was_made_with(
     film: Callable[[dict[str, Any]], Path], request_made: GenerationRequest
 ) -> None:
     path = film(asdict(request_made) | {"seams": [{"frame": 5, "faded_frames": 0}]})
-    assert read_settings(path) == request_made
+    assert read_settings(path) == Settings(request=request_made, edited=False)
 
 
 @pytest.mark.usefixtures("tiny")
@@ -61,12 +61,20 @@ def test_a_film_and_a_folder_that_the_engine_made_give_back_what_was_asked(
     plan = make_plan(shots=shots, frames=98)
     Engine(tmp_path).run(plan, "20260101-120000-0123456789abcdef", lambda _: None)
     folder = tmp_path / "20260101-120000-0123456789abcdef"
-    assert read_settings(folder / "draft.mp4") == read_settings(folder / "request.json") == plan.request
+    assert read_settings(folder / "draft.mp4") == read_settings(folder / "request.json")
+    assert read_settings(folder / "draft.mp4") == Settings(request=plan.request, edited=False)
+
+
+@pytest.mark.parametrize(("said", "edited"), [(True, True), (False, False), (1, False), ("yes", False)])
+def test_a_film_of_several_takes_says_so(
+    film: Callable[[dict[str, Any]], Path], request_made: GenerationRequest, said: object, edited: bool
+) -> None:
+    assert read_settings(film(asdict(request_made) | {"edited": said})) == Settings(request=request_made, edited=edited)
 
 
 def test_a_drafts_request_is_read_as_json(tmp_path: Path, request_made: GenerationRequest) -> None:
     path = written(tmp_path, json.dumps(asdict(request_made)), "request.json")
-    assert read_settings(path) == request_made
+    assert read_settings(path) == Settings(request=request_made, edited=False)
 
 
 @pytest.mark.fault(36)
@@ -182,4 +190,4 @@ def test_a_films_name_is_a_name_and_no_protocol_or_option(
 ) -> None:
     film(asdict(request_made)).rename(tmp_path / "concat:-i x.mp4")
     monkeypatch.chdir(tmp_path)
-    assert read_settings(Path("concat:-i x.mp4")) == request_made
+    assert read_settings(Path("concat:-i x.mp4")).request == request_made

@@ -34,7 +34,7 @@ def _list_models(options: argparse.Namespace) -> int:
 
     entries = take_inventory(options.drafts, read_folders(options.weights))
     plain = list(map(entry_json, entries))
-    print(json.dumps(plain, ensure_ascii=False) if options.json else "\n\n".join(map(entry_text, entries)))
+    print(json.dumps(plain) if options.json else "\n\n".join(map(entry_text, entries)))
     return DONE
 
 
@@ -42,7 +42,7 @@ def _examine(options: argparse.Namespace) -> int:
     from pipeline.commands.doctor import examine
 
     report = examine(options.drafts, measure=not options.quick)
-    print(json.dumps(report.to_json(), ensure_ascii=False) if options.json else report.to_text())
+    print(json.dumps(report.to_json()) if options.json else report.to_text())
     return FAILED if report.problems else DONE
 
 

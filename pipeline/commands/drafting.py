@@ -154,8 +154,11 @@ def _settled(options: argparse.Namespace) -> GenerationRequest:
     for name in ("prompt", *(field.name for field in fields(GenerationRequest)), *OTHER_SETTINGS):
         if name not in GIVEN_BESIDES and getattr(options, name, None) != options.untouched.get(name):
             raise InvalidRequest(name, f"{name.replace('_', ' ')} is given here and in --settings.", "Drop one.")
-    request = read_settings(options.settings)
-    return request if options.seed is None else replace(request, seed=options.seed)
+    settings = read_settings(options.settings)
+    if settings.edited:
+        said = "was put together from several takes: only the settings of its first are used, which make another film."
+        print(f"{options.settings} {said}", file=sys.stderr)
+    return settings.request if options.seed is None else replace(settings.request, seed=options.seed)
 
 
 def _shots(options: argparse.Namespace, spec: ModelSpec) -> tuple[tuple[Shot, ...], int]:
@@ -163,7 +166,8 @@ def _shots(options: argparse.Namespace, spec: ModelSpec) -> tuple[tuple[Shot, ..
     text = _text(options)
     if options.frames is None:
         return lay_out(text, spec, options.seconds)
-    seconds = options.frames / spec.fps
+    most = 2 * LONGEST_SECONDS * spec.fps  # a count may have more digits than can be divided
+    seconds = min(max(options.frames, -most), most) / spec.fps
     if is_storyboard(text):
         return lay_out(text, spec, seconds)
     return (Shot(prompt=text, seconds=min(max(seconds, 1 / spec.fps), LONGEST_SECONDS)),), options.frames
@@ -192,7 +196,7 @@ def _plan(options: argparse.Namespace) -> int:
     plan = pipeline.plan(_request(options, _pictures(options)), options.drafts, suppose=True)
     experience = Measurements(options.drafts).experience(plan.request, plan.memory.device)
     if options.json:
-        print(json.dumps(plan_as_json(plan, experience), ensure_ascii=False))
+        print(json.dumps(plan_as_json(plan, experience)))
     else:
         print(plan_as_text(plan, experience))
     return DONE
@@ -210,7 +214,7 @@ def _own_folders(options: argparse.Namespace) -> dict[str, Path]:
     from pipeline.gpu.folders import read_folders
 
     weights = read_folders(options.weights)
-    model = options.model if options.settings is None else read_settings(options.settings).model
+    model = options.model if options.settings is None else read_settings(options.settings).request.model
     if weights and model not in weights:
         said = f"The draft is made with {model}, and --weights names {', '.join(weights)}."
         raise InvalidRequest("weights", said, f"Add --model {next(iter(weights))}.")

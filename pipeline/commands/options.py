@@ -22,8 +22,18 @@ def add_command(commands: Commands, name: str, text: str) -> argparse.ArgumentPa
 
 def add_folder(command: argparse.ArgumentParser) -> None:
     """`--drafts`, and `--json`."""
-    command.add_argument("--drafts", type=Path, default=Path("drafts"), help="folder of all drafts")
+    command.add_argument("--drafts", type=_folder, default=Path("drafts"), help="folder of all drafts")
     add_json(command)
+
+
+def _folder(name: str) -> Path:
+    """A folder that is there or can be. Raises ArgumentTypeError."""
+    path = Path(name)
+    try:
+        path.is_dir()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{name} cannot be read: {error.strerror}") from error
+    return path
 
 
 def add_weights(command: argparse.ArgumentParser) -> None:

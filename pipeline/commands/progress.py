@@ -22,7 +22,7 @@ def show_draft(events: Iterator[Event], *, as_json: bool) -> Iterator[Event]:
     with tqdm(unit="step", disable=as_json, file=sys.stderr, dynamic_ncols=True) as bar:
         for event in events:
             if as_json:
-                print(json.dumps(_plain(event), ensure_ascii=False), flush=True)
+                print(json.dumps(_plain(event)), flush=True)
             match event:
                 case Retreated():
                     print(event.reason, file=sys.stderr)
@@ -70,7 +70,7 @@ def show_download(spec: ModelSpec, *, revision: str | None, as_json: bool) -> Pa
         def show(event: DownloadEvent) -> None:
             nonlocal bar
             if as_json:
-                print(json.dumps({"event": type(event).__name__} | asdict(event), ensure_ascii=False), flush=True)
+                print(json.dumps({"event": type(event).__name__} | asdict(event)), flush=True)
                 return
             match event:
                 case DownloadStarted(title=title, licence=licence, done_bytes=done, total_bytes=total):

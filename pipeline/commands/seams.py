@@ -35,6 +35,6 @@ def _check_seams(options: argparse.Namespace) -> int:
     verdict = judge(trace, film.seams or (), None if unchunked is None else trace_film(unchunked), film.cuts)
     if options.plot:
         draw(trace, verdict, options.plot)
-    as_json = json.dumps(verdict_as_json(film, verdict), ensure_ascii=False) if options.json else ""
+    as_json = json.dumps(verdict_as_json(film, verdict)) if options.json else ""
     print(as_json or verdict_as_text(film, verdict))
     return DONE if verdict.passed else FLAGGED

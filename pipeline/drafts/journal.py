@@ -62,7 +62,7 @@ class Journal:
         """Make the folder and write request and plan."""
         with _refusals(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        self.write_json("request.json", asdict(plan.request))
+        self.write_json("request.json", plan.settings)
         self.write_json("plan.json", plan.to_json())
 
     @contextmanager

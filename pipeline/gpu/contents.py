@@ -1,7 +1,8 @@
 """Whether weights are still what was published: files in Hugging Face's cache against the SHA-256 they are named by.
 
 Hashing takes as long as reading, so a file is hashed once and looked at again only when its size or time has changed.
-What came by `download` was hashed then. The record lies in Hugging Face's cache, beside what it speaks of.
+`download` hashes what comes, and what it finds that was never hashed. The record lies in Hugging Face's cache, beside
+what it speaks of.
 """
 
 import hashlib
@@ -28,10 +29,9 @@ def check_contents(model: str, files: Iterable[Path]) -> None:
     Raises:
         ModelUnavailable: naming a file whose content is not the one it is named by, or that cannot be read.
     """
-    known = _read()
     for path in files:
         blob = path.resolve()
-        if not SHA256.fullmatch(blob.name) or known.get(blob.name) == _stamp(blob):
+        if not SHA256.fullmatch(blob.name) or was_checked(blob):
             continue
         logger.info("checking %s, %s, once", path, say_bytes(blob.stat().st_size))
         try:
@@ -41,43 +41,43 @@ def check_contents(model: str, files: Iterable[Path]) -> None:
             raise ModelUnavailable(model, f"{path} cannot be read: {error.strerror}.") from error
         if digest != blob.name:
             said = f"{path} is not what was published: it has another SHA-256."
-            raise ModelUnavailable(model, said, f"Delete it and run: python -m pipeline download {model}")
+            raise ModelUnavailable(model, said, f"Get it again with: python -m pipeline download {model}")
         record_content(blob)
 
 
-def record_content(blob: Path) -> None:
-    """Remember that a file named by its SHA-256 was hashed, as it is now; other files are passed over.
+def was_checked(path: Path) -> bool:
+    """Whether a file was hashed once, found to be what was published, and has not changed since."""
+    return _read().get(str(path.resolve())) == _stamp(path)
 
-    Nothing depends on it but time.
-    """
-    if not SHA256.fullmatch(blob.name):
-        return
-    path = _path()
-    temporary = path.with_suffix(f".tmp{os.getpid()}")
+
+def record_content(path: Path) -> None:
+    """Remember that a file was hashed and is what was published, as it is now. Nothing depends on it but time."""
+    record = _record()
+    temporary = record.with_suffix(f".tmp{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(_read() | {blob.name: _stamp(blob)}), encoding="utf-8")
-        temporary.replace(path)
+        temporary.write_text(json.dumps(_read() | {str(path.resolve()): _stamp(path)}), encoding="utf-8")
+        temporary.replace(record)
     except OSError as error:
-        logger.warning("%s is hashed again the next time: %s", blob, error)
+        logger.warning("%s is hashed again the next time: %s", path, error)
 
 
 def _read() -> dict[str, list[int]]:
-    """By SHA-256: size and time of modification."""
+    """By path, since two repositories may hold the same content: size and time of modification."""
     try:
-        known = json.loads(_path().read_text(encoding="utf-8"))
+        known = json.loads(_record().read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}
 
 
-def _stamp(blob: Path) -> list[int]:
+def _stamp(path: Path) -> list[int]:
     """Size in bytes and time of modification in ns; of what is not there, nothing that was ever recorded."""
     try:
-        status = blob.stat()
+        status = path.stat()
     except OSError:
         return []
     return [status.st_size, status.st_mtime_ns]
 
 
-def _path() -> Path:
+def _record() -> Path:
     return Path(constants.HF_HUB_CACHE) / RECORD

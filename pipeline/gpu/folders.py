@@ -33,7 +33,7 @@ def read_folders(named: Iterable[str]) -> dict[str, Path]:
     """Folders by model, from `MODEL=DIR` as `--weights` is given; each is checked.
 
     Raises:
-        InvalidRequest: where it is not said so, or there is no such model.
+        InvalidRequest: where it is not said so, there is no such model, or a folder cannot be read.
         ModelUnavailable: as `check_own_folder` does.
     """
     folders = dict[str, Path]()
@@ -42,7 +42,10 @@ def read_folders(named: Iterable[str]) -> dict[str, Path]:
         if not (key and equals and name):
             raise InvalidRequest("weights", f"--weights {text} names no folder.", "Say --weights MODEL=DIR.")
         folders[key] = Path(name).expanduser().absolute()
-        check_own_folder(find_model(key).kept_in(folders[key]))
+        try:
+            check_own_folder(find_model(key).kept_in(folders[key]))
+        except OSError as error:
+            raise InvalidRequest("weights", f"{folders[key]} cannot be read: {error.strerror}.") from error
     return folders
 
 

@@ -77,6 +77,11 @@ class DraftPlan:
         return self.request.spec
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What is kept to make it again: the request as plain values, `edited` where that would be another film."""
+        return asdict(self.request) | ({"edited": True} if self.parent else {})
+
+    @property
     def latents(self) -> int:
         """Length of the latent timeline."""
         return self.chunks[-1].stop

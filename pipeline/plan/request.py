@@ -194,7 +194,7 @@ def _check_shape(spec: ModelSpec, shape: VideoShape) -> None:
 
 def _check_frames(spec: ModelSpec, frames: int, scenes: int) -> None:
     most = spec.nearest_frames(LONGEST_SECONDS * spec.fps, scenes)
-    nearest = spec.nearest_frames(min(frames, most), scenes)
+    nearest = spec.nearest_frames(min(max(frames, 0), most), scenes)
     if frames != nearest:
         cuts = "" if scenes == 1 else " with 1 cut" if scenes == 2 else f" with {scenes - 1} cuts"
         raise InvalidRequest(

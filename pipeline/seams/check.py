@@ -6,7 +6,7 @@ without a fault that flags 17 % of those with two seams, 48 % with seven, 16 % w
 is one to look at, and its numbers say how bad it is.
 
 A cut is meant, so it is no seam. What lies between two cuts is measured as a film of its own; a seam that has fewer
-than `MARGIN_FRAMES` frames to a cut is not judged.
+than `MARGIN_FRAMES` frames to a cut or an end of the film is not judged: a causal model's last block may be that short.
 """
 
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ class SeamFinding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What was found in a film. `drift` is that of its longest scene; `added_drift` is what it has more than the same
-    in one chunk, None without that. `unjudged` are seams too near to a cut."""
+    in one chunk, None without that. `unjudged` are seams too near to a cut or an end."""
 
     frames: int
     findings: tuple[SeamFinding, ...]
@@ -73,7 +73,9 @@ def trace_film(film: Film) -> Trace:
     """Measure a film, whose length costs no memory.
 
     Raises:
-        InvalidRequest: for what is no video, is too short, or has seams that nobody knows or too near its ends.
+        InvalidRequest: for what is no video, is too short, or has seams that nobody knows, or that a person named too
+            near its ends.
+        DraftError: when there is no ffmpeg.
     """
     if film.seams is None:
         raise InvalidRequest(
@@ -81,7 +83,8 @@ def trace_film(film: Film) -> Trace:
             f"Where the seams of {film.path} are is not written in it: Rushes did not make it, or it was changed.",
             "Name the first frame of each chunk after the first, counted from 0: --at 49 98.",
         )
-    for seam in film.seams:
+    given = film.seams if film.given else ()
+    for seam in given:
         if seam.frame < MARGIN_FRAMES:
             raise InvalidRequest(
                 "at",
@@ -90,7 +93,7 @@ def trace_film(film: Film) -> Trace:
             )
     trace = trace_frames(read_small_frames(film.path), matched=matched_frames(film.seams))
     last = trace.frames - MARGIN_FRAMES
-    for seam in film.seams:
+    for seam in given:
         if seam.frame > last:
             raise InvalidRequest(
                 "at",
@@ -134,15 +137,21 @@ def judge(trace: Trace, seams: tuple[Seam, ...], unchunked: Trace | None = None,
                 "Make the same draft with the same seed in one chunk.",
             )
         added = compare_drift(drift, _drift(unchunked, seams, longest))
-    near = tuple(seam for seam in seams if any(abs(seam.frame - cut) < MARGIN_FRAMES for cut in cuts))
     findings = []
     for scene in scenes:
         part = trace.between(scene.start, scene.stop)
-        for seam in (seam for seam in seams if seam.frame in scene and seam not in near):
+        inner = range(scene.start + MARGIN_FRAMES, scene.stop - MARGIN_FRAMES + 1)
+        for seam in (seam for seam in seams if seam.frame in inner):
             values = measure_seam(part, replace(seam, frame=seam.frame - scene.start))
             findings.append(SeamFinding(seam=seam, values=values))
+    judged = [finding.seam for finding in findings]
     return Verdict(
-        frames=trace.frames, findings=tuple(findings), drift=drift, added_drift=added, cuts=cuts, unjudged=near
+        frames=trace.frames,
+        findings=tuple(findings),
+        drift=drift,
+        added_drift=added,
+        cuts=cuts,
+        unjudged=tuple(seam for seam in seams if seam not in judged),
     )
 
 
@@ -153,5 +162,5 @@ def _scenes(cuts: tuple[int, ...], frames: int) -> list[range]:
 
 def _drift(trace: Trace, seams: tuple[Seam, ...], scene: range) -> Drift:
     """Of one scene, which says nothing of the others: another shot is another picture."""
-    own = tuple(replace(seam, frame=seam.frame - scene.start) for seam in seams if seam.frame in scene)
+    own = tuple(replace(seam, frame=seam.frame - scene.start) for seam in seams if seam.frame in scene[1:])
     return measure_drift(trace.between(scene.start, scene.stop), own)

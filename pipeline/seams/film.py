@@ -36,12 +36,14 @@ SCALE = (
 class Film:
     """A video file, its seams and the first frames after its cuts, in order.
 
-    `seams` is None where nobody knows them; empty is one chunk. A cut is meant, so it is judged by nobody.
+    `seams` is None where nobody knows them; empty is one chunk; `given` says that a person named them. A cut is
+    meant, so it is judged by nobody.
     """
 
     path: Path
     seams: tuple[Seam, ...] | None
     cuts: tuple[int, ...] = ()
+    given: bool = False
 
 
 def find_film(named: str, drafts: Path, *, at: Sequence[int] = (), faded_frames: int = 0) -> Film:
@@ -53,29 +55,40 @@ def find_film(named: str, drafts: Path, *, at: Sequence[int] = (), faded_frames:
         faded_frames: frames before each of these that two chunks were faded over.
 
     Raises:
-        InvalidRequest: when there is no such file or no such draft, or the draft has no film.
+        InvalidRequest: when there is no such file or no such draft, none that can be read, or the draft has no film.
+        DraftError: when there is no ffmpeg.
     """
     if faded_frames < 0 or (faded_frames and not at):
         raise InvalidRequest("faded", f"{faded_frames} faded frames say nothing without --at, and are 0 or more.")
-    path, folder = Path(named), None
+    try:
+        path, folder = _find_file(named, drafts)
+    except OSError as error:  # a name that none can have, or a folder that one may not enter
+        raise InvalidRequest("film", f"{named} cannot be read: {error.strerror}.") from error
+    if at:
+        seams = tuple(Seam(frame=frame, faded_frames=faded_frames) for frame in sorted(set(at)))
+        return Film(path=path, seams=seams, given=True)
+    settings = read_settings(path.absolute())
+    known, cuts = _seams_written(settings), _cuts_written(settings)
+    if known is None and folder:
+        known, cuts = _joins_planned(folder)
+    return Film(path=path, seams=known, cuts=cuts)
+
+
+def _find_file(named: str, drafts: Path) -> tuple[Path, Path | None]:
+    """The file that a person means, and its draft's folder if it is a draft's. Raises InvalidRequest, and OSError."""
+    path = Path(named)
     if ID_PATTERN.fullmatch(named) and not path.exists():
         journal = Journal(drafts, named)
-        path, folder = journal.video_path(), journal.folder
-        if not folder.is_dir():
+        if not journal.folder.is_dir():
             raise InvalidRequest("film", f"There is no draft {named} in {drafts}.", "Name its folder with --drafts.")
-        if not path.is_file():
+        if not journal.video_path().is_file():
             raise InvalidRequest("film", f"Draft {named} has no film: nothing of it was finished.")
-    elif not path.is_file():
+        return journal.video_path(), journal.folder
+    if not path.is_file():
         raise InvalidRequest(
             "film", f"There is no file {named}.", f"Name an mp4, or the id of a draft in {drafts}, like its folder."
         )
-    if at:
-        return Film(path=path, seams=tuple(Seam(frame=frame, faded_frames=faded_frames) for frame in sorted(set(at))))
-    settings = read_settings(path.absolute())
-    seams, cuts = _seams_written(settings), _cuts_written(settings)
-    if seams is None and folder:
-        seams, cuts = _joins_planned(folder)
-    return Film(path=path, seams=seams, cuts=cuts)
+    return path, None
 
 
 def find_unchunked(named: str, drafts: Path) -> Film:
@@ -83,6 +96,7 @@ def find_unchunked(named: str, drafts: Path) -> Film:
 
     Raises:
         InvalidRequest: as `find_film`, and when the film says that it has seams.
+        DraftError: as `find_film`.
     """
     film = find_film(named, drafts)
     if film.seams:
@@ -140,14 +154,17 @@ def read_small_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
         InvalidRequest: when ffmpeg finds no picture in it.
         DraftError: when there is no ffmpeg.
     """
-    # Each picture comes with its size, whatever ffmpeg made of an expression or of a rotation in the file.
-    form = ("-map", "0:v:0", "-vf", SCALE, "-fps_mode", "passthrough", "-c:v", "ppm", "-f", "image2pipe", "-")
+    # Each picture comes with its size, whatever ffmpeg made of an expression or of a rotation in the file. Of a film of
+    # more than 8 bits it would make pictures of 16.
+    picture = ("-c:v", "ppm", "-pix_fmt", "rgb24", "-f", "image2pipe", "-")
+    form = ("-map", "0:v:0", "-vf", SCALE, "-fps_mode", "passthrough", *picture)
     # An absolute path is never taken for an option or an address.
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "quiet", "-nostdin", "-i", str(path.absolute()), *form]
+    source = ("-v", "quiet", "-nostdin", "-i", str(path.absolute()))
     try:
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), *source, *form]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    except OSError as error:
-        raise DraftError(f"ffmpeg did not read {path.name}: {error}") from error
+    except (OSError, RuntimeError) as error:  # the latter is imageio-ffmpeg's, which has no program for every machine
+        raise DraftError(f"ffmpeg did not read {path.name}: {error}", "IMAGEIO_FFMPEG_EXE may name another.") from error
     found = False
     with process:  # which closes the pipe at the end, and ffmpeg with it
         assert process.stdout is not None

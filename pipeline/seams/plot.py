@@ -32,14 +32,19 @@ def draw(trace: Trace, verdict: Verdict, path: Path) -> None:
     figure = Figure(figsize=(10, 3), layout="constrained")
     axes = figure.subplots()
     axes.plot(range(trace.frames), trace.change, color="0.35", linewidth=1, label="mean change from the frame before")
-    for flagged, colour, label in ((False, "tab:green", "seam"), (True, "tab:red", "flagged seam")):
-        frames = [finding.seam.frame for finding in verdict.findings if bool(finding.beyond) is flagged]
+    passed = [finding.seam.frame for finding in verdict.findings if not finding.beyond]
+    flagged = [finding.seam.frame for finding in verdict.findings if finding.beyond]
+    unjudged = [seam.frame for seam in verdict.unjudged if seam.frame < trace.frames]
+    for frames, label, colour, line in (
+        (passed, "seam", "tab:green", "--"),
+        (flagged, "flagged seam", "tab:red", "--"),
+        (unjudged, "seam, not judged", "tab:blue", "--"),
+        (verdict.cuts, "cut", "0.6", ":"),
+    ):
         for index, frame in enumerate(frames):
-            axes.axvline(frame, color=colour, linestyle="--", linewidth=1, label=label if index == 0 else None)
-    for index, frame in enumerate(verdict.cuts):
-        axes.axvline(frame, color="0.6", linestyle=":", linewidth=1, label="cut" if index == 0 else None)
+            axes.axvline(frame, color=colour, linestyle=line, linewidth=1, label=label if index == 0 else None)
     axes.set(xlabel="frame", ylabel="change of luma, levels", xlim=(0, trace.frames - 1), ylim=(0, None))
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=5, frameon=False)
     try:
         figure.savefig(path, format="png", dpi=120)
     except OSError as error:

@@ -20,12 +20,14 @@ def worst_and_median(verdict: Verdict) -> dict[Metric, tuple[float, float]]:
 
 def verdict_as_text(film: Film, verdict: Verdict) -> str:
     """Several lines; a number beyond its limit has a `!` behind it."""
-    count = len(verdict.findings)
-    lines = [f"{film.path}, {_say(verdict.frames, 'frame')}, {_say(count, 'seam')}"]
+    lines = [f"{film.path}, {_say(verdict.frames, 'frame')}, {_say(len(verdict.findings), 'seam')}"]
     if verdict.cuts:
-        near = f", {_say(len(verdict.unjudged), 'seam')} too near to be judged" if verdict.unjudged else ""
         frames = ", ".join(map(str, verdict.cuts))
-        lines.append(f"  {_say(len(verdict.cuts), 'cut')}, meant and not judged, at frame {frames}{near}")
+        lines.append(f"  {_say(len(verdict.cuts), 'cut')}, meant and not judged, at frame {frames}")
+    if verdict.unjudged:
+        frames = ", ".join(str(seam.frame) for seam in verdict.unjudged)
+        count = _say(len(verdict.unjudged), "seam")
+        lines.append(f"  {count} more, with too few frames around to be judged, at frame {frames}")
     if verdict.findings:
         lines.append(_row("frame", [f"{metric} " for metric in Metric]))
         for finding in verdict.findings:
@@ -67,6 +69,8 @@ def verdict_as_json(film: Film, verdict: Verdict) -> dict[str, Any]:
 
 def _say_outcome(verdict: Verdict) -> str:
     if not verdict.findings and not verdict.drifted:
+        if verdict.unjudged:
+            return "Passed: there is no seam in it that can be judged."
         return "Passed: there is no seam in it." if verdict.cuts else "Passed: it is one chunk, there is no seam."
     count = len(verdict.findings)
     said = f"{verdict.flagged} of {_say(count, 'seam')} flagged, {verdict.allowed or 'none'} may be"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.drafts.journal import Journal
-from pipeline.errors import InvalidRequest
+from pipeline.errors import DraftError
 from pipeline.seams.check import Verdict, judge, trace_film
 from pipeline.seams.film import find_film
 from pipeline.seams.metrics import LIMITS
@@ -36,7 +36,7 @@ def look_at_joins(drafts: Path, draft: str) -> Verdict | None:
     try:
         film = Journal(drafts, draft).video_path()
         verdict = _judge(drafts, draft, film.stat().st_mtime_ns)
-    except (InvalidRequest, OSError) as error:
+    except (DraftError, OSError) as error:
         logger.info("the joins of %s were not judged: %s", draft, error)
         return None
     except Exception:  # a badge is no reason for a page to fail

@@ -131,15 +131,16 @@ class Library:
         """The form as the settings in a file say, which the browser has read out of it."""
         language = language_of(request)
         try:
-            asked = read_settings_text(str(event._data.get("text") or ""), say(language, "opening_file"))
-            values = asdict(asked)
-            if asked.profile not in self._profiles:
+            settings = read_settings_text(str(event._data.get("text") or ""), say(language, "opening_file"))
+            values = asdict(settings.request)
+            if settings.request.profile not in self._profiles:
                 values["profile"] = self._default.profile
             form = restore_form(values, self._default)
         except InvalidRequest as error:
             said = say(language, "opening_refused", reason=say_error(language, error))
             return [*_skip(len(FIELDS)), self.draw(request, said, wrong=True)]
-        return [*self._fill(form), self.draw(request, say(language, "opening_done"))]
+        said = say(language, "opening_edited" if settings.edited else "opening_done")
+        return [*self._fill(form), self.draw(request, said)]
 
     def _mark(self, draft: str, *, favourite: bool) -> None:
         set_favourite(self._drafts, draft, favourite=favourite)

@@ -116,7 +116,7 @@ def show(
         sentence=_sentence(status, language, warm=warm),
         detail=_detail(status, language),
         settings=say_settings(request, language),
-        request=json.dumps(dict(request), ensure_ascii=False, indent=1),
+        request=json.dumps(dict(request) | ({"edited": True} if status.parent else {}), ensure_ascii=False, indent=1),
         progress=_progress(status),
         seconds=status.seconds,
         fps=status.fps,

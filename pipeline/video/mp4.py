@@ -18,7 +18,7 @@ import numpy as np
 from moviepy import VideoFileClip
 from numpy.typing import NDArray
 
-from pipeline.errors import DiskFull, WriteFailed
+from pipeline.errors import DiskFull, DraftError, WriteFailed
 
 MOST_METADATA_BYTES = 2**21  # the longest settings that can be asked for are a sixth of it, in escapes
 TIMEOUT_SECONDS = 120  # assumed: a slice takes seconds, a film is copied as fast as the disk is
@@ -93,10 +93,17 @@ def read_settings(path: Path) -> dict[str, Any] | None:
 
     The file may be anybody's: it is taken for an mp4 and nothing else, never leads to another file or to the network,
     and only so much of its metadata is read.
+
+    Raises:
+        DraftError: when there is no ffmpeg.
     """
     only = ("-protocol_whitelist", "file", "-f", "mov", "-i", f"file:{path}")
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "quiet", "-nostdin", *only, "-f", "ffmetadata", "-"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as ffmpeg:
+    try:
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "quiet", "-nostdin", *only, "-f", "ffmetadata", "-"]
+        ffmpeg = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except (OSError, RuntimeError) as error:  # as in `_ffmpeg`
+        raise DraftError(f"ffmpeg did not read {path.name}: {error}", "IMAGEIO_FFMPEG_EXE may name another.") from error
+    with ffmpeg:
         overdue = threading.Timer(TIMEOUT_SECONDS, ffmpeg.kill)
         overdue.start()
         try:

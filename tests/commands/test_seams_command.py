@@ -146,6 +146,20 @@ def test_what_cannot_be_checked_ends_with_2_and_a_sentence(
     assert told(capsys)["error"] in err
 
 
+@pytest.mark.parametrize(
+    "command", [["seams", "film.mp4"], ["seams", "film.mp4", "--at", "40"], ["plan", "--settings", "film.mp4"]]
+)
+def test_a_missing_ffmpeg_ends_with_1_and_a_sentence(
+    film: Film, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    film(field.clean())
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "no-ffmpeg")
+    assert main(command) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("ffmpeg did not read film.mp4: ")
+
+
 @pytest.mark.parametrize("options", [[], ["film.mp4", "--at"], ["film.mp4", "--at", "4.5"], ["film.mp4", "--at", "x"]])
 def test_a_wrong_option_ends_with_2(options: list[str]) -> None:
     with pytest.raises(SystemExit) as end:

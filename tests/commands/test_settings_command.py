@@ -31,11 +31,21 @@ def planned(capsys: pytest.CaptureFixture[str], *arguments: str) -> GenerationRe
     assert main(["plan", "--json", *arguments]) == 0
     values = json.loads(capsys.readouterr().out)["request"]
     Path("planned.json").write_text(json.dumps(values), encoding="utf-8")
-    return read_settings(Path("planned.json"))
+    return read_settings(Path("planned.json")).request
 
 
 def test_everything_is_as_the_file_has_it(capsys: pytest.CaptureFixture[str], asked: GenerationRequest) -> None:
     assert planned(capsys, "--settings", "request.json") == asked
+
+
+@pytest.mark.parametrize("edited", [True, False])
+def test_a_film_of_several_takes_is_said_to_become_another(
+    capsys: pytest.CaptureFixture[str], asked: GenerationRequest, edited: bool
+) -> None:
+    Path("edited.json").write_text(json.dumps(asdict(asked) | {"edited": edited}), encoding="utf-8")
+    assert main(["plan", "--settings", "edited.json"]) == 0
+    said = "edited.json was put together from several takes: only the settings of its first are used"
+    assert capsys.readouterr().err.startswith(said) is edited
 
 
 def test_another_seed_makes_another_take(capsys: pytest.CaptureFixture[str], asked: GenerationRequest) -> None:

@@ -1,5 +1,6 @@
 """A draft made from another keeps what comes before the change bit for bit, and leaves the other as it was."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -191,7 +192,10 @@ def test_a_new_draft_says_where_it_came_from_and_looks_like_any_other(old: Journ
     settings = read_settings(new.video_path())
     assert settings is not None
     assert [seam["frame"] for seam in settings["seams"]] == [49, 73]
+    assert settings["edited"]
+    assert json.loads(new.path("request.json").read_text())["edited"]
     assert plan.parent is None
+    assert "edited" not in (read_settings(old.video_path()) or {})
 
 
 def test_an_edit_can_be_stopped_and_goes_on_as_if_it_had_not_been(old: Journal) -> None:

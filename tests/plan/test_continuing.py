@@ -118,7 +118,7 @@ def test_a_request_of_before_there_was_such_a_choice_is_what_it_was(make_plan: P
     assert DraftPlan.from_json(json.dumps(values)).request.continuity == LOOSE
     path = tmp_path / "request.json"
     path.write_text(json.dumps(values["request"]))
-    assert read_settings(path).continuity == LOOSE
+    assert read_settings(path).request.continuity == LOOSE
 
 
 def test_they_are_read_back_from_settings_and_what_is_none_of_them_is_refused(
@@ -126,7 +126,7 @@ def test_they_are_read_back_from_settings_and_what_is_none_of_them_is_refused(
 ) -> None:
     request, path = make_request(continuity=ALL), tmp_path / "request.json"
     path.write_text(json.dumps(asdict(request)))
-    assert read_settings(path) == request
+    assert read_settings(path).request == request
     for wrong in ({"anchor": 0.1, "glue": 1.0}, {"anchor": 2.0}, {"anchor": "much"}, 1.0):
         path.write_text(json.dumps(asdict(request) | {"continuity": wrong}))
         with pytest.raises(InvalidRequest):

@@ -109,7 +109,7 @@ def test_what_cannot_be_checked_is_refused_in_a_sentence(
     write_slice(field.clean()[:frames], tmp_path / "film.mp4", fps=24)
     known = None if seams is None else tuple(Seam(frame=frame, faded_frames=0) for frame in seams)
     with pytest.raises(InvalidRequest) as refusal:
-        trace_film(Film(path=tmp_path / "film.mp4", seams=known))
+        trace_film(Film(path=tmp_path / "film.mp4", seams=known, given=True))
     assert re.search(told, str(refusal.value)), refusal.value
 
 
@@ -121,6 +121,26 @@ def test_what_just_can_be_checked_is_checked(tmp_path: Path, frames: int, seams:
     values = [value for finding in found.findings for value in finding.values.values()]
     assert len(values) == 5 * len(seams)
     assert np.isfinite([*values, found.drift.luma, found.drift.luma_slope, found.drift.motion]).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("frames", [[4], [0], [36], [40], [10**400], [4, 36]], ids=lambda frames: str(frames)[:9])
+def test_seams_of_a_film_too_near_its_ends_are_told_and_not_judged(tmp_path: Path, frames: list[int]) -> None:
+    write_slice(field.clean()[:40], tmp_path / "film.mp4", fps=24)
+    near, seam = tuple(Seam(frame=frame, faded_frames=0) for frame in frames), Seam(frame=20, faded_frames=0)
+    film = Film(path=tmp_path / "film.mp4", seams=tuple(sorted((*near, seam), key=lambda seam: seam.frame)))
+    found = judge(trace_film(film), film.seams or ())
+    assert ([finding.seam for finding in found.findings], found.unjudged) == ([seam], near)
+    assert np.isfinite(found.drift.luma_slope)
+    counted = "2 seams" if len(near) > 1 else "1 seam"
+    assert f"\n  {counted} more, with too few frames around to be judged, at frame " in verdict_as_text(film, found)
+    told = json.loads(json.dumps(verdict_as_json(film, found), allow_nan=False))
+    assert [row["frame"] for row in told["unjudged"]] == frames
+
+
+def test_a_film_of_which_no_seam_can_be_judged_passes_and_says_so() -> None:
+    found = replace(verdict(), unjudged=(Seam(frame=93, faded_frames=0),))
+    assert verdict_as_text(FILM, found).endswith("\nPassed: there is no seam in it that can be judged.")
 
 
 # Reports ------------------------------------------------------------------------------------------------------------

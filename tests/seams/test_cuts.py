@@ -52,7 +52,8 @@ def test_a_seam_too_near_to_a_cut_is_told_and_not_judged() -> None:
     assert verdict.unjudged == near
     assert [finding.seam for finding in verdict.findings] == [SEAM]
     text = verdict_as_text(Film(path=Path("film.mp4"), seams=(SEAM, *near), cuts=(CUT,)), verdict)
-    assert f"1 cut, meant and not judged, at frame {CUT}, 2 seams too near to be judged" in text
+    assert f"1 cut, meant and not judged, at frame {CUT}\n" in text
+    assert f"2 seams more, with too few frames around to be judged, at frame {CUT - 7}, {CUT + 7}\n" in text
 
 
 def test_drift_is_that_of_the_longest_scene() -> None:

@@ -75,6 +75,15 @@ def test_no_frame_is_lost_or_made_up_whatever_the_clock_says(tmp_path: Path) -> 
     assert sum(1 for _ in read_small_frames(uneven)) == 50
 
 
+def test_a_film_of_ten_bits_is_read_as_one_of_eight(tmp_path: Path) -> None:
+    film, deep = write_film(tmp_path / "film.mp4", plain(9, 96, 128)), tmp_path / "deep.mkv"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(film), "-c:v", "ffv1"]
+    subprocess.run([*command, "-pix_fmt", "yuv420p10le", str(deep)], check=True, timeout=60)
+    frames = list(read_small_frames(deep))
+    assert [frame.shape for frame in frames] == [(96, 128, 3)] * 9
+    assert abs(frames[8].astype(int) - (200, 60, 40)).max() <= 3
+
+
 def test_a_film_is_not_in_memory_at_once(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.mp4", plain(150, 480, 832))
     tracemalloc.start()
@@ -104,6 +113,13 @@ def test_a_missing_ffmpeg_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     film = write_film(tmp_path / "film.mp4", plain(2, 16, 16))
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "no-ffmpeg"))
     with pytest.raises(DraftError, match=r"ffmpeg did not read film\.mp4: .*no-ffmpeg"):
+        list(read_small_frames(film))
+
+    def refuse() -> str:
+        raise RuntimeError("No ffmpeg exe could be found.")
+
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", refuse)
+    with pytest.raises(DraftError, match=r"ffmpeg did not read film\.mp4: No ffmpeg exe could be found"):
         list(read_small_frames(film))
 
 

@@ -15,7 +15,7 @@ from pipeline.seams.plot import check_plot, draw
 from pipeline.seams.trace import Trace, trace_frames
 from tests.seams import field
 
-RED, GREEN = (214, 39, 40), (44, 160, 44)
+RED, GREEN, BLUE = (214, 39, 40), (44, 160, 44), (31, 119, 180)
 
 
 def judged(frames: field.Frames, *seams: int) -> tuple[Trace, Verdict]:
@@ -39,6 +39,12 @@ def test_a_plot_marks_every_seam_and_the_flagged_ones_in_red(tmp_path: Path) -> 
     assert (columns(tmp_path / "plot.png", GREEN), columns(tmp_path / "plot.png", RED)) == (1, 2)
     draw(*judged(field.clean()), tmp_path / "none.png")
     assert (columns(tmp_path / "none.png", GREEN), columns(tmp_path / "none.png", RED)) == (0, 0)
+
+
+def test_a_plot_marks_what_was_not_judged_where_it_is_in_the_film(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="an extra: pip install -e '.[plot]'")
+    draw(*judged(field.clean(), 40, field.FRAMES - 4, 10**400), tmp_path / "plot.png")
+    assert (columns(tmp_path / "plot.png", GREEN), columns(tmp_path / "plot.png", BLUE)) == (1, 1)
 
 
 def test_a_plot_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -98,6 +98,13 @@ def test_one_chunk_and_scenes_of_one_chunk_have_no_badge(folder: Path) -> None:
     assert look_at_joins(folder, DRAFT) is None
 
 
+def test_a_join_too_near_the_end_does_not_take_the_badge_from_the_others(folder: Path) -> None:
+    film(folder, field.clean(), seams=[SEAM, {"frame": field.FRAMES - 4, "faded_frames": 0}])
+    found = look_at_joins(folder, DRAFT)
+    assert found is not None
+    assert say_joins(found, Language.EN, fps=24).sentence.startswith("Joins do not show: 1 of 1 pass.")
+
+
 @pytest.mark.parametrize("content", [None, b"", b"I am text"], ids=["missing", "empty", "text"])
 def test_what_cannot_be_judged_has_no_badge(folder: Path, content: bytes | None) -> None:
     if content is not None:

@@ -203,6 +203,17 @@ def test_a_file_fills_the_form(library: Library, worker: Worker) -> None:
     assert (shelf["wrong"], shelf["said"]) == (False, "The form now says what this file was made with.")
 
 
+@pytest.mark.parametrize(("language", "said"), [("en", "put together from several takes"), ("zh", "几次生成的片段")])
+def test_a_film_of_several_takes_fills_the_form_and_says_so(
+    library: Library, worker: Worker, language: str, said: str
+) -> None:
+    worker.drafts.mkdir()
+    *fields, shelf = library.open_file(asked(language=language), event(text=json.dumps({**REQUEST, "edited": True})))
+    assert fields[FIELDS.index("seed")] == "7"
+    assert said in shelf["said"]
+    assert not shelf["wrong"]
+
+
 FOREIGN = (
     None, "", "{", "[]", "7", '{"model": "sora"}', json.dumps({**REQUEST, "seed": -1}), '{"command": "rm"}',
     json.dumps({**REQUEST, "frames": "x"}), json.dumps({**REQUEST, "shape": 5}),

@@ -189,3 +189,5 @@ def test_a_draft_made_from_another_offers_the_way_back_and_its_chunks_sentences(
     assert value["parent"] == "20260101-110000-0123456789abcdef"
     assert [cell["prompt"] for cell in value["cells"]] == ["one", "one", "two"]
     assert show(FINISHED, Language.EN, warm=True)["parent"] == ""
+    assert json.loads(value["request"])["edited"]
+    assert "edited" not in json.loads(show(FINISHED, Language.EN, warm=True)["request"])

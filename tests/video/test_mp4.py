@@ -14,7 +14,7 @@ import psutil
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.errors import DiskFull, StopRequested, WriteFailed
+from pipeline.errors import DiskFull, DraftError, StopRequested, WriteFailed
 from pipeline.video import mp4
 from pipeline.video.mp4 import join_slices, read_frames, read_settings, write_slice
 from tests.tiny import count_frames
@@ -229,6 +229,8 @@ def test_no_ffmpeg_for_this_machine_is_told(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(WriteFailed, match=r"ffmpeg cannot be started .* No ffmpeg exe could be found") as refusal:
         write_slice(clip(1), tmp_path / "slice-000.mp4", fps=FPS)
     assert "IMAGEIO_FFMPEG_EXE" in refusal.value.hint
+    with pytest.raises(DraftError, match=r"did not read film\.mp4: No ffmpeg exe could be found"):
+        read_settings(tmp_path / "film.mp4")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sessions")
