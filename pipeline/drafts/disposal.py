@@ -25,23 +25,23 @@ def delete_draft(drafts: Path, draft: str) -> int:
     """Delete a draft, finished or not, unless somebody works on it.
 
     Returns:
-        The bytes that are free now.
+        The bytes that are free now; where its folder cannot be emptied yet, which is logged, those that will be.
 
     Raises:
         InvalidRequest: when there is no such draft, or it is being made.
-        WriteFailed: when the disk refuses.
+        WriteFailed: when the disk refuses, and the draft is still there.
     """
     folder = drafts / draft
     if not ID_PATTERN.fullmatch(draft) or folder.is_symlink() or not folder.is_dir():
         raise InvalidRequest("draft", f"There is no draft {draft[:80]!r} in {drafts}.")
     with Journal(drafts, draft).claim():
         pass  # nobody else has it
-    freed = size_bytes(folder)
+    freed, deleted = size_bytes(folder), drafts / f"{DELETED}{draft}"
     try:
-        folder.rename(drafts / f"{DELETED}{draft}")
-        sweep(drafts)
+        folder.rename(deleted)
     except OSError as error:
         raise WriteFailed(str(folder), f"{folder} cannot be deleted: {error.strerror or error}.") from error
+    _empty(deleted)
     return freed
 
 
@@ -52,8 +52,7 @@ def keep_within(drafts: Path, limit_bytes: int | None) -> list[str]:
     deleted goes. What cannot be deleted is logged.
     """
     gone = list[str]()
-    with suppress(OSError):  # it is in nobody's way
-        sweep(drafts)
+    sweep(drafts)
     if limit_bytes is None:
         return gone
     found = [folder for folder in drafts.iterdir() if ID_PATTERN.fullmatch(folder.name)]
@@ -82,9 +81,17 @@ def _age(folder: Path) -> tuple[str, int]:
 
 
 def sweep(drafts: Path) -> None:
-    """Empty what was deleted, or half deleted when the power went. Raises OSError."""
+    """Empty what was deleted, or half deleted when the power went. What cannot be emptied is logged, and in nobody's
+    way."""
     for folder in drafts.glob(f"{DELETED}*"):
+        _empty(folder)
+
+
+def _empty(folder: Path) -> None:
+    try:
         shutil.rmtree(folder)
+    except OSError as error:
+        logger.warning("%s is deleted and cannot be emptied: %s", folder, error)
 
 
 def size_bytes(folder: Path) -> int:

@@ -10,7 +10,7 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.commands.options import BAD_REQUEST, DONE
 from pipeline.drafts import disposal
-from pipeline.drafts.disposal import FAVOURITE, delete_draft, keep_within, size_bytes, sweep
+from pipeline.drafts.disposal import DELETED, FAVOURITE, delete_draft, keep_within, size_bytes, sweep
 from pipeline.drafts.journal import Journal
 from pipeline.errors import InvalidRequest, WriteFailed
 from pipeline.events import Finished
@@ -128,22 +128,59 @@ def test_the_command_line_deletes_a_draft(tmp_path: Path, plan: DraftPlan, capsy
     assert main(command) == BAD_REQUEST
 
 
+@pytest.fixture
+def stubborn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of folders that cannot be emptied; none at first."""
+    names, empty = list[str](), disposal.shutil.rmtree
+
+    def rmtree(folder: Path) -> None:
+        if folder.name in names:
+            raise OSError(5, "Input/output error")
+        empty(folder)
+
+    monkeypatch.setattr(disposal.shutil, "rmtree", rmtree)
+    return names
+
+
 def test_what_was_half_deleted_is_no_draft_any_more_and_is_swept_up(
+    tmp_path: Path, plan: DraftPlan, stubborn: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = make(tmp_path, plan, 1)
+    held = size_bytes(folder)
+    stubborn.append(f"{DELETED}{folder.name}")
+    assert delete_draft(tmp_path, folder.name) == held
+    assert left(tmp_path) == stubborn
+    assert "cannot be emptied: [Errno 5] Input/output error" in caplog.text
+    stubborn.clear()
+    sweep(tmp_path)
+    assert left(tmp_path) == []
+
+
+def test_one_leftover_that_cannot_be_emptied_costs_no_other_draft(
+    tmp_path: Path, plan: DraftPlan, stubborn: list[str]
+) -> None:
+    for number in (1, 2, 3, 4):
+        make(tmp_path, plan, number)
+    stubborn.append(f"{DELETED}{name(0)}")
+    for leftover in (stubborn[0], f"{DELETED}{name(9)}"):
+        (tmp_path / leftover).mkdir()
+    limit_bytes = sum(size_bytes(tmp_path / name(number)) for number in (2, 3, 4))
+    assert keep_within(tmp_path, limit_bytes) == [name(1)]
+    assert left(tmp_path) == [*stubborn, name(2), name(3), name(4)]
+
+
+def test_one_that_cannot_be_renamed_is_still_there(
     tmp_path: Path, plan: DraftPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make(tmp_path, plan, 1)
 
-    def refuse(_: Path) -> None:
-        raise OSError(5, "Input/output error")
+    def refuse(*_: Path) -> None:
+        raise OSError(30, "Read-only file system")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(disposal.shutil, "rmtree", refuse)
-        with pytest.raises(WriteFailed, match=r"cannot be deleted: Input/output error"):
-            delete_draft(tmp_path, folder.name)
-    assert not folder.exists()
-    assert len(left(tmp_path)) == 1
-    sweep(tmp_path)
-    assert left(tmp_path) == []
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(WriteFailed, match=r"cannot be deleted: Read-only file system\."):
+        delete_draft(tmp_path, folder.name)
+    assert left(tmp_path) == [folder.name]
 
 
 # All together -------------------------------------------------------------------------------------------------------
