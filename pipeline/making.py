@@ -45,6 +45,7 @@ from pipeline.restoring import Restored
 from pipeline.running import RunningChunk, identify
 from pipeline.video.blending import Crossfader
 from pipeline.video.matching import ColourMatcher
+from pipeline.video.mp4 import GO_ON
 from pipeline.video.preview import PacedPreviews
 
 logger = logging.getLogger(__name__)
@@ -265,7 +266,10 @@ class Making:
 
     # 3 -----------------------------------------------------------------------------------------------------------
     def finish(self) -> None:
-        """All slices to one mp4."""
+        """All slices to one mp4. Raises DraftError where one is missing: what is there can be gone on from."""
+        frames = sum(piece.frames for piece in self.plan.slices)
+        if self.reel.frames != frames:
+            raise DraftError(f"Only {self.reel.frames} of {frames} frames were written.", GO_ON)
         self.reel.join(self.plan)
         self.running.remove()
         seconds, peak = time.monotonic() - self.began, peak_bytes(self.plan.memory.device)

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.__main__ import main
@@ -12,11 +14,13 @@ from pipeline.drafts.journal import Journal
 from pipeline.drafts.status import DraftState, read_record
 from pipeline.engine import Engine
 from pipeline.errors import DraftError
-from pipeline.events import Event, Failed, SliceReady, StepDone
+from pipeline.events import Event, Failed, Retreated, SliceReady, StepDone
+from pipeline.making import Making
 from pipeline.models.ltx import LTXModel
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.serving import make
+from pipeline.video import mp4
 from tests.test_resuming import DRAFT, alike, plan, run, whole
 from tests.tiny import count_frames, of
 
@@ -55,6 +59,54 @@ def test_where_one_chunk_fails_those_before_it_are_a_film_and_the_draft_goes_on_
     assert (record.state, record.video, record.video_frames) == (DraftState.FAILED, "draft.mp4", piece.frames)
     again = run(tmp_path, journal.take_up())
     assert {event.chunk for event in of(StepDone, again)} == {1, 2}
+    alike(tmp_path, whole, plan)
+
+
+@pytest.mark.fault(45)
+def test_where_memory_runs_out_while_a_slice_is_written_it_fails_and_goes_on_with_that_slice(
+    tmp_path: Path, whole: Path, plan: DraftPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is not decoded in another way, as where it runs out in the decoder: the fader has moved on."""
+    journal, told = Journal(tmp_path, DRAFT), list[Event]()
+    journal.begin(plan)
+
+    def refuse(arguments: list[str], path: Path, **named: Any) -> None:
+        if "slice-001" in path.name:
+            raise MemoryError
+        write(arguments, path, **named)
+
+    with monkeypatch.context() as patch:
+        write = mp4._ffmpeg
+        patch.setattr(mp4, "_ffmpeg", refuse)
+        make(Engine(tmp_path), DRAFT, plan, told.append)
+    failed = told[-1]
+    assert isinstance(failed, Failed)
+    assert failed.message.startswith("There is no memory left to write .slice-001.")
+    assert not of(Retreated, told)
+    again = run(tmp_path, journal.take_up())
+    assert [piece.index for piece in of(SliceReady, again)] == [1, 2]
+    alike(tmp_path, whole, plan)
+
+
+@pytest.mark.fault(45)
+def test_a_film_that_lacks_a_slice_is_not_finished_and_goes_on(
+    tmp_path: Path, whole: Path, plan: DraftPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, told = Journal(tmp_path, DRAFT), list[Event]()
+    journal.begin(plan)
+
+    def lose(making: Making, frames: NDArray[np.uint8], chunk: int, *arguments: Any) -> None:
+        if chunk != 1:
+            write(making, frames, chunk, *arguments)
+
+    with monkeypatch.context() as patch:
+        write = Making._write
+        patch.setattr(Making, "_write", lose)
+        make(Engine(tmp_path), DRAFT, plan, told.append)
+    failed = told[-1]
+    assert isinstance(failed, Failed)
+    assert failed.message == f"Only {plan.slices[0].frames} of 97 frames were written."
+    run(tmp_path, journal.take_up())
     alike(tmp_path, whole, plan)
 
 

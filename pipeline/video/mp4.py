@@ -47,13 +47,17 @@ def write_slice(frames: NDArray[np.uint8], path: Path, *, fps: int, check: Calla
 
     Raises:
         DiskFull: when there is no room.
-        WriteFailed: with ffmpeg's last line, when it cannot be started, or when it hung and was killed.
+        WriteFailed: with ffmpeg's last line, when it cannot be started, or when it hung and was killed; also where
+            there is no memory to give it the frames.
 
     What there is of `path` then is the caller's to remove (see Journal).
     """
     _, height, width, _ = frames.shape
     source = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "-")
-    _ffmpeg([*source, *ENCODE, str(path)], path, data=np.ascontiguousarray(frames).tobytes(), check=check)
+    try:
+        _ffmpeg([*source, *ENCODE, str(path)], path, data=np.ascontiguousarray(frames).tobytes(), check=check)
+    except MemoryError as error:  # which is not one of the decoder's, that can decode them again in another way
+        raise WriteFailed(str(path), f"There is no memory left to write {path.name}.", GO_ON) from error
 
 
 def join_slices(slices: list[Path], path: Path, *, title: str, settings: dict[str, Any]) -> None:
