@@ -282,14 +282,12 @@ class Making:
         What is held back for a slice of the same chunk is not: a draft that goes on would take it for that slice. Where
         the disk is full the slices are all that is kept; they can be played, and joined when the draft goes on.
         """
-        held, file = self.fader.flush(), None
+        held = self.fader.flush()
         more = any(piece.chunk < self.chunks for piece in self.plan.slices[len(self.reel.slices) :])
         with suppress(StopRequested):  # again: instead of waiting for room
             if held is not None and not more:
                 self._write(held, self.chunks - 1, time.monotonic())
-            if self.reel.slices:
-                self.reel.join(self.plan)
-                file = "draft.mp4"
-        self.tell(
-            Stopped(file=file, frames=self.reel.frames, chunks=self.chunks, seconds=time.monotonic() - self.began)
-        )
+            self.reel.keep(self.plan)
+        file, frames = self.journal.kept_film()
+        seconds = time.monotonic() - self.began
+        self.tell(Stopped(file=file, frames=frames or self.reel.frames, chunks=self.chunks, seconds=seconds))
