@@ -7,6 +7,7 @@ draft's folder, so it needs no message. What waits is on disk (pipeline/drafts/q
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.drafts.disposal import delete_draft, keep_within
@@ -60,15 +61,14 @@ class Worker(DraftsView):
         self._lock = hold(drafts.resolve())
         self.read_only = self._lock is None
         super().__init__(drafts.resolve(), keep=not self.read_only, longest_queue=longest_queue)
-        self._keep_bytes = keep_bytes
+        self.keep_bytes = keep_bytes
         self._attempts: dict[str, int] = {}  # how often a draft was begun, of those whose process ended
         self._pausing: set[str] = set()
         self.watchers = Watchers()
         self._engine = engine(self.drafts, dict(weights or {}), self)
         if not self.read_only:
             for draft in self._queue.restore(attempts=ATTEMPTS):
-                with suppress(WriteFailed):
-                    Journal(self.drafts, draft).note(DIED)
+                self._tell(draft, DIED)
             keep_within(self.drafts, keep_bytes)
 
     def start(self) -> None:
@@ -80,11 +80,6 @@ class Worker(DraftsView):
     def engine_pid(self) -> int | None:
         """Of the process, if there is one."""
         return self._engine.pid
-
-    @property
-    def keep_bytes(self) -> int | None:
-        """What all drafts together may have before the oldest finished ones go; None where all stay."""
-        return self._keep_bytes
 
     def submit(self, plan: DraftPlan, key: str | None = None) -> str:
         """Put a draft in the queue; returns its id. With a key that was used before, the id of that draft instead.
@@ -176,8 +171,7 @@ class Worker(DraftsView):
             else:
                 self._queue.remove(draft)
                 self._pausing.discard(draft)
-                file, frames = record.video, record.video_frames
-                self._tell(draft, Stopped(file=file, frames=frames, chunks=record.chunks_done, seconds=0.0))
+                self._tell(draft, Stopped(file=None, frames=0, chunks=record.chunks_done, seconds=0.0))
             self._changed.notify_all()
 
     def delete(self, draft: str) -> int:
@@ -238,7 +232,7 @@ class Worker(DraftsView):
                         record.mark_queued()
                 self._pausing.discard(draft)
                 if isinstance(event, Finished):
-                    for gone in keep_within(self.drafts, self._keep_bytes):
+                    for gone in keep_within(self.drafts, self.keep_bytes):
                         self._register.forget(gone)
                 self._register.forget_old()
                 self._feed()
@@ -291,10 +285,13 @@ class Worker(DraftsView):
                 self._ready = False
 
     def _tell(self, draft: str, event: Event) -> None:
-        """Something happened to a draft that the process does not have."""
-        record = self._record(draft)
+        """Something happened to a draft that the process does not have; the film it has stays."""
+        journal, record = Journal(self.drafts, draft), self._record(draft)
+        if isinstance(event, Stopped | Failed):
+            file, frames = journal.kept_film()
+            event = replace(event, file=file, frames=frames)
         if record is not None:
             record.apply(event)
             self.watchers.told(draft, event)
         with suppress(WriteFailed):
-            Journal(self.drafts, draft).note(event)
+            journal.note(event)

@@ -14,7 +14,7 @@ from pipeline.drafts.journal import Journal
 from pipeline.drafts.status import DraftState, read_record
 from pipeline.engine import Engine
 from pipeline.errors import DraftError
-from pipeline.events import ChunkDenoised, Event, Failed, Retreated, SliceReady, StepDone, Stopped
+from pipeline.events import ChunkDenoised, Event, Failed, Retreated, SliceReady, Started, StepDone, Stopped
 from pipeline.gpu import interrupting
 from pipeline.making import Making
 from pipeline.models.ltx import LTXModel
@@ -159,7 +159,15 @@ def test_a_second_stop_while_a_slice_is_made_keeps_no_shorter_film(
     alike(tmp_path, whole, plan)
 
 
-def stop_at(journal: Journal, plan: DraftPlan, number: int, kind: type[Event] = StepDone) -> Stopped:
+@pytest.mark.fault(9)
+def test_a_second_stop_while_weights_are_read_keeps_the_film(tmp_path: Path, plan: DraftPlan) -> None:
+    journal = Journal(tmp_path, DRAFT)
+    first = stop_at(journal, plan, 1)
+    second = stop_at(journal, plan, None, Started)
+    assert (second.file, second.frames, second.chunks) == (first.file, first.frames, 1)
+
+
+def stop_at(journal: Journal, plan: DraftPlan, number: int | None, kind: type[Event] = StepDone) -> Stopped:
     """Make a draft, or go on with it, until that chunk."""
     events = list[Event]()
 

@@ -111,10 +111,10 @@ def test_a_draft_that_is_paused_steps_aside_and_comes_first_when_it_goes_on(
 def test_a_finished_draft_makes_the_older_ones_go(running: Worker, short: DraftPlan) -> None:
     first = running.submit(short)
     assert follow(running, first, over).state is DraftState.FINISHED
-    running._keep_bytes = 1
+    running.keep_bytes = 1
     second = running.submit(short)
     assert follow(running, second, over).state is DraftState.FINISHED
-    running._keep_bytes = None
+    running.keep_bytes = None
     assert running.status(first) is None
     assert count_frames(running.drafts / second / "draft.mp4") == 9
 
