@@ -189,3 +189,15 @@ def test_old_drafts_go_when_there_is_a_limit_and_what_was_half_deleted_goes_alwa
     assert sorted(path.name[:8] for path in tmp_path.iterdir() if path.is_dir()) == ["20260101", "20260102"]
     Worker(tmp_path, keep_bytes=1).close()
     assert [path.name[:8] for path in tmp_path.iterdir() if path.is_dir()] == ["20260102"]
+
+
+def test_a_link_that_is_called_like_a_draft_and_leads_nowhere_is_in_nobodys_way(
+    tmp_path: Path, short: DraftPlan
+) -> None:
+    link = tmp_path / "20260101-120000-0123456789abcdef"
+    link.symlink_to(link)
+    worker = Worker(tmp_path, keep_bytes=1)
+    draft = worker.submit(short)
+    worker.engine_said(draft, Finished(file="draft.mp4", frames=9, seconds=1.0, peak_bytes=1))
+    assert worker.status(link.name) is None
+    worker.close()

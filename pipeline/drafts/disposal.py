@@ -61,12 +61,12 @@ def keep_within(drafts: Path, limit_bytes: int | None) -> list[str]:
     for folder in list(folders)[:-1]:
         if over_bytes <= 0:
             break
-        if is_finished(folder) and not (folder / FAVOURITE).exists():
-            try:
+        try:
+            if is_finished(folder) and not (folder / FAVOURITE).exists():
                 over_bytes -= delete_draft(drafts, folder.name)
                 gone.append(folder.name)
-            except (InvalidRequest, WriteFailed) as error:
-                logger.warning("%s", error)
+        except (InvalidRequest, WriteFailed, OSError) as error:
+            logger.warning("%s", error)
     if gone:
         logger.info("deleted %d old drafts to keep within %s", len(gone), say_bytes(limit_bytes))
     return gone
@@ -75,7 +75,7 @@ def keep_within(drafts: Path, limit_bytes: int | None) -> list[str]:
 def _age(folder: Path) -> tuple[str, int]:
     """The second in its name, and of drafts from one second the one that was worked on first."""
     worked_on_ns = 0
-    with suppress(FileNotFoundError):  # it goes just now
+    with suppress(OSError):  # it goes just now, or is a link to nothing
         worked_on_ns = folder.stat().st_mtime_ns
     return folder.name[: len("20260101-120000")], worked_on_ns
 
@@ -105,8 +105,8 @@ def _files(folder: Path) -> dict[tuple[int, int], int]:
 
 
 def _statuses(folder: Path) -> Iterator[os.stat_result]:
-    """Of the files in a folder, as far as nobody deletes it meanwhile."""
+    """Of the files in a folder, as far as they can be seen, and nobody deletes it meanwhile."""
     for inside, _, names in os.walk(folder):
         for name in names:
-            with suppress(FileNotFoundError):
+            with suppress(OSError):
                 yield (Path(inside) / name).lstat()

@@ -11,7 +11,7 @@ from pipeline.__main__ import main
 from pipeline.commands.options import BAD_REQUEST, DONE
 from pipeline.drafts import disposal
 from pipeline.drafts.disposal import DELETED, FAVOURITE, delete_draft, keep_within, size_bytes, sweep
-from pipeline.drafts.journal import Journal
+from pipeline.drafts.journal import Journal, is_finished
 from pipeline.errors import InvalidRequest, WriteFailed
 from pipeline.events import Finished
 from pipeline.plan.draft import DraftPlan
@@ -219,3 +219,21 @@ def test_one_that_is_being_made_again_stays_and_keeps_none_of_the_others(tmp_pat
     with Journal(tmp_path, name(1)).claim():
         assert keep_within(tmp_path, 0) == [name(2)]
     assert left(tmp_path) == [name(1), name(3)]
+
+
+def test_what_is_called_like_a_draft_and_cannot_be_looked_at_is_passed_over(
+    tmp_path: Path, plan: DraftPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, target in ((1, tmp_path / "nothing"), (2, tmp_path / name(2))):  # the second leads to itself
+        (tmp_path / name(number)).symlink_to(target)
+    for number in (3, 4, 5):
+        make(tmp_path, plan, number)
+
+    def look(folder: Path) -> bool:
+        if folder.name == name(3):
+            raise PermissionError(13, "Permission denied")
+        return is_finished(folder)
+
+    monkeypatch.setattr(disposal, "is_finished", look)
+    assert keep_within(tmp_path, 0) == [name(4)]
+    assert left(tmp_path) == [name(1), name(2), name(3), name(5)]
