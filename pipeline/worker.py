@@ -42,7 +42,7 @@ class Worker(DraftsView):
         drafts: folder of all drafts; made if missing, and locked for as long as this lives.
         weights: folders of one's own, by model, for the process to look into.
         longest_queue: how many drafts may wait.
-        keep_bytes: of all drafts together; when there are more the oldest finished ones are deleted.
+        keep_bytes: of all drafts together; when there are more, finished ones go as `keep_within` has it.
         engine: where they are made; called with the folder, the weights and this.
 
     Raises:
@@ -232,7 +232,7 @@ class Worker(DraftsView):
                         record.mark_queued()
                 self._pausing.discard(draft)
                 if isinstance(event, Finished):
-                    for gone in keep_within(self.drafts, self.keep_bytes):
+                    for gone in keep_within(self.drafts, self.keep_bytes, spared=draft):
                         self._register.forget(gone)
                 self._register.forget_old()
                 self._feed()

@@ -1,4 +1,4 @@
-"""Drafts that go: one by its id, or the oldest once all of them together are larger than they may be.
+"""Drafts that go: one by its id, or those that ended first once all of them together are larger than they may be.
 
 A draft goes as a whole: its folder is renamed first, in one step, and emptied under a name that nobody asks for. What a
 crash leaves of that is swept up the next time.
@@ -45,39 +45,39 @@ def delete_draft(drafts: Path, draft: str) -> int:
     return freed
 
 
-def keep_within(drafts: Path, limit_bytes: int | None) -> list[str]:
-    """Delete the oldest finished drafts until all drafts together have `limit_bytes`; the ids of those that went.
+def keep_within(drafts: Path, limit_bytes: int | None, *, spared: str = "") -> list[str]:
+    """Delete finished drafts, the one that was worked on longest ago first, until all drafts together have
+    `limit_bytes`; the ids of those that went.
 
-    Unfinished ones, favourites and the newest of all stay, however large they are. Without a limit only what was half
-    deleted goes. What cannot be deleted is logged.
+    Unfinished ones, favourites, the one that was worked on last and the one that is `spared` stay, however large they
+    are. Without a limit only what was half deleted goes. What cannot be deleted is logged.
     """
     gone = list[str]()
     sweep(drafts)
     if limit_bytes is None:
         return gone
     found = [folder for folder in drafts.iterdir() if ID_PATTERN.fullmatch(folder.name)]
-    folders = {folder: _files(folder) for folder in sorted(found, key=_age)}
+    folders = {folder: _files(folder) for folder in sorted(found, key=_worked_on)}
     over_bytes = sum({file: size for files in folders.values() for file, size in files.items()}.values()) - limit_bytes
     for folder in list(folders)[:-1]:
         if over_bytes <= 0:
             break
         try:
-            if is_finished(folder) and not (folder / FAVOURITE).exists():
+            if folder.name != spared and is_finished(folder) and not (folder / FAVOURITE).exists():
                 over_bytes -= delete_draft(drafts, folder.name)
                 gone.append(folder.name)
         except (InvalidRequest, WriteFailed, OSError) as error:
             logger.warning("%s", error)
     if gone:
-        logger.info("deleted %d old drafts to keep within %s", len(gone), say_bytes(limit_bytes))
+        logger.info("deleted %d drafts to keep within %s", len(gone), say_bytes(limit_bytes))
     return gone
 
 
-def _age(folder: Path) -> tuple[str, int]:
-    """The second in its name, and of drafts from one second the one that was worked on first."""
-    worked_on_ns = 0
-    with suppress(OSError):  # it goes just now, or is a link to nothing
-        worked_on_ns = folder.stat().st_mtime_ns
-    return folder.name[: len("20260101-120000")], worked_on_ns
+def _worked_on(folder: Path) -> tuple[int, str]:
+    """When something was last noted of a draft, in nanoseconds, whenever it was begun; then its name."""
+    with suppress(OSError):
+        return (folder / "events.jsonl").stat().st_mtime_ns, folder.name
+    return 0, folder.name  # nothing was yet, it goes just now, or it is a link to nothing
 
 
 def sweep(drafts: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 from multiprocessing.synchronize import Event as Signal
 from pathlib import Path
 
@@ -37,7 +38,13 @@ def make(drafts: Path, plan: DraftPlan, number: int, *, finished: bool = True) -
     journal.video_path().write_bytes(b"x" * FILM_BYTES)
     if finished:
         journal.note(Finished(file="draft.mp4", frames=25, seconds=1.0, peak_bytes=1))
+        end(journal.folder, number)
     return journal.folder
+
+
+def end(folder: Path, hour: int) -> None:
+    """As if it had been finished then."""
+    os.utime(folder / "events.jsonl", (3600 * hour, 3600 * hour))
 
 
 def left(drafts: Path) -> list[str]:
@@ -189,6 +196,16 @@ def test_the_oldest_finished_go_until_all_are_within_the_limit(tmp_path: Path, p
     assert keep_within(tmp_path, sum(sizes.values())) == []
     assert keep_within(tmp_path, sizes[3] + sizes[4]) == [name(1), name(2)]
     assert left(tmp_path) == [name(3), name(4)]
+
+
+def test_what_counts_is_when_a_draft_was_worked_on_last_not_when_it_was_begun(tmp_path: Path, plan: DraftPlan) -> None:
+    """An old one that was gone on with is finished last, or, where another is made meanwhile, spared by its name."""
+    for number in (1, 2, 3):
+        make(tmp_path, plan, number)
+    end(tmp_path / name(1), 4)
+    assert keep_within(tmp_path, 0, spared=name(2)) == [name(3)]
+    assert keep_within(tmp_path, 0) == [name(2)]
+    assert left(tmp_path) == [name(1)]
 
 
 def test_what_two_drafts_share_is_counted_once_and_freed_with_the_last(tmp_path: Path, plan: DraftPlan) -> None:
