@@ -113,9 +113,7 @@ class Worker(DraftsView):
         """
         with self._changed:
             self._check_open()
-            record = self._record(draft)
-            if record is None:
-                raise InvalidRequest("draft", "There is no such draft.")
+            record = self._known(draft)
             if record.state not in (DraftState.PAUSED, DraftState.STOPPED, DraftState.FAILED):
                 return
             self._queue.check_room()
@@ -123,6 +121,7 @@ class Worker(DraftsView):
             self._queue.put(draft, front=record.state is DraftState.PAUSED)
             self._attempts.pop(draft, None)
             record.mark_queued()
+            self._register.hold(record)
             self.watchers.queued(draft)
             self._feed()
             self._changed.notify_all()
@@ -131,10 +130,7 @@ class Worker(DraftsView):
         """Queue a draft made from another, which stays as it is; its id. Raises DraftError where it cannot be."""
         with self._changed:
             self._check_open()
-            record = self._record(draft)
-            if record is None:
-                raise InvalidRequest("draft", "There is no such draft.")
-            if not record.state.over:
+            if not self._known(draft).state.over:
                 raise InvalidRequest("draft", "This draft is being made.", "Stop it, or wait until it is finished.")
             self._queue.check_room()
             made, _ = begin_edit(self.drafts, draft, change)
@@ -151,7 +147,7 @@ class Worker(DraftsView):
     def pause(self, draft: str) -> None:
         """Have a draft rest after its step, or where it waits, until `resume`; the next in the queue is made.
 
-        An unknown or finished one is left alone. Raises DraftsInUse, WriteFailed.
+        An unknown or finished one, and one that another process makes, is left alone. Raises DraftsInUse, WriteFailed.
         """
         self._interrupt(draft, pause=True)
 
@@ -165,6 +161,9 @@ class Worker(DraftsView):
                 (self._pausing.add if pause else self._pausing.discard)(draft)
                 Journal(self.drafts, draft).request_stop()
                 record.mark_stopping()
+            elif record.elsewhere:
+                if not pause:
+                    Journal(self.drafts, draft).request_stop()
             elif pause:
                 if self._queue.remove(draft):
                     self._tell(draft, Paused())
@@ -273,7 +272,7 @@ class Worker(DraftsView):
             draft = self._queue.take()
             try:
                 plan = Journal(self.drafts, draft).read_plan()
-                if self._record(draft) is None:
+                if self._register.find(draft, cared_for=True) is None:
                     self._register.add(draft, plan)
             except InvalidRequest as error:
                 self._tell(draft, Failed(message=error.message, hint=error.hint))

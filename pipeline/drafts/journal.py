@@ -73,7 +73,7 @@ class Journal:
         Raises:
             InvalidRequest: when somebody does.
         """
-        lock = FileLock(self.path("LOCK"), timeout=0)
+        lock = FileLock(self.path("LOCK"), timeout=0.1)  # seconds: whoever only looks whether somebody does is through
         with _refusals(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
