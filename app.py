@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         "--weights", action="append", default=[], metavar="MODEL=DIR", help="a model's own folder; may be repeated"
     )
     parser.add_argument("--queue", type=int, default=LONGEST_QUEUE, metavar="N", help="how many drafts may wait (16)")
-    text = "delete the oldest finished drafts, but no favourite, once all drafts together are larger than this"
+    text = "delete the drafts that were finished first, but no favourite, once all together are larger than this"
     parser.add_argument("--keep-gib", type=_gibibytes, metavar="GIB", help=text)
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     parser.add_argument("--listen", action="store_true", help="let other machines in this network use the page")

@@ -108,7 +108,8 @@ class Engine:
                 model.follow(plan.memory.choices)
             room.write(partial(journal.write_json, "weights.json", {"identity": identity}))
         except StopRequested:
-            tell(Stopped(file=None, frames=0, chunks=len(restored.latents), seconds=0.0))
+            file, frames = journal.kept_film()
+            tell(Stopped(file=file, frames=frames, chunks=len(restored.latents), seconds=0.0))
             return
         making, sentences = Making(plan, model, journal, tell, room), plan.sentences
         try:

@@ -183,8 +183,11 @@ class LeasedEngine:
         """What the lender says is for the visitor to read."""
         message = getattr(error, "message", "")
         failed = Failed(message=str(message), hint="What is finished is kept.") if message else UNEXPECTED
+        journal = Journal(self._drafts, draft)
+        file, frames = journal.kept_film()
+        failed = replace(failed, file=file, frames=frames)
         try:
-            Journal(self._drafts, draft).note(failed)
+            journal.note(failed)
         except WriteFailed as refused:
             logger.warning("%s", refused)
         self._owner.engine_said(draft, failed)

@@ -45,6 +45,7 @@ from pipeline.restoring import Restored
 from pipeline.running import RunningChunk, identify
 from pipeline.video.blending import Crossfader
 from pipeline.video.matching import ColourMatcher
+from pipeline.video.mp4 import GO_ON
 from pipeline.video.preview import PacedPreviews
 
 logger = logging.getLogger(__name__)
@@ -265,7 +266,10 @@ class Making:
 
     # 3 -----------------------------------------------------------------------------------------------------------
     def finish(self) -> None:
-        """All slices to one mp4."""
+        """All slices to one mp4. Raises DraftError where one is missing: what is there can be gone on from."""
+        frames = sum(piece.frames for piece in self.plan.slices)
+        if self.reel.frames != frames:
+            raise DraftError(f"Only {self.reel.frames} of {frames} frames were written.", GO_ON)
         self.reel.join(self.plan)
         self.running.remove()
         seconds, peak = time.monotonic() - self.began, peak_bytes(self.plan.memory.device)
@@ -278,14 +282,12 @@ class Making:
         What is held back for a slice of the same chunk is not: a draft that goes on would take it for that slice. Where
         the disk is full the slices are all that is kept; they can be played, and joined when the draft goes on.
         """
-        held, file = self.fader.flush(), None
+        held = self.fader.flush()
         more = any(piece.chunk < self.chunks for piece in self.plan.slices[len(self.reel.slices) :])
         with suppress(StopRequested):  # again: instead of waiting for room
             if held is not None and not more:
                 self._write(held, self.chunks - 1, time.monotonic())
-            if self.reel.slices:
-                self.reel.join(self.plan)
-                file = "draft.mp4"
-        self.tell(
-            Stopped(file=file, frames=self.reel.frames, chunks=self.chunks, seconds=time.monotonic() - self.began)
-        )
+            self.reel.keep(self.plan)
+        file, frames = self.journal.kept_film()
+        seconds = time.monotonic() - self.began
+        self.tell(Stopped(file=file, frames=frames or self.reel.frames, chunks=self.chunks, seconds=seconds))

@@ -172,23 +172,28 @@ class EngineProcess:
         ready = hung = False
         while True:
             try:
-                if pipe.poll(LOOK_SECONDS):
-                    message: tuple[str, Event] | Held | None = pipe.recv()
-                    ready = True
-                    self._heard(message, watchdog)
+                spoke = pipe.poll(LOOK_SECONDS)
+                message: tuple[str, Event] | Held | None = pipe.recv() if spoke else None
             except (EOFError, OSError):
                 return ready, hung
+            if spoke:
+                ready = True
+                self._heard(message, watchdog)
             if not hung and watchdog.hangs():
                 logger.error("the engine process stood still for %.0f s; ending it", watchdog.limit_seconds)
                 hung = True
                 self.kill()
 
     def _heard(self, message: tuple[str, Event] | Held | None, watchdog: Watchdog) -> None:
+        """Told to the owner; whatever goes wrong there, the process lives and is listened to."""
         if isinstance(message, Held):
             self._owner.holdings.keep(message)
             return
         watchdog.heard(message and message[1])
-        if message is None:
-            self._owner.engine_ready()
-        else:
-            self._owner.engine_said(*message)
+        try:
+            if message is None:
+                self._owner.engine_ready()
+            else:
+                self._owner.engine_said(*message)
+        except Exception:
+            logger.exception("what the engine said was not taken in: %s", message and type(message[1]).__name__)

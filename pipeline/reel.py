@@ -47,9 +47,15 @@ class Reel:
         """All slices to one mp4, with what it was made with."""
         self.room.put(self.journal.video_path(), self._film(plan))
 
+    def keep(self, plan: DraftPlan) -> None:
+        """Stopped: what can be played is one shorter film, but where there is a longer one, that stays: an earlier stop
+        also kept what was held back for the next slice, and is no slice of the plan."""
+        if self.frames > self.journal.kept_film()[1]:
+            self.join(plan)
+
     def leave(self, plan: DraftPlan) -> None:
-        """Something went wrong: what can be played is one shorter film, where the disk has room for it."""
-        if self.slices:
+        """Something went wrong: as `keep`, where the disk has room for it."""
+        if self.frames > self.journal.kept_film()[1]:
             with suppress(DraftError), self.journal.writing(self.journal.video_path()) as path:
                 self._film(plan)(path)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from pipeline.drafts.queue import DraftQueue
 from pipeline.drafts.register import Register
 from pipeline.drafts.status import DraftRecord, DraftState, DraftStatus
+from pipeline.errors import InvalidRequest
 from pipeline.health import Health, tell_health
 
 WARMING_UP = "The engine is warming up."
@@ -80,3 +81,10 @@ class DraftsView:
 
     def _record(self, draft: str) -> DraftRecord | None:
         return self._register.find(draft, cared_for=draft == self._running or draft in self._queue)
+
+    def _known(self, draft: str) -> DraftRecord:
+        """Raises InvalidRequest where there is none of that name."""
+        record = self._record(draft)
+        if record is None:
+            raise InvalidRequest("draft", "There is no such draft.")
+        return record

@@ -7,6 +7,7 @@ draft's folder, so it needs no message. What waits is on disk (pipeline/drafts/q
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.drafts.disposal import delete_draft, keep_within
@@ -42,7 +43,7 @@ class Worker(DraftsView):
         drafts: folder of all drafts; made if missing, and locked for as long as this lives.
         weights: folders of one's own, by model, for the process to look into.
         longest_queue: how many drafts may wait.
-        keep_bytes: of all drafts together; when there are more the oldest finished ones are deleted.
+        keep_bytes: of all drafts together; when there are more, finished ones go as `keep_within` has it.
         engine: where they are made; called with the folder, the weights and this.
 
     Raises:
@@ -69,8 +70,7 @@ class Worker(DraftsView):
         self._engine = engine(self.drafts, dict(weights or {}), self)
         if not self.read_only:
             for draft in self._queue.restore(attempts=ATTEMPTS):
-                with suppress(WriteFailed):
-                    Journal(self.drafts, draft).note(DIED)
+                self._tell(draft, DIED)
             keep_within(self.drafts, keep_bytes)
 
     def start(self) -> None:
@@ -115,9 +115,7 @@ class Worker(DraftsView):
         """
         with self._changed:
             self._check_open()
-            record = self._record(draft)
-            if record is None:
-                raise InvalidRequest("draft", "There is no such draft.")
+            record = self._known(draft)
             if record.state not in (DraftState.PAUSED, DraftState.STOPPED, DraftState.FAILED):
                 return
             self._queue.check_room()
@@ -125,6 +123,7 @@ class Worker(DraftsView):
             self._queue.put(draft, front=record.state is DraftState.PAUSED)
             self._attempts.pop(draft, None)
             record.mark_queued()
+            self._register.hold(record)
             self.watchers.queued(draft)
             self._feed()
             self._changed.notify_all()
@@ -133,10 +132,7 @@ class Worker(DraftsView):
         """Queue a draft made from another, which stays as it is; its id. Raises DraftError where it cannot be."""
         with self._changed:
             self._check_open()
-            record = self._record(draft)
-            if record is None:
-                raise InvalidRequest("draft", "There is no such draft.")
-            if not record.state.over:
+            if not self._known(draft).state.over:
                 raise InvalidRequest("draft", "This draft is being made.", "Stop it, or wait until it is finished.")
             self._queue.check_room()
             made, _ = begin_edit(self.drafts, draft, change, self.holdings.probe)
@@ -153,7 +149,7 @@ class Worker(DraftsView):
     def pause(self, draft: str) -> None:
         """Have a draft rest after its step, or where it waits, until `resume`; the next in the queue is made.
 
-        An unknown or finished one is left alone. Raises DraftsInUse, WriteFailed.
+        An unknown or finished one, and one that another process makes, is left alone. Raises DraftsInUse, WriteFailed.
         """
         self._interrupt(draft, pause=True)
 
@@ -167,14 +163,16 @@ class Worker(DraftsView):
                 (self._pausing.add if pause else self._pausing.discard)(draft)
                 Journal(self.drafts, draft).request_stop()
                 record.mark_stopping()
+            elif record.elsewhere:
+                if not pause:
+                    Journal(self.drafts, draft).request_stop()
             elif pause:
                 if self._queue.remove(draft):
                     self._tell(draft, Paused())
             else:
                 self._queue.remove(draft)
                 self._pausing.discard(draft)
-                file, frames = record.video, record.video_frames
-                self._tell(draft, Stopped(file=file, frames=frames, chunks=record.chunks_done, seconds=0.0))
+                self._tell(draft, Stopped(file=None, frames=0, chunks=record.chunks_done, seconds=0.0))
             self._changed.notify_all()
 
     def delete(self, draft: str) -> int:
@@ -235,7 +233,7 @@ class Worker(DraftsView):
                         record.mark_queued()
                 self._pausing.discard(draft)
                 if isinstance(event, Finished):
-                    for gone in keep_within(self.drafts, self.keep_bytes):
+                    for gone in keep_within(self.drafts, self.keep_bytes, spared=draft):
                         self._register.forget(gone)
                 self._register.forget_old()
                 self._feed()
@@ -276,7 +274,7 @@ class Worker(DraftsView):
             draft = self._queue.take()
             try:
                 plan = Journal(self.drafts, draft).read_plan()
-                if self._record(draft) is None:
+                if self._register.find(draft, cared_for=True) is None:
                     self._register.add(draft, plan)
             except InvalidRequest as error:
                 self._tell(draft, Failed(message=error.message, hint=error.hint))
@@ -288,10 +286,13 @@ class Worker(DraftsView):
                 self._ready = False
 
     def _tell(self, draft: str, event: Event) -> None:
-        """Something happened to a draft that the process does not have."""
-        record = self._record(draft)
+        """Something happened to a draft that the process does not have; the film it has stays."""
+        journal, record = Journal(self.drafts, draft), self._record(draft)
+        if isinstance(event, Stopped | Failed):
+            file, frames = journal.kept_film()
+            event = replace(event, file=file, frames=frames)
         if record is not None:
             record.apply(event)
             self.watchers.told(draft, event)
         with suppress(WriteFailed):
-            Journal(self.drafts, draft).note(event)
+            journal.note(event)

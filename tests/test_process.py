@@ -1,11 +1,13 @@
 """The engine's own process: killed, hung, never starting. What it was making goes on by itself, once."""
 
+import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable
 from ctypes import c_uint64
 from multiprocessing.connection import Connection
+from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from pipeline import heartbeat
 from pipeline import process as process_module
 from pipeline.drafts.journal import read_events
 from pipeline.drafts.status import DraftState
-from pipeline.events import Event, StepDone
+from pipeline.events import Event, Failed, Paused, StepDone
+from pipeline.heartbeat import Watchdog
 from pipeline.plan.draft import DraftPlan
+from pipeline.process import EngineProcess
 from pipeline.serving import serve
 from pipeline.worker import Worker
 from tests.tiny import count_frames
@@ -77,6 +81,39 @@ def test_a_draft_whose_process_was_killed_or_lost_its_card_goes_on_by_itself_onc
     assert read_events(running.drafts / lost)[-1]["event"] == "Failed"
     assert follow(running, waiting, over).state is DraftState.FINISHED
     assert running.engine_pid != gone
+
+
+class Clumsy:
+    """An owner that cannot take in what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def engine_ready(self) -> None:
+        self.told.append("ready")
+        raise RuntimeError("a mistake")
+
+    def engine_said(self, draft: str, event: Event) -> None:
+        del event
+        self.told.append(draft)
+        raise OSError(40, "Too many levels of symbolic links")
+
+    def engine_died(self, reason: Failed, *, broken: bool) -> None:
+        pytest.fail(f"nobody died: {reason}, {broken}")
+
+
+def test_a_process_is_listened_to_whatever_becomes_of_what_it_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    owner = Clumsy()
+    ours, theirs = multiprocessing.Pipe()
+    for message in (None, ("one", Paused()), ("two", Paused())):
+        theirs.send(message)
+    theirs.close()
+    ready, hung = EngineProcess(tmp_path, {}, owner)._listen(ours, Watchdog(RawValue(c_uint64, 0)))
+    assert (ready, hung, owner.told) == (True, False, ["ready", "one", "two"])
+    assert caplog.text.count("what the engine said was not taken in: Paused") == 2
+    ours.close()
 
 
 @pytest.mark.slow

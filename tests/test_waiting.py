@@ -1,5 +1,6 @@
 """The worker without a process: who holds the folder, what waits in which order, what is refused."""
 
+import os
 import subprocess
 import sys
 import time
@@ -189,3 +190,34 @@ def test_old_drafts_go_when_there_is_a_limit_and_what_was_half_deleted_goes_alwa
     assert sorted(path.name[:8] for path in tmp_path.iterdir() if path.is_dir()) == ["20260101", "20260102"]
     Worker(tmp_path, keep_bytes=1).close()
     assert [path.name[:8] for path in tmp_path.iterdir() if path.is_dir()] == ["20260102"]
+
+
+def test_a_link_that_is_called_like_a_draft_and_leads_nowhere_is_in_nobodys_way(
+    tmp_path: Path, short: DraftPlan
+) -> None:
+    link = tmp_path / "20260101-120000-0123456789abcdef"
+    link.symlink_to(link)
+    worker = Worker(tmp_path, keep_bytes=1)
+    draft = worker.submit(short)
+    worker.engine_said(draft, Finished(file="draft.mp4", frames=9, seconds=1.0, peak_bytes=1))
+    assert worker.status(link.name) is None
+    worker.close()
+
+
+def test_a_draft_that_just_ended_is_not_deleted_to_make_room_however_old_it_is(
+    tmp_path: Path, short: DraftPlan
+) -> None:
+    """Nor the one that another process worked on meanwhile."""
+    worker = Worker(tmp_path, keep_bytes=1)
+    old, first, last = (f"202601{day:02d}-120000-0123456789abcdef" for day in (1, 2, 3))
+    finished = Finished(file="draft.mp4", frames=9, seconds=1.0, peak_bytes=1)
+    for name, ended in ((first, 3600), (last, time.time() + 3600), (old, time.time())):
+        journal = Journal(tmp_path, name)
+        journal.begin(short)
+        journal.video_path().write_bytes(b"film")
+        journal.note(finished)
+        os.utime(journal.path("events.jsonl"), (ended, ended))
+        assert worker.status(name) is not None
+    worker.engine_said(old, finished)
+    assert [worker.status(name) is None for name in (old, first, last)] == [False, True, False]
+    worker.close()

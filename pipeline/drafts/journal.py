@@ -22,6 +22,7 @@ import psutil
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
+from pipeline.drafts.film import count_frames
 from pipeline.errors import DiskFull, InvalidRequest, WriteFailed
 from pipeline.events import Event, Retreated, Started, StepDone
 from pipeline.plan.draft import DraftPlan
@@ -72,7 +73,7 @@ class Journal:
         Raises:
             InvalidRequest: when somebody does.
         """
-        lock = FileLock(self.path("LOCK"), timeout=0)
+        lock = FileLock(self.path("LOCK"), timeout=0.1)  # seconds: whoever only looks whether somebody does is through
         with _refusals(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -205,10 +206,9 @@ class Journal:
             raise InvalidRequest("draft", f"The plan of draft {self.draft} cannot be read: {reason}") from error
 
     def kept_film(self) -> tuple[str | None, int]:
-        """The film of a draft that something went wrong with, and its frames; None and 0 where there is none."""
-        pieces = {row.get("index"): row for row in read_events(self.folder) if row.get("event") == "SliceReady"}
-        frames = sum(int(row["frames"]) for row in pieces.values())
-        return (self.video_path().name, frames) if frames and self.video_path().exists() else (None, 0)
+        """The film there is of a draft that is not finished, and the frames in it; None and 0 where there is none."""
+        frames = count_frames(self.video_path())
+        return (self.video_path().name, frames) if frames else (None, 0)
 
     def suspended(self) -> bool:
         """Whether it was asked to stop for a restart to go on, and nobody asked otherwise since."""

@@ -1,9 +1,10 @@
-"""One Rushes at a time makes drafts in a folder."""
+"""One Rushes at a time makes drafts in a folder, and whether another process makes one of them."""
 
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pipeline.drafts.journal import Journal
 from pipeline.errors import WriteFailed
 
 
@@ -24,3 +25,18 @@ def hold(drafts: Path) -> FileLock | None:
             str(drafts), f"The drafts folder {drafts} cannot be written: {error.strerror}.", "Choose another."
         ) from error
     return lock
+
+
+def is_claimed(journal: Journal) -> bool:
+    """Whether somebody works on a draft now (`Journal.claim`); somebody who died does not."""
+    path = journal.path("LOCK")
+    lock = FileLock(path, timeout=0)
+    try:
+        if path.exists():
+            lock.acquire()
+    except Timeout:
+        return True
+    except OSError:  # nobody can
+        return False
+    lock.release()
+    return False

@@ -33,7 +33,8 @@ class Register:
 
         Args:
             draft: anything; what is no id names no draft.
-            cared_for: somebody makes it, or will. Otherwise one that is not over was cut off.
+            cared_for: somebody makes it, or will. Otherwise one that is not over was cut off, or another process makes
+                it, and its folder is read every time.
         """
         if draft in self._records or not ID_PATTERN.fullmatch(draft):
             return self._records.get(draft)
@@ -43,9 +44,13 @@ class Register:
         if spec is None:
             return None
         record = read_record(journal, fps=spec.fps, stride=spec.frame_stride, cared_for=cared_for or not self._keep)
-        if record is not None and self._keep:
+        if record is not None and self._keep and not record.elsewhere:
             self._records[draft] = record
         return record
+
+    def hold(self, record: DraftRecord) -> None:
+        """What happens to a draft is told here from now on."""
+        record.elsewhere, self._records[record.draft] = False, record
 
     def find_again(self, draft: str) -> DraftRecord:
         """From disk, where there may be more than a process that was killed could say; not over, it waits to go on."""

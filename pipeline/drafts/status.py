@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from pipeline.drafts.journal import Journal, read_events, read_json
+from pipeline.drafts.lock import is_claimed
 from pipeline.events import (
     ChunkDenoised,
     Encoded,
@@ -98,7 +99,8 @@ class DraftStatus:
 class DraftRecord:
     """What is known about a draft; changed by `apply`, looked at through `snapshot`.
 
-    `plan` is `DraftPlan.to_json()`, `fps` and `stride` its model's clock and frames a latent.
+    `plan` is `DraftPlan.to_json()`, `fps` and `stride` its model's clock and frames a latent. One that is `elsewhere`
+    is made by another process, or was until it was cut off: what happens to it is told to its folder only.
     """
 
     draft: str
@@ -118,6 +120,7 @@ class DraftRecord:
     hint: str = ""
     retreated_in: str = ""
     room: WaitingForRoom | None = None
+    elsewhere: bool = False
     _began: float | None = None
     _took: float | None = None
     _step_seconds: float | None = None
@@ -249,26 +252,15 @@ class DraftRecord:
 
 _ROWS: dict[str, type[Any]] = {
     kind.__name__: kind
-    for kind in (
-        Queued,
-        Paused,
-        Encoded,
-        Retreated,
-        StepDone,
-        ChunkDenoised,
-        SliceReady,
-        Finished,
-        Stopped,
-        Failed,
-    )
+    for kind in (Queued, Paused, Encoded, Retreated, StepDone, ChunkDenoised, SliceReady, Finished, Stopped, Failed)
 }
 
 
 def read_record(journal: Journal, *, fps: int, stride: int, cared_for: bool = False) -> DraftRecord | None:
     """A draft from its folder; None when there is none.
 
-    One that is neither over nor paused counts as failed, unless it is `cared_for`: somebody makes it, or will. One
-    whose plan another version wrote so that this one cannot show it is none, too.
+    One that is neither over nor paused counts as failed, unless it is `cared_for`: somebody makes it, or will; or
+    another process makes it now. One whose plan another version wrote so that this one cannot show it is none, too.
     """
     plan = read_json(journal.path("plan.json"))
     if not isinstance(plan, dict) or "chunks" not in plan:
@@ -284,13 +276,19 @@ def read_record(journal: Journal, *, fps: int, stride: int, cared_for: bool = Fa
 
 def _replay(journal: Journal, record: DraftRecord, cared_for: bool) -> DraftRecord:
     for row in read_events(journal.folder):
-        kind = _ROWS.get(str(row.pop("event", "")))
+        name = str(row.pop("event", ""))
+        kind = _ROWS.get(name)
         row.pop("at", None)
+        if name == Started.__name__:  # whose plan is in a file of its own
+            record.mark_queued()
         if kind is not None:
             with suppress(TypeError):  # another version's event, with other fields
                 record.apply(kind(**row))
     record.slices = [piece for piece in record.slices if journal.path(piece.file).exists()]
-    if not (cared_for or record.state.over or record.state is DraftState.PAUSED):
+    record.elsewhere = not (cared_for or record.state.over or record.state is DraftState.PAUSED)
+    if record.elsewhere and is_claimed(journal):
+        record.state = DraftState.RUNNING
+    elif record.elsewhere:
         kept = f"{record.chunks_done} of {len(record.plan['chunks'])} chunks were kept."
         record.apply(Failed(message="Rushes was closed while this draft was being made.", hint=kept))
     return record

@@ -6,6 +6,7 @@ joined without encoding again, faststart, with the request in its metadata.
 
 import json
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -46,21 +47,25 @@ def write_slice(frames: NDArray[np.uint8], path: Path, *, fps: int, check: Calla
 
     Raises:
         DiskFull: when there is no room.
-        WriteFailed: with ffmpeg's last line, when it cannot be started, or when it hung and was killed.
+        WriteFailed: with ffmpeg's last line, when it cannot be started, or when it hung and was killed; also where
+            there is no memory to give it the frames.
 
     What there is of `path` then is the caller's to remove (see Journal).
     """
     _, height, width, _ = frames.shape
     source = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", str(fps), "-i", "-")
-    _ffmpeg([*source, *ENCODE, str(path)], path, data=np.ascontiguousarray(frames).tobytes(), check=check)
+    try:
+        _ffmpeg([*source, *ENCODE, str(path)], path, data=np.ascontiguousarray(frames).tobytes(), check=check)
+    except MemoryError as error:  # which is not one of the decoder's, that can decode them again in another way
+        raise WriteFailed(str(path), f"There is no memory left to write {path.name}.", GO_ON) from error
 
 
 def join_slices(slices: list[Path], path: Path, *, title: str, settings: dict[str, Any]) -> None:
     """Join slices to one faststart mp4 without encoding again.
 
     Args:
-        slices: in order, all of one size and rate, in the folder of `path`; their names are ours and need no quoting.
-        path: where to.
+        slices: in order, all of one size and rate, in the folder of `path`.
+        path: where to; its name and theirs are ours and need no quoting.
         title: shown by players; line breaks become spaces.
         settings: plain values, kept as JSON in the comment, read back by `read_settings`.
 
@@ -71,8 +76,10 @@ def join_slices(slices: list[Path], path: Path, *, title: str, settings: dict[st
     try:
         listing.write_text("".join(f"file {piece.name}\n" for piece in slices), encoding="utf-8")
         metadata.write_text(_metadata(title, settings), encoding="utf-8")
-        source = ("-f", "concat", "-i", str(listing), "-f", "ffmetadata", "-i", str(metadata))
-        _ffmpeg([*source, "-map", "0", "-map_metadata", "1", "-c", "copy", "-movflags", "+faststart", str(path)], path)
+        source = ("-f", "concat", "-i", listing.name, "-f", "ffmetadata", "-i", metadata.name)
+        copy = ("-map", "0", "-map_metadata", "1", "-c", "copy", "-movflags", "+faststart")
+        # From within the folder: what a list names is looked for beside it as in a URL, where # and ? end the path.
+        _ffmpeg([*source, *copy, path.name], path, folder=path.parent)
     finally:
         listing.unlink(missing_ok=True)
         metadata.unlink(missing_ok=True)
@@ -135,12 +142,20 @@ def read_frames(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def _ffmpeg(
-    arguments: list[str], path: Path, *, data: bytes | None = None, check: Callable[[], None] = lambda: None
+    arguments: list[str],
+    path: Path,
+    *,
+    folder: Path | None = None,
+    data: bytes | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     try:
-        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-v", "error", "-nostdin" if data is None else "-hide_banner"]
+        program = imageio_ffmpeg.get_ffmpeg_exe()
+        program = str(Path(shutil.which(program) or program).absolute())  # it may be named from the folder we are in
+        command = [program, "-y", "-v", "error", "-nostdin" if data is None else "-hide_banner"]
         process = subprocess.Popen(
             [*command, *arguments],
+            cwd=folder,
             stdin=None if data is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

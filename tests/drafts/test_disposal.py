@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 from multiprocessing.synchronize import Event as Signal
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.commands.options import BAD_REQUEST, DONE
 from pipeline.drafts import disposal
-from pipeline.drafts.disposal import FAVOURITE, delete_draft, keep_within, size_bytes, sweep
-from pipeline.drafts.journal import Journal
+from pipeline.drafts.disposal import DELETED, FAVOURITE, delete_draft, keep_within, size_bytes, sweep
+from pipeline.drafts.journal import Journal, is_finished
 from pipeline.errors import InvalidRequest, WriteFailed
 from pipeline.events import Finished
 from pipeline.plan.draft import DraftPlan
@@ -37,7 +38,13 @@ def make(drafts: Path, plan: DraftPlan, number: int, *, finished: bool = True) -
     journal.video_path().write_bytes(b"x" * FILM_BYTES)
     if finished:
         journal.note(Finished(file="draft.mp4", frames=25, seconds=1.0, peak_bytes=1))
+        end(journal.folder, number)
     return journal.folder
+
+
+def end(folder: Path, hour: int) -> None:
+    """As if it had been finished then."""
+    os.utime(folder / "events.jsonl", (3600 * hour, 3600 * hour))
 
 
 def left(drafts: Path) -> list[str]:
@@ -128,22 +135,59 @@ def test_the_command_line_deletes_a_draft(tmp_path: Path, plan: DraftPlan, capsy
     assert main(command) == BAD_REQUEST
 
 
+@pytest.fixture
+def stubborn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of folders that cannot be emptied; none at first."""
+    names, empty = list[str](), disposal.shutil.rmtree
+
+    def rmtree(folder: Path) -> None:
+        if folder.name in names:
+            raise OSError(5, "Input/output error")
+        empty(folder)
+
+    monkeypatch.setattr(disposal.shutil, "rmtree", rmtree)
+    return names
+
+
 def test_what_was_half_deleted_is_no_draft_any_more_and_is_swept_up(
+    tmp_path: Path, plan: DraftPlan, stubborn: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = make(tmp_path, plan, 1)
+    held = size_bytes(folder)
+    stubborn.append(f"{DELETED}{folder.name}")
+    assert delete_draft(tmp_path, folder.name) == held
+    assert left(tmp_path) == stubborn
+    assert "cannot be emptied: [Errno 5] Input/output error" in caplog.text
+    stubborn.clear()
+    sweep(tmp_path)
+    assert left(tmp_path) == []
+
+
+def test_one_leftover_that_cannot_be_emptied_costs_no_other_draft(
+    tmp_path: Path, plan: DraftPlan, stubborn: list[str]
+) -> None:
+    for number in (1, 2, 3, 4):
+        make(tmp_path, plan, number)
+    stubborn.append(f"{DELETED}{name(0)}")
+    for leftover in (stubborn[0], f"{DELETED}{name(9)}"):
+        (tmp_path / leftover).mkdir()
+    limit_bytes = sum(size_bytes(tmp_path / name(number)) for number in (2, 3, 4))
+    assert keep_within(tmp_path, limit_bytes) == [name(1)]
+    assert left(tmp_path) == [*stubborn, name(2), name(3), name(4)]
+
+
+def test_one_that_cannot_be_renamed_is_still_there(
     tmp_path: Path, plan: DraftPlan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make(tmp_path, plan, 1)
 
-    def refuse(_: Path) -> None:
-        raise OSError(5, "Input/output error")
+    def refuse(*_: Path) -> None:
+        raise OSError(30, "Read-only file system")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(disposal.shutil, "rmtree", refuse)
-        with pytest.raises(WriteFailed, match=r"cannot be deleted: Input/output error"):
-            delete_draft(tmp_path, folder.name)
-    assert not folder.exists()
-    assert len(left(tmp_path)) == 1
-    sweep(tmp_path)
-    assert left(tmp_path) == []
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(WriteFailed, match=r"cannot be deleted: Read-only file system\."):
+        delete_draft(tmp_path, folder.name)
+    assert left(tmp_path) == [folder.name]
 
 
 # All together -------------------------------------------------------------------------------------------------------
@@ -152,6 +196,16 @@ def test_the_oldest_finished_go_until_all_are_within_the_limit(tmp_path: Path, p
     assert keep_within(tmp_path, sum(sizes.values())) == []
     assert keep_within(tmp_path, sizes[3] + sizes[4]) == [name(1), name(2)]
     assert left(tmp_path) == [name(3), name(4)]
+
+
+def test_what_counts_is_when_a_draft_was_worked_on_last_not_when_it_was_begun(tmp_path: Path, plan: DraftPlan) -> None:
+    """An old one that was gone on with is finished last, or, where another is made meanwhile, spared by its name."""
+    for number in (1, 2, 3):
+        make(tmp_path, plan, number)
+    end(tmp_path / name(1), 4)
+    assert keep_within(tmp_path, 0, spared=name(2)) == [name(3)]
+    assert keep_within(tmp_path, 0) == [name(2)]
+    assert left(tmp_path) == [name(1)]
 
 
 def test_what_two_drafts_share_is_counted_once_and_freed_with_the_last(tmp_path: Path, plan: DraftPlan) -> None:
@@ -182,3 +236,21 @@ def test_one_that_is_being_made_again_stays_and_keeps_none_of_the_others(tmp_pat
     with Journal(tmp_path, name(1)).claim():
         assert keep_within(tmp_path, 0) == [name(2)]
     assert left(tmp_path) == [name(1), name(3)]
+
+
+def test_what_is_called_like_a_draft_and_cannot_be_looked_at_is_passed_over(
+    tmp_path: Path, plan: DraftPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, target in ((1, tmp_path / "nothing"), (2, tmp_path / name(2))):  # the second leads to itself
+        (tmp_path / name(number)).symlink_to(target)
+    for number in (3, 4, 5):
+        make(tmp_path, plan, number)
+
+    def look(folder: Path) -> bool:
+        if folder.name == name(3):
+            raise PermissionError(13, "Permission denied")
+        return is_finished(folder)
+
+    monkeypatch.setattr(disposal, "is_finished", look)
+    assert keep_within(tmp_path, 0) == [name(4)]
+    assert left(tmp_path) == [name(1), name(2), name(3), name(5)]

@@ -189,7 +189,7 @@ def test_how_long_drafts_are_kept_is_told(library: Library, worker: Worker) -> N
     worker.put(1)
     assert library.draw(asked())["retention"] == "Drafts stay here until you delete them."
     worker.keep_bytes = 3 * 2**30
-    assert "take more than 3 GB, the oldest" in library.draw(asked())["retention"]
+    assert "take more than 3 GB, those finished first" in library.draw(asked())["retention"]
     assert "3 GB" in library.draw(asked(language="zh"))["retention"]
 
 

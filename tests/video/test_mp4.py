@@ -112,6 +112,25 @@ def test_joined_slices_are_one_film_with_every_frame_in_order(slices: list[Path]
     assert {path.name for path in tmp_path.iterdir()} == {"draft.mp4", *(path.name for path in slices)}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="names that Windows does not take")
+@pytest.mark.parametrize("name", ["a#b", "what?", "100%", "it's", "a:b", "-y", "红 é"])
+def test_a_film_is_joined_in_a_folder_of_any_name(
+    slices: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Also where that is named from the folder one is in, and ffmpeg, too."""
+    folder = tmp_path / name / "draft"
+    folder.mkdir(parents=True)
+    moved = [path.rename(folder / path.name) for path in slices]
+    join_slices(moved, folder / "draft.mp4", title="a bar", settings={"seed": 7})
+    assert read_settings(folder / "draft.mp4") == {"seed": 7}
+    (tmp_path / "ffmpeg").symlink_to(imageio_ffmpeg.get_ffmpeg_exe())
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "./ffmpeg")
+    monkeypatch.chdir(tmp_path)
+    near = [path.relative_to(tmp_path) for path in moved]
+    join_slices(near, near[0].with_name("again.mp4"), title="a bar", settings={})
+    assert [count_frames(folder / film) for film in ("draft.mp4", "again.mp4")] == [25, 25]
+
+
 @pytest.mark.parametrize(
     "prompt",
     [
