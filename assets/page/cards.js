@@ -35,6 +35,8 @@ window.Rushes = window.Rushes || {};
       this.naming = this.makeNaming(longestTitle);
       this.sure = this.makeSure();
       this.place.append(this.opener, this.star, this.goOn, this.more, this.menu, this.naming, this.sure);
+      // Safari takes the focus from the menu for no button that is pressed, and the menu would close beneath the pointer.
+      this.place.addEventListener("mousedown", (event) => event.target.closest(".menu, .more") && event.preventDefault());
       this.place.addEventListener("pointerenter", () => this.play());
       this.place.addEventListener("focusin", () => this.play());
       this.place.addEventListener("pointerleave", () => this.rest());

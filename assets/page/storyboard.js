@@ -188,6 +188,8 @@ watch("value", () => {
   take();
   if (inside) focus(0, ".sentence");
 });
+// Safari takes the focus from a card for no button that is pressed, and cards drawn anew would take the press with them.
+element.addEventListener("mousedown", (event) => event.target.closest("button") && event.preventDefault());
 element.addEventListener("focusout", (event) => {
   if (!drawing && !element.contains(event.relatedTarget) && !timer) take();
 });

@@ -31,6 +31,11 @@ DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 BOTH = ("en-GB", "zh-CN")  # what visitors' browsers speak
 VIDEO = "document.querySelector('.stage video')"
 SENTENCE = "a red ball moves left over snow"
+SAFARI = """() => addEventListener("mousedown", (event) => {
+  if (event.defaultPrevented || !event.target.closest("button")) return;
+  event.preventDefault();
+  document.activeElement.blur();
+})"""
 # A refused picture is a 422 answer; leaving the page breaks off the stream that Gradio listens to.
 EXPECTED_MESSAGES = re.compile(r"status of 422|AbortError|Connection errored out")
 
@@ -70,6 +75,10 @@ class Visit(Parts):
         self.length.fill(str(seconds))
         self.number("steps").fill(str(steps))
         sync_api.expect(self.line).to_contain_text(f"{round((seconds * 24 - 1) / 8) * 8 + 1}")
+
+    def press_as_in_safari(self) -> None:
+        """From now on a button that is pressed gets no focus, and what had it loses it."""
+        self.page.evaluate(SAFARI)
 
     def make(self) -> None:
         self.page.keyboard.press("Control+Enter")

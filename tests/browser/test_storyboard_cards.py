@@ -95,6 +95,8 @@ def test_shots_are_ordered_by_keys_by_buttons_and_by_dragging(visit: Visit) -> N
     )
     expect(visit.button("shot_grip", 2)).to_be_focused()
     expect(page.get_by_role("status").filter(has_text=visit.says("shot_moved", 2, 3))).to_be_visible()
+    visit.press_as_in_safari()
+    shot(visit, 2).click()
     visit.button("shot_up", 2).click()
     expect(text).to_have_value(
         "[2s] a red ball falls / [3s] a blue star rises / [1.5s cut, same look] a pink square grows"
