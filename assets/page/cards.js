@@ -136,7 +136,9 @@ window.Rushes = window.Rushes || {};
       const source = spine.file ? `${this.urlOf(spine.draft, spine.file)}#t=${STILL_SECONDS}` : "";
       if (picture.dataset.src !== source) {
         picture.dataset.src = source;
+        near.unobserve(picture); // of one that is seen already nothing more would be told
         picture.removeAttribute("src");
+        picture.load();
         if (source) near.observe(picture);
       }
       this.star.textContent = spine.favourite ? "★" : "☆";
