@@ -193,6 +193,22 @@ def test_a_lost_connection_is_said_by_the_page_at_once_and_by_nobody_else(visit:
     visit.errors.clear()  # of what was asked meanwhile
 
 
+def test_a_proxy_that_answers_for_a_studio_that_is_gone_is_not_taken_for_it(visit: Visit) -> None:
+    page = visit.page
+    line = page.get_by_role("status").filter(has_text="The studio does not answer.")
+    page.route("**/robots.txt", lambda route: route.fulfill(status=502, body="Bad gateway"))
+    page.evaluate("window.same = true")
+    expect(line).to_be_visible()
+    with page.expect_response("**/robots.txt"):  # asked again, it is still gone
+        pass
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.same")
+    page.unroute("**/robots.txt")
+    page.wait_for_function("!window.same")
+    expect(line).to_be_hidden()
+    visit.errors.clear()  # of what the proxy said
+
+
 def test_a_refusal_stands_until_its_field_is_changed(visit: Visit) -> None:
     box, refusal = visit.prompt, "There is no sentence yet."
     box.press_sequentially("a red", delay=10)
