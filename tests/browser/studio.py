@@ -29,6 +29,7 @@ PATIENCE_MS = 120_000  # a busy machine; a quiet one needs a tenth of it
 sync_api.expect.set_options(timeout=PATIENCE_MS / 2)
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 BOTH = ("en-GB", "zh-CN")  # what visitors' browsers speak
+COMPOSED = {"key": "Escape", "isComposing": True}  # which the input method takes, not the page
 VIDEO = "document.querySelector('.stage video')"
 SENTENCE = "a red ball moves left over snow"
 SAFARI = """() => addEventListener("mousedown", (event) => {
@@ -79,6 +80,11 @@ class Visit(Parts):
     def press_as_in_safari(self) -> None:
         """From now on a button that is pressed gets no focus, and what had it loses it."""
         self.page.evaluate(SAFARI)
+
+    def count_presses(self, button: sync_api.Locator) -> sync_api.JSHandle:
+        """How often it is pressed from now on, by anybody; read it with `json_value`."""
+        watch = "button => { const all = []; button.addEventListener('click', () => all.push(1)); return all; }"
+        return button.evaluate_handle(watch)
 
     def make(self) -> None:
         self.page.keyboard.press("Control+Enter")

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.browser.studio import BOTH, SENTENCE, Visit, sync_api
+from tests.browser.studio import BOTH, COMPOSED, SENTENCE, Visit, sync_api
 
 expect = sync_api.expect
 
@@ -83,6 +83,13 @@ def test_stop_keeps_what_was_finished(visit: Visit) -> None:
     visit.fill(seconds=8, steps=8)
     visit.make()
     visit.stage("video")
+    stops = visit.count_presses(visit.stop_button)
+    search = visit.page.get_by_role("searchbox", name=visit.says("shelf_search"))
+    search.fill("no draft is like that")
+    visit.page.keyboard.press("Escape")
+    expect(search).to_have_value("")
+    visit.prompt.dispatch_event("keydown", COMPOSED)
+    assert stops.json_value() == []
     visit.more_button.focus()  # unfolded, but no list that Escape would close
     visit.page.keyboard.press("Escape")
     expect(visit.sentence).to_have_text(visit.stopped)
