@@ -37,6 +37,12 @@ SAFARI = """() => addEventListener("mousedown", (event) => {
   event.preventDefault();
   document.activeElement.blur();
 })"""
+SAY = """(player, said) => {
+  player.dataset.stage = "video";  // a phone shows no empty one
+  [".sentence", ".detail", ".aside"].forEach((part, index) => (player.querySelector(part).textContent = said[index]));
+  player.querySelector(".aside").hidden = !said[2];
+  return player.getBoundingClientRect().height;
+}"""
 # A refused picture is a 422 answer; leaving the page breaks off the stream that Gradio listens to.
 EXPECTED_MESSAGES = re.compile(r"status of 422|AbortError|Connection errored out")
 
@@ -137,6 +143,10 @@ class Visit(Parts):
 
     def wait_until_playing(self) -> None:
         self.wait_for_film("video.currentTime > 0.2")
+
+    def height_saying(self, sentence: str, detail: str = "", aside: str = "") -> float:
+        """Of the player, when this is said of the draft, with a button beside it or none."""
+        return float(self.player.evaluate(SAY, [sentence, detail, aside]))
 
     def films(self, place: sync_api.Locator) -> sync_api.Locator:
         """Every `video` of a place."""
