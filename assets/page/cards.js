@@ -35,6 +35,8 @@ window.Rushes = window.Rushes || {};
       this.naming = this.makeNaming(longestTitle);
       this.sure = this.makeSure();
       this.place.append(this.opener, this.star, this.goOn, this.more, this.menu, this.naming, this.sure);
+      // Safari takes the focus from the menu for no button that is pressed, and the menu would close beneath the pointer.
+      this.place.addEventListener("mousedown", (event) => event.target.closest(".menu, .more") && event.preventDefault());
       this.place.addEventListener("pointerenter", () => this.play());
       this.place.addEventListener("focusin", () => this.play());
       this.place.addEventListener("pointerleave", () => this.rest());
@@ -44,7 +46,7 @@ window.Rushes = window.Rushes || {};
         if (!this.menu.hidden) this.unfold("");
       });
       this.place.addEventListener("keydown", (event) => {
-        if (event.key !== "Escape" || (this.menu.hidden && this.naming.hidden && this.sure.hidden)) return;
+        if (event.key !== "Escape" || event.isComposing || (this.menu.hidden && this.naming.hidden && this.sure.hidden)) return;
         event.preventDefault(); // Esc also stops a draft
         event.stopPropagation();
         this.unfold("");
@@ -134,7 +136,9 @@ window.Rushes = window.Rushes || {};
       const source = spine.file ? `${this.urlOf(spine.draft, spine.file)}#t=${STILL_SECONDS}` : "";
       if (picture.dataset.src !== source) {
         picture.dataset.src = source;
+        near.unobserve(picture); // of one that is seen already nothing more would be told
         picture.removeAttribute("src");
+        picture.load();
         if (source) near.observe(picture);
       }
       this.star.textContent = spine.favourite ? "★" : "☆";

@@ -127,7 +127,6 @@ window.Rushes = window.Rushes || {};
     }
 
     key(event) {
-      if (event.key === "Escape") event.stopPropagation(); // Esc also stops a draft
       const press = KEYS[event.key];
       const own = event.target.matches("select, input") || (event.key === " " && event.target.matches("button"));
       if (!press || own || event.ctrlKey || event.metaKey || event.altKey) return;

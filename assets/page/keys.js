@@ -1,5 +1,6 @@
-// Ctrl or Command and Enter makes a draft, Esc stops it, ? lists all keys; not while a list is open, the video fills the
-// screen, or, for ?, somebody types. However long a key is held, or how fast a button pressed again, it is one draft.
+// Ctrl or Command and Enter makes a draft, Esc stops it, ? lists all keys; not while a list or a dialog is open, the video
+// fills the screen, an input method composes, or, for ?, somebody types. However long a key is held, or how fast a button
+// pressed again, it is one draft.
 window.Rushes = window.Rushes || {};
 {
   const KEYS = {
@@ -44,7 +45,7 @@ window.Rushes = window.Rushes || {};
   };
 
   document.addEventListener("keydown", (event) => {
-    if (dialog?.open) return;
+    if (event.isComposing || document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       if (!event.repeat) press("rushes-make");

@@ -47,14 +47,21 @@ window.Rushes = window.Rushes || {};
       const ended = same && this.making && (view.over || view.outcome);
       if (!view || (!same && view.over)) this.setTitle("");
       else if (!view.over && !view.outcome) this.setTitle(`${Math.round(100 * view.progress)} %`);
-      if (ended) {
-        this.setTitle(this.texts[`title_${view.outcome}`]);
-        this.over = true;
-        const seen = document.hasFocus() && !document.hidden;
-        if (this.wanted() && !seen && view.took >= LONG_SECONDS) new Notification(TITLE, { body: view.sentence, tag: view.draft });
-      }
       this.draft = view?.draft;
       this.making = Boolean(view && !view.over && !view.outcome);
+      if (!ended) return;
+      this.setTitle(this.texts[`title_${view.outcome}`]);
+      this.over = true;
+      const seen = document.hasFocus() && !document.hidden;
+      if (this.wanted() && !seen && view.took >= LONG_SECONDS) this.call(view);
+    }
+
+    call(view) {
+      try {
+        new Notification(TITLE, { body: view.sentence, tag: view.draft });
+      } catch {
+        // Chrome on Android has them for service workers only; the title tells it, too
+      }
     }
   }
 

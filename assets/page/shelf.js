@@ -62,6 +62,13 @@ search.addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(look, SEARCH_MS);
 });
+search.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.isComposing) return;
+  event.preventDefault(); // Esc also stops a draft
+  clearTimeout(typing);
+  search.value = "";
+  look();
+});
 only.addEventListener("click", () => {
   only.setAttribute("aria-pressed", String(only.getAttribute("aria-pressed") !== "true"));
   look();

@@ -4,6 +4,7 @@
 const texts = props.texts[window.Rushes.language];
 const HOW = { smooth: texts.shot_smooth, cut: texts.shot_cut, "cut, same look": texts.shot_same_look };
 const SENT_AFTER_MS = 250; // typing goes on for longer
+const PATIENCE_MS = 10_000; // an answer takes milliseconds, and some seconds on a slow line
 const NEW_SHOT_SECONDS = 2;
 const find = (selector) => element.querySelector(selector);
 const make = (tag, values) => Object.assign(document.createElement(tag), values);
@@ -13,6 +14,9 @@ const prompt = () => document.getElementById("rushes-prompt"); // drawn before o
 let shots = []; // as they stand on the cards
 let asText = false; // somebody writes the text itself
 let timer = 0;
+let awaited = 0; // the clock of a change that was sent and is not yet the text
+let newest = 0; // the number of that change
+let held = null; // the button that asks for a draft, pressed meanwhile
 let asked = false; // for cards, on which nothing was changed since: of a text that is read only now they still take the end
 let drawing = false; // cards that leave take the focus with them, which is nobody going away
 
@@ -20,17 +24,41 @@ list.setAttribute("aria-label", texts.storyboard);
 const box = () => prompt()?.querySelector("textarea");
 const within = () => element.contains(document.activeElement);
 const say = (text) => (find(".spoken").textContent = text);
+
+// One change at a time: what is sent meanwhile, Gradio would send as the one before.
 const send = () => {
   clearTimeout(timer);
   timer = 0;
   asked = false;
-  trigger("input", { shots });
+  if (awaited) return sendSoon();
+  awaited = setTimeout(answered, PATIENCE_MS);
+  trigger("input", { shots, change: ++newest });
 };
 const sendSoon = () => {
   asked = false;
   clearTimeout(timer);
   timer = setTimeout(send, SENT_AFTER_MS);
 };
+const answered = () => {
+  clearTimeout(awaited);
+  awaited = 0;
+  if (!held) return;
+  if (timer) return send();
+  const made = held;
+  held = null;
+  made.click();
+};
+watch("taken", () => props.taken === newest && answered());
+
+// A draft is what the cards say, so it waits until the text says it, too.
+const hold = (event) => {
+  const made = event.target.closest("#rushes-make, #rushes-takes-offer button");
+  if (!made || !(timer || awaited)) return;
+  event.stopImmediatePropagation();
+  held = made;
+  if (timer) send();
+};
+document.addEventListener("click", hold, true);
 
 const button = (name, label, onPress) => {
   const made = make("button", { type: "button", className: name, title: label });
@@ -188,6 +216,8 @@ watch("value", () => {
   take();
   if (inside) focus(0, ".sentence");
 });
+// Safari takes the focus from a card for no button that is pressed, and cards drawn anew would take the press with them.
+element.addEventListener("mousedown", (event) => event.target.closest("button") && event.preventDefault());
 element.addEventListener("focusout", (event) => {
   if (!drawing && !element.contains(event.relatedTarget) && !timer) take();
 });

@@ -7,8 +7,8 @@ window.Rushes = window.Rushes || {};
 
   const answers = async () => {
     try {
-      await fetch("robots.txt", { cache: "no-store", signal: AbortSignal.timeout(1000 * PATIENCE_SECONDS) });
-      return true;
+      const { status } = await fetch("robots.txt", { cache: "no-store", signal: AbortSignal.timeout(1000 * PATIENCE_SECONDS) });
+      return status < 500; // a proxy answers so for a studio that is gone
     } catch {
       return false;
     }

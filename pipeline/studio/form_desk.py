@@ -86,14 +86,16 @@ class FormDesk:
         cards = tuple(Card(prompt=shot.prompt, seconds=shot.seconds, transition=str(shot.transition)) for shot in shots)
         return asdict(Cards(marked=is_storyboard(text), shots=cards))
 
-    def take_cards(self, event: gr.EventData) -> tuple[Any, Any]:
-        """The text of a storyboard that was changed, and the length of a last shot that is left alone."""
+    def take_cards(self, event: gr.EventData) -> tuple[Any, Any, Any]:
+        """The text of a storyboard that was changed, the length of a last shot that is left alone, and for the
+        storyboard which of its changes that was."""
+        taken = gr.update(taken=event._data.get("change"))
         try:
             shots = _read_cards(event._data.get("shots"))
         except InvalidRequest:
-            return gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), taken
         alone = len(shots) == 1
-        return write_shots(shots), shots[0].seconds if alone else gr.skip()
+        return write_shots(shots), shots[0].seconds if alone else gr.skip(), taken
 
     def take_idea(self, event: gr.EventData) -> Any:
         """The sentence of an idea that was pressed."""

@@ -51,7 +51,7 @@ def lay_out_form(machine: Machine, default: Form, looks: Mapping[str, Look]) -> 
             elem_id="rushes-prompt",
         )
     }
-    storyboard = scripted("storyboard")
+    storyboard = scripted("storyboard", taken=0)
     note = scripted("note", styles=("advice",))
     with gr.Row(elem_id="rushes-buttons"):
         make = gr.Button(label("make"), variant="primary", elem_id="rushes-make", scale=3, min_width=120)

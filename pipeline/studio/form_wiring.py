@@ -43,7 +43,7 @@ def wire_form(
         return [*desk.advise(request, *values), own.follow_length(*values), cards, offer(request, *values)]
 
     gr.on([field.change for field in fields], answer, fields, answered, **LATEST, **RAW)
-    form.storyboard.input(own.take_cards, None, [prompt, seconds], **LATEST)
+    form.storyboard.input(own.take_cards, None, [prompt, seconds, form.storyboard], **LATEST)
     ideas.click(own.take_idea, None, prompt, queue=False, **QUIET)
     chosen = [named[name] for name in MODEL_FIELDS]
     model.input(own.choose_model, [model, form.look], chosen, queue=False, **QUIET)

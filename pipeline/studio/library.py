@@ -4,6 +4,7 @@ Whatever goes wrong is said in a line on the shelf, in the visitor's language, a
 through is remembered here, so that a draft that ends elsewhere does not turn its pages.
 """
 
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -72,6 +73,7 @@ class Library:
             retention=self._retention(language),
             said=said,
             wrong=wrong,
+            answer=secrets.token_hex(8) if said else "",
         )
         return as_value(view)
 

@@ -44,7 +44,8 @@ class Spine:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShelfView:
     """What the shelf shows: `spines` from `first` on, of `count` that were looked for by `words` and `favourites`, in
-    steps of `length`; how long drafts are kept; and what became of the last thing done, `wrong` if it was refused."""
+    steps of `length`; how long drafts are kept; and what became of the last thing done, `wrong` if it was refused, with
+    a name of its own for each `answer`: the same value twice would not be drawn again."""
 
     spines: tuple[Spine, ...]
     words: str
@@ -56,6 +57,7 @@ class ShelfView:
     retention: str
     said: str = ""
     wrong: bool = False
+    answer: str = ""
 
 
 def shelf() -> gr.HTML:

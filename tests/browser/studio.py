@@ -29,8 +29,20 @@ PATIENCE_MS = 120_000  # a busy machine; a quiet one needs a tenth of it
 sync_api.expect.set_options(timeout=PATIENCE_MS / 2)
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 BOTH = ("en-GB", "zh-CN")  # what visitors' browsers speak
+COMPOSED = {"key": "Escape", "isComposing": True}  # which the input method takes, not the page
 VIDEO = "document.querySelector('.stage video')"
 SENTENCE = "a red ball moves left over snow"
+SAFARI = """() => addEventListener("mousedown", (event) => {
+  if (event.defaultPrevented || !event.target.closest("button")) return;
+  event.preventDefault();
+  document.activeElement.blur();
+})"""
+SAY = """(player, said) => {
+  player.dataset.stage = "video";  // a phone shows no empty one
+  [".sentence", ".detail", ".aside"].forEach((part, index) => (player.querySelector(part).textContent = said[index]));
+  player.querySelector(".aside").hidden = !said[2];
+  return player.getBoundingClientRect().height;
+}"""
 # A refused picture is a 422 answer; leaving the page breaks off the stream that Gradio listens to.
 EXPECTED_MESSAGES = re.compile(r"status of 422|AbortError|Connection errored out")
 
@@ -70,6 +82,15 @@ class Visit(Parts):
         self.length.fill(str(seconds))
         self.number("steps").fill(str(steps))
         sync_api.expect(self.line).to_contain_text(f"{round((seconds * 24 - 1) / 8) * 8 + 1}")
+
+    def press_as_in_safari(self) -> None:
+        """From now on a button that is pressed gets no focus, and what had it loses it."""
+        self.page.evaluate(SAFARI)
+
+    def count_presses(self, button: sync_api.Locator) -> sync_api.JSHandle:
+        """How often it is pressed from now on, by anybody; read it with `json_value`."""
+        watch = "button => { const all = []; button.addEventListener('click', () => all.push(1)); return all; }"
+        return button.evaluate_handle(watch)
 
     def make(self) -> None:
         self.page.keyboard.press("Control+Enter")
@@ -122,6 +143,10 @@ class Visit(Parts):
 
     def wait_until_playing(self) -> None:
         self.wait_for_film("video.currentTime > 0.2")
+
+    def height_saying(self, sentence: str, detail: str = "", aside: str = "") -> float:
+        """Of the player, when this is said of the draft, with a button beside it or none."""
+        return float(self.player.evaluate(SAY, [sentence, detail, aside]))
 
     def films(self, place: sync_api.Locator) -> sync_api.Locator:
         """Every `video` of a place."""

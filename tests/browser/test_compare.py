@@ -44,6 +44,16 @@ def test_two_drafts_play_and_step_together(browser: sync_api.Browser, address: s
         visit.wait_for_films(both, "Math.floor(video.currentTime * 24) === 13 && video.paused")
         both.get_by_role("button", name=play, exact=True).click()
         visit.wait_for_films(both, "!video.paused")
+        presses = visit.count_presses(visit.make_button)
+        page.keyboard.press("Control+Enter")
+        page.keyboard.press("?")
+        assert presses.json_value() == []
+        sync_api.expect(page.get_by_role("dialog")).to_have_count(1)  # no list of keys on top
+        page.keyboard.press("Escape")
+        sync_api.expect(both).to_be_hidden()
+        card.get_by_role("button", name=more).click()
+        card.get_by_role("button", name=compare).click()
+        page.get_by_role("button", name="number 2").first.click()
         both.get_by_role("button", name=close).click()
         sync_api.expect(both).to_be_hidden()
         assert not visit.errors

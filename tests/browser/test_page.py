@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.browser.studio import BOTH, SENTENCE, Visit, sync_api
+from tests.browser.studio import BOTH, COMPOSED, SENTENCE, Visit, sync_api
 
 expect = sync_api.expect
 
@@ -83,6 +83,13 @@ def test_stop_keeps_what_was_finished(visit: Visit) -> None:
     visit.fill(seconds=8, steps=8)
     visit.make()
     visit.stage("video")
+    stops = visit.count_presses(visit.stop_button)
+    search = visit.page.get_by_role("searchbox", name=visit.says("shelf_search"))
+    search.fill("no draft is like that")
+    visit.page.keyboard.press("Escape")
+    expect(search).to_have_value("")
+    visit.prompt.dispatch_event("keydown", COMPOSED)
+    assert stops.json_value() == []
     visit.more_button.focus()  # unfolded, but no list that Escape would close
     visit.page.keyboard.press("Escape")
     expect(visit.sentence).to_have_text(visit.stopped)
@@ -191,6 +198,22 @@ def test_a_lost_connection_is_said_by_the_page_at_once_and_by_nobody_else(visit:
         page.context.set_offline(False)
     expect(line).to_be_hidden()
     visit.errors.clear()  # of what was asked meanwhile
+
+
+def test_a_proxy_that_answers_for_a_studio_that_is_gone_is_not_taken_for_it(visit: Visit) -> None:
+    page = visit.page
+    line = page.get_by_role("status").filter(has_text="The studio does not answer.")
+    page.route("**/robots.txt", lambda route: route.fulfill(status=502, body="Bad gateway"))
+    page.evaluate("window.same = true")
+    expect(line).to_be_visible()
+    with page.expect_response("**/robots.txt"):  # asked again, it is still gone
+        pass
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.same")
+    page.unroute("**/robots.txt")
+    page.wait_for_function("!window.same")
+    expect(line).to_be_hidden()
+    visit.errors.clear()  # of what the proxy said
 
 
 def test_a_refusal_stands_until_its_field_is_changed(visit: Visit) -> None:

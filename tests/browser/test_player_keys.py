@@ -149,6 +149,18 @@ def test_the_title_tells_progress_and_the_end_and_a_notification_comes_where_it_
     page.wait_for_function("document.title === 'Rushes'")
 
 
+def test_a_browser_that_can_notify_of_nothing_still_shows_the_end(visit: Visit) -> None:
+    visit.page.evaluate(
+        """() => {
+          window.Notification = class { constructor() { throw new TypeError("Illegal constructor"); } };
+          Notification.permission = "granted";
+          localStorage.setItem("rushes-notify", "yes");
+          document.hasFocus = () => false;
+        }"""
+    )
+    assert visit.page.evaluate(ENDS_AFTER, 31) == []
+
+
 def with_sound(path: Path) -> Path:
     """A film of two seconds with a tone, as no model here makes one yet."""
     pictures, tone = ("-f", "lavfi", "-i", "testsrc2=s=256x160:r=24:d=2"), ("-f", "lavfi", "-i", "sine=d=2")

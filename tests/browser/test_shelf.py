@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.drafts import put_drafts
-from tests.browser.studio import BOTH, Visit, open_studio, sync_api, visitor
+from tests.browser.studio import BOTH, COMPOSED, Visit, open_studio, sync_api, visitor
 
 COUNT = 23
 WORDS = {
@@ -24,6 +24,12 @@ WORDS = {
               "frees": "将释放", "deleted": "已删除", "counted": "第 1–20 个，共 23 个", "stay": "直到您删除",
               "gone": "这份草稿已经不在了"},
 }  # fmt: skip
+PUT_CARD = """() => {
+  const urlOf = (draft, file) => `/media/${draft}/${file}`;
+  const card = new Rushes.Card({ draft: "" }, { texts: {}, urlOf, acts: {}, longestTitle: 9 });
+  document.body.prepend(card.place);
+  return card;
+}"""
 Shelf = tuple[Visit, dict[str, str], Path]
 
 
@@ -54,6 +60,7 @@ def test_drafts_are_found_named_kept_and_deleted(shelf: Shelf) -> None:
     page.get_by_role("button", name=words["newer"]).click()
     sync_api.expect(cards).to_have_count(20)
 
+    visit.press_as_in_safari()
     page.get_by_role("searchbox", name=words["search"]).fill("Number 21")
     sync_api.expect(cards).to_have_count(1)
     card = page.get_by_role("listitem").filter(has=cards)
@@ -63,6 +70,7 @@ def test_drafts_are_found_named_kept_and_deleted(shelf: Shelf) -> None:
     sync_api.expect(card.get_by_role("button", name=words["favourite"])).to_have_attribute("aria-pressed", "true")
     card.get_by_role("button", name=words["more"]).click()
     card.get_by_role("button", name=words["rename"]).click()
+    card.get_by_role("textbox", name=words["name"]).dispatch_event("keydown", COMPOSED)
     card.get_by_role("textbox", name=words["name"]).fill("<b>the one</b>")
     page.keyboard.press("Enter")
     sync_api.expect(card.get_by_text("<b>the one</b>")).to_be_visible()
@@ -102,6 +110,20 @@ def test_a_draft_opens_with_its_settings_and_one_that_is_gone_is_told(shelf: She
     sync_api.expect(visit.prompt).to_have_value("a white ball number 22 rises over sea")
     sync_api.expect(page.get_by_role("button", name="number 20")).to_have_count(0)
     visit.errors[:] = [error for error in visit.errors if "404" not in error]  # its picture was asked for
+
+
+def test_a_picture_in_view_moves_on_with_its_drafts_newest_film(shelf: Shelf) -> None:
+    visit, _, drafts = shelf
+    page = visit.page
+    place = page.get_by_role("listitem").filter(has=page.get_by_role("button", name="two films"))
+    card = page.evaluate_handle(PUT_CARD)
+    for draft in sorted(folder.name for folder in drafts.glob("2026*"))[:2]:
+        card.evaluate("(card, draft) => card.draw({ draft, file: 'draft.mp4', label: 'two films' })", draft)
+        visit.wait_for_films(place, f"video.currentSrc.includes('{draft}') && video.readyState > 1")
+        visit.prompt.hover()
+        place.hover()
+        visit.wait_for_films(place, "video.currentTime > 0.6")
+    card.evaluate("card => card.place.remove()")
 
 
 def test_who_wants_less_motion_sees_stills(shelf: Shelf, browser: sync_api.Browser) -> None:

@@ -6,6 +6,7 @@ from tests.browser.studio import BOTH, SENTENCE, Visit, sync_api
 
 expect = sync_api.expect
 STORY = "[2s] a red ball falls / [3s cut] a blue star rises / [1.5s cut, same look] a pink square grows"
+SLOW = {"offline": False, "latency": 400, "downloadThroughput": -1, "uploadThroughput": -1}
 SENTENCES = ["a red ball falls", "a blue star rises", "a pink square grows"]
 
 
@@ -95,6 +96,8 @@ def test_shots_are_ordered_by_keys_by_buttons_and_by_dragging(visit: Visit) -> N
     )
     expect(visit.button("shot_grip", 2)).to_be_focused()
     expect(page.get_by_role("status").filter(has_text=visit.says("shot_moved", 2, 3))).to_be_visible()
+    visit.press_as_in_safari()
+    shot(visit, 2).click()
     visit.button("shot_up", 2).click()
     expect(text).to_have_value(
         "[2s] a red ball falls / [3s] a blue star rises / [1.5s cut, same look] a pink square grows"
@@ -131,6 +134,20 @@ def test_typing_in_a_card_is_not_disturbed_by_what_the_server_answers(visit: Vis
     expect(box).to_have_value("  a red   ball bounces over grass ")
     visit.make_button.focus()
     expect(box).to_have_value("a red ball bounces over grass")
+
+
+def test_a_draft_is_what_the_cards_say_however_slow_the_line(visit: Visit) -> None:
+    second = shot(visit, 2)
+    paste(visit, "[0.5s] a red ball falls / [0.5s] a green")
+    expect(second).to_have_value("a green")
+    slow = visit.page.context.new_cdp_session(visit.page)
+    slow.send("Network.emulateNetworkConditions", SLOW)
+    second.press("End")
+    second.press_sequentially(" star rises", delay=60)  # answers to what came before are on their way
+    visit.make()
+    expect(visit.title).to_have_text("a red ball falls / a green star rises")
+    slow.detach()
+    visit.wait_until_over()
 
 
 def test_markup_on_a_card_stays_text(visit: Visit) -> None:

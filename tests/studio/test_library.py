@@ -153,7 +153,9 @@ def test_favourites_and_names_are_kept_in_the_draft_and_shown(library: Library, 
     (spine,) = library.rename(asked(), event(draft=draft, title="harbour"))["spines"]
     assert (spine["title"], spine["own_title"], spine["label"]) == ("harbour", "harbour", "Open draft: harbour")
     assert read_title(worker.drafts / draft) == "harbour"
-    assert library.rename(asked(), event(draft=draft, title="x" * 999))["wrong"]
+    refused = [library.rename(asked(), event(draft=draft, title="x" * 999)) for _ in range(2)]
+    assert refused[0]["wrong"]
+    assert refused[0] != refused[1]  # or the page would not say it again
     assert library.mark(asked(), event(draft="nothing", on=True))["said"].startswith("This draft is not there any more")
     assert not library.mark(asked(), event(draft=draft, on=False))["spines"][0]["favourite"]
 
