@@ -177,6 +177,7 @@ class LTXModel:
         """The end of a timeline as the `count` latents of a clip that begins with its last frames."""
         with self.open_decoder().visit() as decode:
             frames = decode(latents)[-self.spec.frames_of(count) :]
+        del decode  # it holds the decoder, which leaves before what encodes comes
         return self.encode_frames(frames)
 
     def encode_frames(self, frames: Frames) -> Tensor:
