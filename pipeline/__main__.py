@@ -14,12 +14,14 @@ from pipeline.commands.options import BAD_REQUEST, DOES_NOT_FIT, FAILED
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest
 from pipeline.gpu.threads import share_processors
 from pipeline.logs import start_logging
+from pipeline.plan.device import count_cards_alike
 from pipeline.plan.say import changes_as_json, say_change
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     share_processors()
+    count_cards_alike()
     options = _parser().parse_args(arguments)
     start_logging(logging.WARNING, "%(message)s")
     try:
