@@ -81,7 +81,7 @@ class Residency:
         return torch.device("cpu") if placement is Placement.HOST else torch_device(self.device)
 
     def warm_up(self) -> None:
-        """Read into main memory what waits there between chunks."""
+        """Read what waits between chunks, to where it does."""
         for component in self.spec.networks:
             if component is not Component.TEXT_ENCODER and self._parks(component):
                 self._open(component)
@@ -134,8 +134,9 @@ class Residency:
             return self._parked[component][1]
         there = self.place(component)
         dtype = getattr(torch, precision) if precision in NATIVE else torch_dtype(self.device)
-        waits = (self._parks(component) and placement is not Placement.KEPT) or placement is Placement.STREAMED
-        place = torch.device("cpu") if waits else there
+        parks = self._parks(component) and placement is not Placement.KEPT
+        waits = parks and self.device.kind is DeviceKind.CUDA  # elsewhere the device's memory is main memory
+        place = torch.device("cpu") if waits or placement is Placement.STREAMED else there
         if component is Component.TEXT_ENCODER and placement is Placement.STREAMED:
             module = open_streamed_encoder(self.checkpoint, component, self.spec.networks[component], dtype, there)
         elif precision in NATIVE:
@@ -154,7 +155,7 @@ class Residency:
         return (choice.precision, choice.placement) if choice else (Precision(self.device.dtype), Placement.VISITING)
 
     def _parks(self, component: Component) -> bool:
-        """Whether a component stays after its visit: in main memory, or, kept, on the device."""
+        """Whether a component stays after its visit: in main memory, or, kept or without a card, on the device."""
         choice = self._choices.get(STAGES[component])
         if component is Component.TEXT_ENCODER:
             return choice is not None and choice.placement is Placement.KEPT
@@ -177,6 +178,8 @@ class Residency:
         self._left = self._left and not everything
         if self.device.kind is DeviceKind.CUDA:
             torch.cuda.empty_cache()
+        elif self.device.kind is DeviceKind.MPS:
+            torch.mps.empty_cache()
 
 
 def _move(module: nn.Module, place: torch.device, guests: list[tuple[nn.Module, str, nn.Parameter]]) -> None:

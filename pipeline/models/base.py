@@ -115,7 +115,7 @@ class VideoModel(Protocol):
         ...
 
     def warm_up(self) -> None:
-        """Read into main memory what stays there anyway."""
+        """Read what stays between chunks anyway."""
         ...
 
     def identity(self) -> str:

@@ -195,7 +195,7 @@ class LTXModel:
         return self._latent_map.draw(latents) if self._latent_map else None
 
     def warm_up(self) -> None:
-        """Read transformer and VAE into main memory."""
+        """Read transformer and VAE to where they wait."""
         self.residency.warm_up()
 
     @cached_property

@@ -240,7 +240,7 @@ class WanModel:
 
     # Weights ---------------------------------------------------------------------------------------------------------
     def warm_up(self) -> None:
-        """Read transformers and VAE into main memory."""
+        """Read transformers and VAE to where they wait."""
         self.residency.warm_up()
 
     def _on_device(self, text: PromptEmbeds) -> Tensor:
