@@ -18,6 +18,7 @@ from pipeline.errors import DraftError, DraftsInUse
 from pipeline.gpu.folders import read_folders
 from pipeline.gpu.threads import share_processors
 from pipeline.logs import start_logging
+from pipeline.plan.device import count_cards_alike
 from pipeline.plan.presets import load_looks, load_profiles
 from pipeline.signals import heeding_signals
 from pipeline.studio.credentials import VARIABLE, find_credentials
@@ -37,6 +38,7 @@ BAD_START = 2
 def main(arguments: list[str] | None = None) -> int:
     """Run the studio until Ctrl-C or SIGTERM; returns the exit code. The second of these ends it at once."""
     share_processors()
+    count_cards_alike()
     options = _parser().parse_args(arguments)
     start_logging(logging.INFO)
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -42,7 +42,7 @@ from pipeline.errors import DraftError, InvalidRequest, WriteFailed
 from pipeline.events import ENDS, Event, Failed
 from pipeline.plan.alternatives import plan_draft
 from pipeline.plan.catalog import find_model
-from pipeline.plan.device import DeviceKind, probe_device, suppose_card
+from pipeline.plan.device import DeviceKind, count_cards_alike, probe_device, suppose_card
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Branch, Cut, Edit, Extend, Redo, Reprompt
 from pipeline.plan.presets import find_profile
@@ -215,6 +215,7 @@ def edit(
 def _make(
     decided: DraftPlan, journal: "Journal", drafts: Path, weights: Mapping[str, Path] | None
 ) -> Generator[Event, None, None]:
+    count_cards_alike()
     from pipeline.engine import Engine
 
     events = queue.SimpleQueue[Event | BaseException]()

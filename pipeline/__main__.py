@@ -15,6 +15,7 @@ from pipeline.commands.options import BAD_REQUEST, DOES_NOT_FIT, FAILED
 from pipeline.errors import DoesNotFit, DraftError, InvalidRequest
 from pipeline.gpu.threads import share_processors
 from pipeline.logs import start_logging
+from pipeline.plan.device import count_cards_alike
 from pipeline.plan.say import changes_as_json, say_change
 
 
@@ -23,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     share_processors()
     if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a code page may lack a character
+    count_cards_alike()
     options = _parser().parse_args(arguments)
     start_logging(logging.WARNING, "%(message)s")
     try:

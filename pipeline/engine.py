@@ -2,6 +2,7 @@
 line (pipeline/making.py).
 """
 
+import gc
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -52,7 +53,9 @@ class Engine:
         """A model; the one opened before when nothing changed."""
         wanted = (spec.key, device.kind)
         if self._model is None or self._opened != wanted:
-            self._model = None
+            if self._model is not None:
+                self._model = None
+                gc.collect()  # diffusers' hooks make its modules hold one another
             self._model = open_model(spec.kept_in(self.weights.get(spec.key)), device)
             self._opened = wanted
         return self._model

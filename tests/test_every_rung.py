@@ -7,6 +7,7 @@ the real modules in their real forms.
 import gc
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 import torch
 from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel
 from huggingface_hub import constants
+from optimum.quanto.tensor import WeightQBitsTensor
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import T5EncoderModel
 
 from pipeline import engine as engine_module
@@ -29,8 +31,10 @@ from pipeline.models import ltx
 from pipeline.plan.alternatives import plan_draft
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.draft import DraftPlan
-from pipeline.plan.memory import Stage
-from pipeline.plan.spec import VideoShape
+from pipeline.plan.memory import Precision, Stage
+from pipeline.plan.placement import choices
+from pipeline.plan.planner import workload
+from pipeline.plan.spec import Component, VideoShape
 from tests.conftest import DeviceMaker, ProfileMaker, RequestMaker
 from tests.tiny import count_frames, of
 
@@ -118,7 +122,7 @@ def ladder(crowded: Crowded, drafts: Path, plan: DraftPlan) -> list[DraftPlan]:
     [
         (Stage.ENCODE, 96, 1.0, ["streamed from disk", "in int8", "on the processor"]),
         (Stage.DENOISE, 256, 3.0, ["bfloat16 streamed", "one after the other", "in chunks of", "in fp8 streamed"]),
-        (Stage.DENOISE, 96, 1.0, ["in int4 on the device", "in chunks of", "in fp8 streamed"]),
+        (Stage.DENOISE, 96, 1.0, ["in fp8 streamed", "in chunks of"]),
         (Stage.DECODE, 96, 1.0, ["the text encoder leaves", "4 latents at a time", "on the processor"]),
     ],
 )
@@ -156,3 +160,28 @@ def test_each_rung_takes_less_lets_go_of_the_last_one_and_makes_the_draft(
         assert len(of(StepDone, events)) == 2 * len(rung.chunks)
         for chunk in rung.chunks:
             assert load_file(journal.latents_path(chunk.index))["latents"].isfinite().all()
+
+
+def test_weights_in_4_bits_are_read_to_where_they_compute_for_each_chunk(
+    make_card_plan: Callable[[int, float], DraftPlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And moved from nowhere: quanto would unpack them first."""
+    plan, read = make_card_plan(96, 1.0), list[str]()
+    load, device = workload(plan.request, plan.chunks), plan.memory.device
+    offered = choices(Stage.DENOISE, load, device, lowest=Precision.INT4)
+    smallest = next(choice for choice in offered if choice.precision is Precision.INT4)
+    chosen = dict(plan.memory.choices) | {Stage.DENOISE: smallest}
+    opened = residency.open_quantized
+
+    def watched(*arguments: Any) -> nn.Module:
+        read.append(str(arguments[-1]))
+        return opened(*arguments)
+
+    monkeypatch.setattr(residency, "open_quantized", watched)
+    monkeypatch.setattr(residency, "_move", lambda *_: pytest.fail("weights moved"))
+    model = ltx.LTXModel(plan.request.spec, device)
+    model.follow({stage: replace(choice, parked=smallest.parked) for stage, choice in chosen.items()})
+    for _ in plan.chunks:
+        with model.residency.on_device(Component.TRANSFORMER) as transformer:
+            assert any(isinstance(weight, WeightQBitsTensor) for weight in transformer.parameters())
+    assert read == ["cpu"] * len(plan.chunks)

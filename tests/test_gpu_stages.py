@@ -55,7 +55,7 @@ WAYS: dict[str, Mapping[Stage, dict[str, Any]]] = {
         Stage.DENOISE: {"precision": FP8, "placement": STREAMED, "parked": False},
     },
     "transformer in int8": {Stage.DENOISE: {"precision": INT8}},
-    "transformer in int4, passes apart": {Stage.DENOISE: {"precision": INT4, "together": False}},
+    "transformer in int4, passes apart": {Stage.DENOISE: {"precision": INT4, "together": False, "parked": False}},
 }
 
 

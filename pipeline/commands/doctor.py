@@ -4,6 +4,7 @@ Every probe may fail on a strange machine; what fails becomes a sentence, and th
 """
 
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from pipeline.commands.fitting import ModelFinding, say_models, try_model
 from pipeline.drafts.measurements import Measurements
 from pipeline.errors import say_bytes
 from pipeline.plan.catalog import CATALOG, MINIATURE
-from pipeline.plan.device import Device, DeviceKind, probe_device
+from pipeline.plan.device import CARD_ORDER, DRIVER_ORDER, Device, DeviceKind, probe_device
 from pipeline.plan.duration import Closeness, Experience, no_experience
 from pipeline.plan.memory import Precision, Stage, Workload
 from pipeline.plan.placement import Budget, choices
@@ -163,6 +164,10 @@ class _Examination:
         if device.kind is DeviceKind.CUDA:
             self.note("Device", "driver", device.driver or "unknown")
             self.note("Device", "compute capability", ".".join(map(str, device.compute_capability or ["unknown"])))
+            order = os.environ.get(CARD_ORDER, DRIVER_ORDER)
+            if order != DRIVER_ORDER:
+                several = "with several cards a draft may be planned for another than the one it is made on"
+                self.problems.append(f"{CARD_ORDER} is {order}: {several}. Unset it, or set it to {DRIVER_ORDER}.")
             used, total = device.total_bytes - device.free_bytes, say_bytes(device.total_bytes)
             self.note("Device", "VRAM", f"{say_bytes(device.free_bytes)} free of {total}")
             if used > BUSY_SHARE * device.total_bytes:

@@ -24,6 +24,7 @@ from huggingface_hub import constants
 from optimum.quanto import qint4, qint8, quantize
 from optimum.quanto.library.extensions import get_extension, is_extension_available
 from optimum.quanto.nn import QLinear
+from optimum.quanto.tensor import quantize_weight
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -156,16 +157,24 @@ def _layers(
         layer = parts[owner]
         tensor = stored.to(checkpoint.stored_dtype(component, name, dtype))
         if own == "weight" and isinstance(layer, QLinear):
-            layer.weight = nn.Parameter(tensor, requires_grad=False)
-            layer.freeze()
             kept: dict[str, Any] = {}
-            layer.weight.save_to_state_dict(kept, f"{name}.", keep_vars=False)
+            _quantized(tensor, layer).save_to_state_dict(kept, f"{name}.", keep_vars=False)
             yield {key: value.contiguous() for key, value in kept.items()}
-            layer.weight = nn.Parameter(torch.empty(0, device="meta"), requires_grad=False)
         elif precision is Precision.FP8 and isinstance(layer, nn.Linear) and not _skips(skipped, owner):
             yield {name: tensor.to(FP8).contiguous()}
         else:
             yield {name: tensor.contiguous()}
+
+
+def _quantized(weight: Tensor, layer: Any) -> Any:
+    """As `layer.freeze` does, but not laid out for the processor: what is kept is not, and to undo it takes as long as
+    to move it (`SETTLED` in plan/combinations.py)."""
+    if layer.weight_qtype.bits == 8:
+        scale = layer.optimizer(weight, qtype=layer.weight_qtype, axis=0)
+        return quantize_weight(weight, layer.weight_qtype, axis=0, scale=scale, optimized=False)
+    size = layer.weight_group_size
+    scale, shift = layer.optimizer(weight, qtype=layer.weight_qtype, axis=0, group_size=size)
+    return quantize_weight(weight, layer.weight_qtype, 0, scale, shift, group_size=size, optimized=False)
 
 
 def _outline(checkpoint: Checkpoint, component: Component, network: Network, precision: Precision) -> nn.Module:

@@ -54,6 +54,7 @@ class Residency:
         self.spec, self.checkpoint, self.device = spec, checkpoint, device
         self._choices: Mapping[Stage, Choice] = {}
         self._parked: dict[Component, tuple[Form, nn.Module]] = {}
+        self._left = False  # whether something was let go that may still be there
 
     def follow(self, choices: Mapping[Stage, Choice]) -> None:
         """Carry out these choices from now on; what waits in another form than they say is let go.
@@ -72,7 +73,7 @@ class Residency:
             check_room(self.checkpoint, component, network, precision, torch_dtype(self.device))
         for component, (form, _) in list(self._parked.items()):
             if form != self._form(component) or not self._parks(component):
-                del self._parked[component]
+                self._let_go(component)
         self._collect()
 
     def place(self, component: Component) -> torch.device:
@@ -81,7 +82,7 @@ class Residency:
         return torch.device("cpu") if placement is Placement.HOST else torch_device(self.device)
 
     def warm_up(self) -> None:
-        """Read into main memory what waits there between chunks."""
+        """Read what waits between chunks, to where it does."""
         for component in self.spec.networks:
             if component is not Component.TEXT_ENCODER and self._parks(component):
                 self._open(component)
@@ -113,7 +114,7 @@ class Residency:
                 owner._parameters[name] = waiting
             guests.clear()
             if not self._parks(component):
-                self._parked.pop(component, None)
+                self._let_go(component)
             self._collect()
         if exhausted:
             raise OutOfMemory(stage, "Make the picture smaller or the chunks shorter.")
@@ -121,7 +122,8 @@ class Residency:
     def _enter(self, component: Component, guests: list[tuple[nn.Module, str, nn.Parameter]]) -> nn.Module:
         """The component, ready to compute; `guests` is filled with what has to be put back in main memory after."""
         if component is Component.TEXT_ENCODER and not self._parks_beside_encoder():
-            self._parked = {known: kept for known, kept in self._parked.items() if known is component}
+            for other in self._parked.keys() - {component}:
+                self._let_go(other)
         _, placement = self._form(component)
         module = self._open(component)
         if placement is Placement.VISITING and self._parks(component):
@@ -130,13 +132,16 @@ class Residency:
 
     def _open(self, component: Component) -> nn.Module:
         """A component in its form: on the device if it is to leave from there, else where it waits."""
+        if self._left:  # not before: whoever had it still held it then
+            self._collect(everything=True)
         form = precision, placement = self._form(component)
         if component in self._parked:
             return self._parked[component][1]
         there = self.place(component)
         dtype = getattr(torch, precision) if precision in NATIVE else torch_dtype(self.device)
-        waits = (self._parks(component) and placement is not Placement.KEPT) or placement is Placement.STREAMED
-        place = torch.device("cpu") if waits else there
+        parks = self._parks(component) and placement is not Placement.KEPT
+        waits = parks and self.device.kind is DeviceKind.CUDA  # elsewhere the device's memory is main memory
+        place = torch.device("cpu") if waits or placement is Placement.STREAMED else there
         if component is Component.TEXT_ENCODER and placement is Placement.STREAMED:
             module = open_streamed_encoder(self.checkpoint, component, self.spec.networks[component], dtype, there)
         elif precision in NATIVE:
@@ -155,7 +160,7 @@ class Residency:
         return (choice.precision, choice.placement) if choice else (Precision(self.device.dtype), Placement.VISITING)
 
     def _parks(self, component: Component) -> bool:
-        """Whether a component stays after its visit: in main memory, or, kept, on the device."""
+        """Whether a component stays after its visit: in main memory, or, kept or without a card, on the device."""
         choice = self._choices.get(STAGES[component])
         if component is Component.TEXT_ENCODER:
             return choice is not None and choice.placement is Placement.KEPT
@@ -167,10 +172,19 @@ class Residency:
         choice = self._choices.get(Stage.ENCODE)
         return choice is None or choice.parked
 
-    def _collect(self) -> None:
-        gc.collect(generation=0)
+    def _let_go(self, component: Component) -> None:
+        self._parked.pop(component, None)
+        self._left = True
+
+    def _collect(self, *, everything: bool = False) -> None:
+        """Give memory back; with `everything`, a fifth of a second, also that of modules with diffusers' hooks, which
+        hold one another."""
+        gc.collect(generation=2 if everything else 0)
+        self._left = self._left and not everything
         if self.device.kind is DeviceKind.CUDA:
             torch.cuda.empty_cache()
+        elif self.device.kind is DeviceKind.MPS:
+            torch.mps.empty_cache()
 
 
 def _move(module: nn.Module, place: torch.device, guests: list[tuple[nn.Module, str, nn.Parameter]]) -> None:

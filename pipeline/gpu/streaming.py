@@ -6,6 +6,7 @@ once, by accelerate's hooks, straight from the checkpoint's files.
 
 import logging
 from collections.abc import Mapping
+from functools import cache
 
 import torch
 from accelerate.hooks import AlignDevicesHook, add_hook_to_module
@@ -90,11 +91,13 @@ def _look_up_in_main_memory(table: nn.Module, place: torch.device) -> None:
     table.register_forward_hook(lambda _module, _inputs, rows: rows.to(place))
 
 
+@cache
 def _pins_exactly() -> bool:
-    """Whether torch can be told to page-lock no more than what is asked for; it is, once."""
+    """Whether torch can be told to page-lock no more than what is asked for; it is, once, beside what somebody said."""
     try:
-        torch._C._accelerator_setAllocatorSettings(EXACT_PINNING)
+        said = torch._C._accelerator_getAllocatorSettings()
+        torch._C._accelerator_setAllocatorSettings(f"{said},{EXACT_PINNING}".lstrip(","))
         return True
-    except (AttributeError, RuntimeError):  # before torch 2.10 or so
+    except (AttributeError, RuntimeError, ValueError):  # before torch 2.10 or so; ValueError where it knows other keys
         logger.info("weights are page-locked as they move: this torch would take up to twice their memory")
         return False

@@ -116,7 +116,7 @@ class VideoModel(Protocol):
         ...
 
     def warm_up(self) -> None:
-        """Read into main memory what stays there anyway."""
+        """Read what stays between chunks anyway."""
         ...
 
     def held(self) -> Held:

@@ -12,7 +12,7 @@ from diffusers import AutoencoderKLLTXVideo, LTXConditionPipeline
 from diffusers.pipelines.ltx.pipeline_ltx_condition import linear_quadratic_schedule
 from torch import Tensor, nn
 
-from pipeline.gpu.backend import torch_device
+from pipeline.gpu.backend import torch_device, torch_dtype
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import Residency
 from pipeline.models.base import Frames, Keep, OnStep, Sampling, SamplingState
@@ -146,7 +146,7 @@ class LTXModel:
             # Frames are encoded as a clip of their own
             pipe.first_latent = 0 if mode is Tail.FRAMES else chunk.start - chunk.scene_start
             positive, negative = sampling.positive, sampling.negative or sampling.positive
-            where = torch_device(self.device)
+            where, dtype = torch_device(self.device), torch_dtype(self.device)
             latents: Tensor = pipe(
                 image=torch.zeros(1, 3, shape.height, shape.width) if pipe.holds else None,
                 image_cond_noise_scale=0.0,
@@ -159,9 +159,9 @@ class LTXModel:
                 timesteps=times[done:],
                 guidance_scale=sampling.guidance if sampling.negative else 1.0,
                 generator=generator,
-                prompt_embeds=positive.embeds.to(where),
+                prompt_embeds=positive.embeds.to(where, dtype),
                 prompt_attention_mask=positive.mask.to(where),
-                negative_prompt_embeds=negative.embeds.to(where),
+                negative_prompt_embeds=negative.embeds.to(where, dtype),
                 negative_prompt_attention_mask=negative.mask.to(where),
                 output_type="latent",
                 return_dict=False,
@@ -177,6 +177,7 @@ class LTXModel:
         """The end of a timeline as the `count` latents of a clip that begins with its last frames."""
         with self.open_decoder().visit() as decode:
             frames = decode(latents)[-self.spec.frames_of(count) :]
+        del decode  # it holds the decoder, which leaves before what encodes comes
         return self.encode_frames(frames)
 
     def encode_frames(self, frames: Frames) -> Tensor:
@@ -194,7 +195,7 @@ class LTXModel:
         return self._latent_map.draw(latents) if self._latent_map else None
 
     def warm_up(self) -> None:
-        """Read transformer and VAE into main memory."""
+        """Read transformer and VAE to where they wait."""
         self.residency.warm_up()
 
     def held(self) -> Held:

@@ -120,23 +120,25 @@ class WanModel:
         level = held_level(scheduler.sigmas[:-1].tolist(), sampling.tail_strength) if given is not None else 0.0
         shown = None if given is None else noised(given, noise[:, :, : chunk.overlap], level)
         texts = [self._on_device(text) for text in (sampling.positive, sampling.negative) if text]
-        latents, present, done = noise, None, 0
+        latents, done = noise, 0
         if resume_from is not None:
             put_back(scheduler, resume_from, where)
             latents, done = resume_from.tensors["latents"].to(where), resume_from.step
+        present: dict[Component, nn.Module] = {}
         with ExitStack() as visit:
             for index, time in enumerate(scheduler.timesteps[done:], start=done):
                 wanted, guidance = self._expert(float(time), sampling.guidance)
-                if wanted is not present:
-                    visit.close()  # the expert before leaves first
-                    transformer = visit.enter_context(self.residency.on_device(wanted))
-                    present = wanted
+                if wanted not in present:
+                    present.clear()
+                    visit.close()  # the expert before leaves first, and nothing here holds it
+                    present[wanted] = visit.enter_context(self.residency.on_device(wanted))
                 sigma = float(scheduler.sigmas[index])
                 held = shown if mode in HELD and is_held(sigma, level) else None
                 told = Told(held, level, ahead)
-                predict = partial(self._flow, transformer, time=time, texts=texts, guidance=guidance, told=told)
+                predict = partial(self._flow, present[wanted], time=time, texts=texts, guidance=guidance, told=told)
                 parts = (predict(latents[:, :, start:stop]) for start, stop in chunk.windows)
                 flow = average(chunk.windows, parts) if chunk.windows else predict(latents)
+                del predict
                 if level and given is not None and held is not None:  # any sampler brings the tail to that level so
                     flow[:, :, : chunk.overlap] = (latents[:, :, : chunk.overlap] - given) / sigma
                 predicted = latents - scheduler.sigmas[index].to(where) * flow
@@ -216,6 +218,7 @@ class WanModel:
         """The end of a timeline as the `count` latents of a clip that begins with its last frames."""
         with self.open_decoder().visit() as decode:
             frames = decode(latents)[-self.spec.frames_of(count) :]
+        del decode  # it holds the decoder, which leaves before what encodes comes
         return self.encode_frames(frames)
 
     def encode_frames(self, frames: Frames) -> Tensor:
@@ -237,7 +240,7 @@ class WanModel:
 
     # Weights ---------------------------------------------------------------------------------------------------------
     def warm_up(self) -> None:
-        """Read transformers and VAE into main memory."""
+        """Read transformers and VAE to where they wait."""
         self.residency.warm_up()
 
     def held(self) -> Held:

@@ -10,6 +10,10 @@ from pipeline.plan.memory import Placement, Precision, Stage
 NATIVE = frozenset({Precision.FLOAT32, Precision.BFLOAT16, Precision.FLOAT16})
 """As published, in the precision the device computes in; legal everywhere."""
 
+SETTLED = frozenset({Precision.INT4})
+"""Laid out for the processor or the card, whichever they are read to. To move them is to multiply each layer with an
+identity matrix first: in bfloat16, 4096 by 4096 take seconds on two cores, and LTX-Video 13B has hundreds."""
+
 _UNMOVABLE = "quantized weights do not move block by block: diffusers' group offloading drops what quanto adds to them"
 _DECODER = "the VAE decodes as published: it is small, and its errors are seen"
 

@@ -166,13 +166,15 @@ def reencoding_seconds(choice: Choice, load: Workload, rates: Rates, device: Dev
 
 
 def visit_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, *, first: bool) -> float:
-    """Bringing a stage's weights to where they compute: from the disk the first time, from main memory where parked."""
+    """Bringing a stage's weights to where they compute: from the disk the first time, from main memory where parked,
+    else as they are kept on the disk."""
     spec = load.spec
     network = spec.transformer if choice.stage is Stage.DENOISE else spec.vae
     count = spec.experts if choice.stage is Stage.DENOISE else 1
     size = count * weight_bytes(network, choice.precision)
     stored = count * weight_bytes(network, Precision(device.dtype))
-    reading = stored / rates.disk_bytes_per_second if first or not choice.parked else 0.0
+    read = stored if first else 0 if choice.parked else size
+    reading = read / rates.disk_bytes_per_second
     moving = size / rates.bus_bytes_per_second if _moves(choice, device) else 0.0
     return (OPEN_SECONDS if first else 0.0) + reading + moving
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pipeline.errors import say_bytes
-from pipeline.plan.combinations import find_obstacle
+from pipeline.plan.combinations import SETTLED, find_obstacle
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.memory import (
     ALLOCATOR_SLACK,
@@ -144,12 +144,12 @@ def _encoder_choices(load: Workload, device: Device, lowest: Precision) -> Itera
 
 
 def _transformer_choices(load: Workload, device: Device, lowest: Precision) -> Iterator[Choice]:
+    network, card = load.spec.transformer, device.kind is DeviceKind.CUDA
     ways = (load, replace(load, together=False)) if load.batched else (load,)
     for placement in _placements(device):
         for precision in _precisions(Stage.DENOISE, placement, device, lowest):
-            for parked in (True, False) if device.kind is DeviceKind.CUDA else (True,):
+            for parked in (False,) if card and precision in SETTLED else (True, False) if card else (True,):
                 for way in ways:
-                    network = load.spec.transformer
                     yield _choice(Stage.DENOISE, way, device, network, precision, placement, parked=parked)
 
 
@@ -223,9 +223,8 @@ def _choice(
         need = max(need, load.reencoding_bytes(device) + (0 if device.kind is DeviceKind.CUDA else placed))
     card = on_card(device, need)
     if device.kind is DeviceKind.CUDA:
-        ram = host_bytes(device) + _waiting_bytes(
-            load, device, stage, network, precision, streamed=streamed, parked=parked
-        )
+        waiting = _waiting_bytes(load, device, stage, network, precision, streamed=streamed, parked=parked)
+        ram = host_bytes(device) + waiting
     else:
         card = ram = card + host_bytes(device) + _beside_bytes(stage, load.spec, precision)
     if stage is Stage.DENOISE:  # what the decoder remembers waits for the next chunk's latents

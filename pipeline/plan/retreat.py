@@ -16,6 +16,7 @@ from dataclasses import replace
 from pipeline.errors import DoesNotFit, InvalidRequest, OutOfMemory
 from pipeline.plan.alternatives import offer_changes
 from pipeline.plan.chunks import Chunk
+from pipeline.plan.combinations import SETTLED
 from pipeline.plan.cutting import least_latents, overlap_latents
 from pipeline.plan.device import Device
 from pipeline.plan.disk import disk_bytes
@@ -161,10 +162,10 @@ def _load(plan: DraftPlan, rest: tuple[Chunk, ...]) -> Workload:
 def _is_less(choice: Choice, plan: DraftPlan) -> bool:
     """Whether it holds less on the device than what is done now, and no more in main memory than may be used.
 
-    A transformer waits where it waited before, between chunks.
+    A transformer waits where it waited before, between chunks, or, where it cannot, on the disk.
     """
     present, ram = plan.memory.choices[choice.stage], plan.memory.budget.ram_bytes
-    moved = choice.stage is Stage.DENOISE and choice.parked != present.parked
+    moved = choice.stage is Stage.DENOISE and choice.parked != present.parked and choice.precision not in SETTLED
     return choice.card_bytes < present.card_bytes and choice.ram_bytes <= ram and not moved
 
 
@@ -177,9 +178,11 @@ def _fastest(options: list[Choice], plan: DraftPlan, rest: tuple[Chunk, ...]) ->
 def _with(plan: DraftPlan, choice: Choice, *, slices_done: int) -> DraftPlan:
     """The plan with one stage run another way; slices that are not written follow chunks and window."""
     stage, spec = choice.stage, plan.spec
-    if choice.placement is not Placement.HOST:
+    if choice.placement is not Placement.HOST and stage is not Stage.DENOISE:
         choice = replace(choice, parked=plan.memory.choices[stage].parked)
     chosen = dict(plan.memory.choices) | {stage: choice}
+    if not chosen[Stage.DENOISE].parked:  # nor does anything else wait in main memory then
+        chosen = {known: replace(other, parked=False) for known, other in chosen.items()}
     slices = plan_all_slices(
         plan.chunks,
         window=min(chosen[Stage.DECODE].window_latents, longest_scene(plan.chunks)),

@@ -165,6 +165,18 @@ def test_a_card_that_others_fill_is_a_problem(on: Examiner, make_device: DeviceM
     assert problem == "Other programs hold 16.0 GiB of the card's 24.0 GiB: close them, nvidia-smi names them."
 
 
+@pytest.mark.parametrize("order", [None, "PCI_BUS_ID", "FASTEST_FIRST"])
+def test_cards_that_somebody_counts_in_another_order_are_a_problem(
+    order: str | None, on: Examiner, make_device: DeviceMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    if order:
+        monkeypatch.setenv("CUDA_DEVICE_ORDER", order)
+    problems = on(make_device(24.0, DeviceKind.CUDA)).problems
+    said = "CUDA_DEVICE_ORDER is FASTEST_FIRST: with several cards a draft may be planned for another than the one it"
+    assert [problem.startswith(said) for problem in problems] == [True] * (order == "FASTEST_FIRST")
+
+
 def test_a_card_that_torch_cannot_use_is_a_problem_and_is_not_measured(
     on: Examiner, make_device: DeviceMaker, drafts: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
+from optimum.quanto import quantize
 from optimum.quanto.library.extensions import extension
 from optimum.quanto.tensor.packed import PackedTensor
+from optimum.quanto.tensor.weights.tinygemm import TinyGemmPackedTensor
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -90,6 +92,23 @@ def test_weights_in_4_bits_need_no_compiler(shape: tuple[int, ...], monkeypatch:
     monkeypatch.setattr(extension, "load", lambda **_: pytest.fail("quanto compiles"))
     values = torch.randint(16, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
     assert torch.equal(PackedTensor.pack(values, 4).unpack(), values)
+
+
+@pytest.mark.parametrize("precision", quantization.QUANTO)
+def test_what_is_kept_is_never_laid_out_for_the_processor_and_the_same(
+    precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be unpacked by large products."""
+    layers = nn.Sequential(nn.Linear(256, 128, bias=False, dtype=torch.bfloat16))
+    weight = layers[0].weight.detach().clone()
+    quantize(layers, weights=quantization.QUANTO[precision])
+    layer, expected, kept = layers[0], dict[str, Tensor](), dict[str, Tensor]()
+    layer.freeze()
+    layer.weight.save_to_state_dict(expected, "", keep_vars=False)
+    monkeypatch.setattr(TinyGemmPackedTensor, "unpack", lambda _: pytest.fail("unpacked"))
+    quantization._quantized(weight, layer).save_to_state_dict(kept, "", keep_vars=False)
+    assert kept.keys() == expected.keys()
+    assert all(torch.equal(kept[name], expected[name]) for name in kept)
 
 
 @pytest.mark.parametrize("precision", SMALLER)

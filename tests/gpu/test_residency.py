@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from pipeline.errors import ModelUnavailable, OutOfMemory, StopRequested
+from pipeline.gpu import residency as residency_module
 from pipeline.gpu.loading import find_checkpoint
 from pipeline.gpu.residency import Residency, _move
 from pipeline.plan.catalog import MINIATURE
@@ -228,3 +229,35 @@ def test_what_the_processor_is_to_run_stays_in_main_memory_and_computes_there(ma
     with residency.on_device(Component.VAE) as vae:
         assert {(weight.device.type, weight.dtype) for weight in vae.parameters()} == {("cpu", torch.float32)}
     assert not residency._parked
+
+
+@pytest.mark.parametrize(
+    ("kind", "place"), [(DeviceKind.MPS, "meta"), (DeviceKind.CUDA, "cpu"), (DeviceKind.CPU, "cpu")]
+)
+def test_only_beside_a_card_do_weights_wait_apart_from_where_they_compute(
+    kind: DeviceKind, place: str, make_device: DeviceMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Apple's graphics compute in main memory, where a copy would be the same weights twice. The meta device stands for
+    what is not here."""
+    read, emptied = list[nn.Module](), list[DeviceKind]()
+
+    def load(_: object, __: Component, dtype: torch.dtype, place: str = "cpu") -> nn.Module:
+        read.append(nn.Linear(2, 2, device=place, dtype=dtype))
+        return read[-1]
+
+    elsewhere = torch.device("cpu" if kind is DeviceKind.CPU else "meta")
+    monkeypatch.setattr(residency_module, "torch_device", lambda _: elsewhere)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(DeviceKind.CUDA))
+    monkeypatch.setattr(torch.mps, "empty_cache", lambda: emptied.append(DeviceKind.MPS))
+    residency = Residency(MINIATURE, find_checkpoint(MINIATURE), make_device(kind=kind))
+    monkeypatch.setattr(type(residency.checkpoint), "load", load)
+    residency.warm_up()
+    weights = [parameter for module in read for parameter in module.parameters()]
+    for component in (Component.TRANSFORMER, Component.VAE) * 2:
+        with residency.on_device(component) as module:
+            assert {parameter.device for parameter in module.parameters()} == {elsewhere}
+            there = {id(parameter) for parameter in module.parameters()} <= {id(parameter) for parameter in weights}
+            assert there is (kind is not DeviceKind.CUDA), "no copy beside what waits"
+    assert len(read) == 2, "read once"
+    assert {parameter.device.type for module in read for parameter in module.parameters()} == {place}
+    assert set(emptied) == {kind} - {DeviceKind.CPU}

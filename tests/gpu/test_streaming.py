@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ModelUnavailable
+from pipeline.gpu import streaming
 from pipeline.gpu.loading import Checkpoint
-from pipeline.gpu.streaming import open_streamed_encoder, stream_blocks
+from pipeline.gpu.streaming import EXACT_PINNING, open_streamed_encoder, stream_blocks
 from pipeline.plan.components import T5_XXL
 from pipeline.plan.spec import Component
 from tests.tiny_wan import TINY_A14B, make_tiny_wan
@@ -110,6 +112,47 @@ def test_what_is_streamed_goes_when_it_is_let_go(checkpoint: Checkpoint) -> None
         assert weight() is None
     finally:
         gc.enable()
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    streaming._pins_exactly.cache_clear()
+    yield
+    streaming._pins_exactly.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize("error", [AttributeError, RuntimeError, ValueError])
+def test_a_torch_that_cannot_pin_exactly_pins_as_weights_move(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a card would: torch 2.10 knows the call and not the keys, and says so by a ValueError."""
+
+    def refuse(_: str) -> None:
+        raise error("Unrecognized key 'pinned_max_round_threshold_mb' in allocator config.")
+
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr(torch._C, "_accelerator_setAllocatorSettings", refuse)
+    monkeypatch.setattr(streaming, "apply_group_offloading", lambda _, **settings: asked.append(settings))
+    stream_blocks(nn.Linear(2, 2), torch.device("cuda"))
+    assert [settings["low_cpu_mem_usage"] for settings in asked] == [True]
+
+
+@pytest.mark.usefixtures("fresh")
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("", EXACT_PINNING), ("garbage_collection_threshold:0.8", f"garbage_collection_threshold:0.8,{EXACT_PINNING}")],
+)
+def test_what_a_person_told_the_allocator_is_told_again_and_only_once(
+    said: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each telling replaces the one before."""
+    heard: list[str] = []
+    monkeypatch.setattr(torch._C, "_accelerator_getAllocatorSettings", lambda: heard[-1] if heard else said)
+    monkeypatch.setattr(torch._C, "_accelerator_setAllocatorSettings", heard.append)
+    assert streaming._pins_exactly()
+    assert streaming._pins_exactly()
+    assert heard == [told]
 
 
 @pytest.mark.gpu

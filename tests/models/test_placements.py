@@ -168,3 +168,17 @@ def test_what_the_processor_runs_beside_a_card_is_what_it_makes_without_one(
     latents = torch.randn(1, channels, 4, 4, 6, generator=torch.Generator().manual_seed(3))
     frames, expected = (decode(model.open_decoder(), latents)[0] for model in (beside, alone))
     assert (frames == expected).all()
+
+
+def test_sentences_of_the_processor_are_told_to_a_card_that_computes_in_float16(
+    spec: ModelSpec, assets: Path, make_device: DeviceMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last way where memory ran out: in float32, as processors do not compute in float16."""
+    from pipeline.gpu import loading
+
+    monkeypatch.setattr(loading, "ASSETS", assets)
+    card = in_half(make_device(), "float16")
+    on_host = {"precision": Precision.FLOAT32, "placement": Placement.HOST, "parked": False}
+    embeds, latents, _ = make(open_model(spec, card), choose(card, Stage.ENCODE, **on_host))
+    assert embeds.dtype == torch.float32
+    assert latents.isfinite().all()

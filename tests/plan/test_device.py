@@ -1,6 +1,8 @@
 """The machine is asked through its driver's program; one that fails or babbles means that there is no card."""
 
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -52,6 +54,35 @@ def test_the_card_that_cuda_would_show_first_is_asked_for(driver: Path, monkeypa
         'for word in "$@"; do case $word in --id=*) echo "Card ${word#--id=}, 8192, 8000, 7.5, 550.54";; esac; done',
     )
     assert probe_device().name == "Card 2"
+
+
+ENTRANCES = [
+    pytest.param("import app; app.main(['--help'])", id="the studio"),
+    pytest.param("import pipeline.__main__ as command; command.main(['--help'])", id="the command line"),
+    pytest.param("import pipeline; next(pipeline._make(None, None, None, None))", id="the package"),
+]
+
+
+@pytest.mark.parametrize("said", [None, "FASTEST_FIRST"])
+@pytest.mark.parametrize("entrance", ENTRANCES)
+def test_cuda_counts_cards_as_the_driver_does_unless_somebody_said_otherwise(entrance: str, said: str | None) -> None:
+    """From before torch is loaded, whichever way one came in."""
+    code = f"""
+import contextlib, os, sys
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            print(os.environ.get("CUDA_DEVICE_ORDER"), flush=True)
+            os._exit(0)
+sys.meta_path.insert(0, Watch())
+with contextlib.suppress(SystemExit):
+    {entrance}
+import torch
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "CUDA_DEVICE_ORDER"}
+    environment |= {"CUDA_DEVICE_ORDER": said} if said else {}
+    heard = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert heard.stdout.splitlines()[-1] == (said or "PCI_BUS_ID")
 
 
 @pytest.mark.parametrize("hidden", ["", "-1"])

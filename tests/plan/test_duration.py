@@ -13,13 +13,15 @@ from pipeline.plan.draft import DraftPlan
 from pipeline.plan.duration import (
     BANDS,
     CARD_EFFICIENCY,
+    OPEN_SECONDS,
     PASS_SECONDS,
     Closeness,
     Experience,
     no_experience,
     stage_seconds,
+    visit_seconds,
 )
-from pipeline.plan.memory import Placement, Precision, Stage, Workload
+from pipeline.plan.memory import Placement, Precision, Stage, Workload, weight_bytes
 from pipeline.plan.placement import Choice, choices
 from pipeline.plan.planner import decide
 from pipeline.plan.rates import CARDS, UNKNOWN_CARD, Rates, guess_rates
@@ -138,6 +140,20 @@ def denoising(device: Device, precision: Precision, placement: Placement) -> tup
     )
     found = choices(Stage.DENOISE, load, device, lowest=Precision.INT4)
     return next(c for c in found if (c.precision, c.placement) == (precision, placement)), load
+
+
+def test_what_is_loaded_anew_is_read_as_it_is_kept(make_device: DeviceMaker) -> None:
+    """The first time it is made from what was published."""
+    device = make_device(80, DeviceKind.CUDA)
+    choice, load = denoising(device, Precision.INT4, Placement.VISITING)
+    rates, published, kept = (
+        guess_rates(device),
+        *(weight_bytes(LTX_13B.transformer, precision) for precision in (Precision.BFLOAT16, Precision.INT4)),
+    )
+    first, again = (visit_seconds(choice, load, rates, device, first=first) for first in (True, False))
+    moving = kept / rates.bus_bytes_per_second
+    assert first == pytest.approx(OPEN_SECONDS + published / rates.disk_bytes_per_second + moving)
+    assert again == pytest.approx(kept / rates.disk_bytes_per_second + moving)
 
 
 def test_a_causal_model_is_charged_for_each_step_of_a_block_and_for_reading_what_was_before(

@@ -119,6 +119,12 @@ def test_what_is_parked_for_the_next_chunk_waits_in_main_memory(spec: ModelSpec,
         assert (", loaded anew for each chunk" in choice.name) != choice.parked
 
 
+def test_what_is_laid_out_for_the_card_is_read_onto_it_and_never_waits_elsewhere(card: Device) -> None:
+    parked = {(choice.precision, choice.parked) for choice in offered(Stage.DENOISE, card)}
+    apart = {(precision, parks) for precision in ("bfloat16", "fp8", "int8") for parks in (True, False)}
+    assert parked == apart | {(Precision.INT4, False)}
+
+
 def test_an_encoder_that_is_streamed_waits_on_disk_and_looks_words_up_in_main_memory(card: Device) -> None:
     network = LTX_2B.text_encoder
     visiting, streamed = (

@@ -12,10 +12,11 @@ from pipeline.plan.device import DeviceKind
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.duration import no_experience
 from pipeline.plan.memory import Placement, Precision, Stage, weight_bytes
-from pipeline.plan.planner import decide
+from pipeline.plan.placement import choices
+from pipeline.plan.planner import decide, workload
 from pipeline.plan.rates import guess_rates
 from pipeline.plan.retreat import exhausted, retreat
-from pipeline.plan.spec import ModelSpec
+from pipeline.plan.spec import ModelSpec, VideoShape
 from tests.conftest import DeviceMaker, ProfileMaker, RequestMaker
 from tests.plan.descent import descend, need
 
@@ -139,6 +140,19 @@ def test_precision_goes_no_lower_than_was_allowed(on_a_card: Any) -> None:
     for lowest, coarsest in (("bfloat16", {Precision.BFLOAT16}), ("int8", {Precision.BFLOAT16, Precision.FP8})):
         plans = descend(on_a_card(LTX_13B, lowest_precision=lowest), Stage.DENOISE)
         assert {plan.memory.choices[Stage.DENOISE].precision for plan in plans} - {Precision.INT8} <= coarsest
+
+
+def test_what_cannot_wait_in_main_memory_is_loaded_anew_and_so_is_what_decodes(on_a_card: Any) -> None:
+    shape = VideoShape(width=256, height=256)
+    plan = on_a_card(LTX_13B, shape=shape, frames=17, steps=4, guidance=1.0, lowest_precision="int4", encoder="unload")
+    load = workload(plan.request, plan.chunks)
+    offered = choices(Stage.DENOISE, load, plan.memory.device, lowest=Precision.INT8)
+    waiting = next(choice for choice in offered if choice.precision is Precision.INT8 and choice.parked)
+    chosen = {stage: replace(choice, parked=True) for stage, choice in plan.memory.choices.items()}
+    memory = replace(plan.memory, choices=chosen | {Stage.DENOISE: waiting})
+    lower = descend(replace(plan, memory=memory), Stage.DENOISE)[1].memory.choices
+    assert lower[Stage.DENOISE].precision is Precision.INT4
+    assert {choice.parked for choice in lower.values()} == {False}
 
 
 @pytest.mark.fault(31)
