@@ -189,7 +189,8 @@ def wire(
     row.retry(library.go_on, None, [*states, *fields, row], **queued).then(
         follow, states[0], shown, trigger_mode="multiple", **queued
     )
-    row.select(library.look, None, row, queue=False, trigger_mode="always_last", **quiet)
+    # Not "always_last", which sends what was asked first once more in the place of what was asked last.
+    row.select(library.look, None, row, queue=False, trigger_mode="multiple", **quiet)
     row.like(library.mark, None, row, queue=False, **quiet)
     row.edit(library.rename, None, row, queue=False, **quiet)
     row.delete(library.delete, states[0], [*states, row], **queued)

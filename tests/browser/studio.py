@@ -37,6 +37,7 @@ SAFARI = """() => addEventListener("mousedown", (event) => {
   event.preventDefault();
   document.activeElement.blur();
 })"""
+SLOW = {"offline": False, "latency": 400, "downloadThroughput": -1, "uploadThroughput": -1}
 SAY = """(player, said) => {
   player.dataset.stage = "video";  // a phone shows no empty one
   [".sentence", ".detail", ".aside"].forEach((part, index) => (player.querySelector(part).textContent = said[index]));
@@ -91,6 +92,14 @@ class Visit(Parts):
         """How often it is pressed from now on, by anybody; read it with `json_value`."""
         watch = "button => { const all = []; button.addEventListener('click', () => all.push(1)); return all; }"
         return button.evaluate_handle(watch)
+
+    @contextmanager
+    def slow_line(self) -> Iterator[None]:
+        """Answers come late meanwhile."""
+        session = self.page.context.new_cdp_session(self.page)
+        session.send("Network.emulateNetworkConditions", SLOW)
+        yield
+        session.detach()
 
     def make(self) -> None:
         self.page.keyboard.press("Control+Enter")

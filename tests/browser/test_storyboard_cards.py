@@ -6,7 +6,6 @@ from tests.browser.studio import BOTH, SENTENCE, Visit, sync_api
 
 expect = sync_api.expect
 STORY = "[2s] a red ball falls / [3s cut] a blue star rises / [1.5s cut, same look] a pink square grows"
-SLOW = {"offline": False, "latency": 400, "downloadThroughput": -1, "uploadThroughput": -1}
 SENTENCES = ["a red ball falls", "a blue star rises", "a pink square grows"]
 
 
@@ -140,13 +139,11 @@ def test_a_draft_is_what_the_cards_say_however_slow_the_line(visit: Visit) -> No
     second = shot(visit, 2)
     paste(visit, "[0.5s] a red ball falls / [0.5s] a green")
     expect(second).to_have_value("a green")
-    slow = visit.page.context.new_cdp_session(visit.page)
-    slow.send("Network.emulateNetworkConditions", SLOW)
-    second.press("End")
-    second.press_sequentially(" star rises", delay=60)  # answers to what came before are on their way
-    visit.make()
-    expect(visit.title).to_have_text("a red ball falls / a green star rises")
-    slow.detach()
+    with visit.slow_line():
+        second.press("End")
+        second.press_sequentially(" star rises", delay=60)  # answers to what came before are on their way
+        visit.make()
+        expect(visit.title).to_have_text("a red ball falls / a green star rises")
     visit.wait_until_over()
 
 
