@@ -23,6 +23,7 @@ from pipeline.events import Event, Finished
 from pipeline.models.base import Decode, Decoder, Frames, Keep, OnStep, Sampling, SamplingState
 from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.chunks import Chunk
+from pipeline.plan.device import Held
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
 from pipeline.plan.placement import Choice
@@ -53,6 +54,10 @@ class CountingModel:
 
     def warm_up(self) -> None:
         """There is nothing to read."""
+
+    def held(self) -> Held:
+        """Nothing."""
+        return Held()
 
     def identity(self) -> str:
         """Of no weights."""
