@@ -14,7 +14,7 @@ from pipeline.studio.endpoints import add_endpoints
 from pipeline.studio.filling import fill, label
 from pipeline.studio.following import ends_silently
 from pipeline.studio.form_layout import FormControls, lay_out_form
-from pipeline.studio.form_wiring import QUEUED, QUIET, RAW, follow_download, wire_form
+from pipeline.studio.form_wiring import QUEUED, QUIET, RAW, wire_form
 from pipeline.studio.player import player
 from pipeline.studio.scripted import PAGE_ASSETS, script_texts, scripted
 from pipeline.studio.shelf import shelf
@@ -117,14 +117,13 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     sheets = takes.Takes(desk.studio.worker, desk.studio.machine, fill)
     shown = [controls.player, form.make, form.stop, form.go_on, controls.shelf]
     answer, answered = wire_form(desk, form, controls.ideas, advice, sheets.offer, controls.offer)
-    loaded = page.load(
+    page.load(
         desk.restore,
         [kept_draft, kept_form],
         [draft, *fields, *shown],
         js="(draft, form) => window.Rushes.restore(draft, form)",
         **QUEUED,
     ).then(answer, fields, answered, queue=False, **QUIET, **RAW)
-    follow_download(loaded, desk, form)
     form.make.click(desk.make, fields, [draft, kept_draft, form.refusals], **QUEUED, **RAW)
     form.stop.click(desk.stop_draft, draft, None, queue=False, **QUIET)
     controls.player.edit(desk.edit_draft, None, [draft, kept_draft], **QUEUED)
