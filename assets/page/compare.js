@@ -92,7 +92,7 @@ window.Rushes = window.Rushes || {};
     tick() {
       if (!this.dialog.open) return;
       const { leader } = this;
-      if (leader.ended && !leader.seeking) this.seek(0).then(() => this.start());
+      if (this.going && leader.ended && !leader.seeking) this.seek(0).then(() => this.start());
       for (const { video } of this.sides) {
         if (video === leader || video.seeking || leader.seeking) continue;
         const end = video.duration || 0;
@@ -103,16 +103,20 @@ window.Rushes = window.Rushes || {};
       requestAnimationFrame(() => this.tick());
     }
 
+    // A film that is over is paused for a moment, too, before it begins again; that is nobody's pause.
     start() {
+      this.going = true;
       for (const { video } of this.sides) video.play().catch(() => {});
     }
 
     pause() {
+      this.going = false;
       for (const { video } of this.sides) video.pause();
+      this.draw();
     }
 
     toggle() {
-      this.leader.paused ? this.start() : this.pause();
+      this.going ? this.pause() : this.start();
     }
 
     async seek(seconds) {
@@ -139,7 +143,7 @@ window.Rushes = window.Rushes || {};
     draw() {
       const { leader, texts } = this;
       const total = leader.duration || 0;
-      this.play.textContent = leader.paused ? texts.control_play : texts.control_pause;
+      this.play.textContent = this.going ? texts.control_pause : texts.control_play;
       Object.assign(this.place, { max: String(total || 1), value: String(leader.currentTime) });
       this.time.textContent = `${leader.currentTime.toFixed(1)} / ${total.toFixed(1)} s`;
     }
