@@ -13,6 +13,11 @@ WORDS = {
     "zh-CN": ("更多", "比较", "并排比较", "暂停", "前进一帧", "播放", "关闭"),
 }
 
+# A film that has ended is paused by itself until it begins again.
+PRESS_AT_THE_END = """button => button.closest('dialog').querySelector('video').addEventListener(
+    'ended', () => button.click(), { once: true })"""
+LONGER_THAN_A_TICK_MS = 300
+
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -44,6 +49,12 @@ def test_two_drafts_play_and_step_together(browser: sync_api.Browser, address: s
         visit.wait_for_films(both, "Math.floor(video.currentTime * 24) === 13 && video.paused")
         both.get_by_role("button", name=play, exact=True).click()
         visit.wait_for_films(both, "!video.paused")
+        both.get_by_role("button", name=pause).evaluate(PRESS_AT_THE_END)
+        sync_api.expect(both.get_by_role("button", name=play, exact=True)).to_be_visible()
+        page.wait_for_timeout(LONGER_THAN_A_TICK_MS)
+        visit.wait_for_films(both, "video.paused")
+        both.get_by_role("button", name=play, exact=True).click()
+        visit.wait_for_films(both, "!video.paused && video.currentTime < 0.9 * video.duration")
         presses = visit.count_presses(visit.make_button)
         page.keyboard.press("Control+Enter")
         page.keyboard.press("?")
