@@ -1,17 +1,18 @@
 """What a clip of the miniature's world shows, by plain image measurements; knows nothing of how it was made.
 
 Colour and background by distance to the palette, motion by centroid and area over time, shape by the harmonics of
-the segmented outline, compared with a triangle, a square and a star. It errs where an object moves up
-or down and is hardly ever whole in the picture; drawn scenes are in tests/test_judge.py.
+the segmented outline, compared with a triangle, a square and a star, or, where the picture's edge cuts the object in
+every frame, by the drawn shape that covers the same part of the picture. Drawn scenes are in tests/test_judge.py.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.training.scenes import BACKGROUNDS, COLOURS, SHAPES, Scene, Words, render
+from pipeline.training.scenes import BACKGROUNDS, COLOURS, SHAPES, Scene, Words, distance, render
 
 CONTRAST = 30  # levels (of 255) in any channel by which an object's pixel differs from its row's background
 SMALLEST_AREA = 60  # pixels; less is noise or an object about to leave
@@ -19,6 +20,10 @@ TRAVEL = 0.10  # of the picture's side in two seconds: the slowest scene moves 0
 REVERSAL = 0.08  # of the height: a bounce rises at least 0.32
 GROWTH = 1.6  # area ratio in two seconds: the slowest scene more than doubles
 FRAMES_FOR_SHAPE = 9
+FRAMES_TO_FIT = 3
+NEIGHBOURS = np.array(list(product((-1, 0, 1), repeat=3)))  # one step across, down and in size
+LEAST_STEP = 0.25  # of two pixels
+SMALLEST_RADIUS, LARGEST_RADIUS = 0.05, 0.5  # of the picture's height
 SECTORS = 60
 MARGIN = (
     1 / 8
@@ -138,19 +143,49 @@ def _growth(masks: Masks, area: NDArray[np.float64], present: NDArray[np.int64])
 def _nearest_shape(masks: Masks) -> str:
     """By the object's third, fourth and fifth harmonic: a triangle, a square and a star have one each, a ball none.
 
-    From frames that hold all of it, if there is any: what the picture's edge cuts has another outline.
+    From frames that hold all of it: what the picture's edge cuts has another outline, so that where all are cut, the
+    shapes are laid upon what there is of it.
     """
     area = masks.sum(axis=(1, 2))
     edges = masks[:, 0].any(1) | masks[:, -1].any(1) | masks[:, :, 0].any(1) | masks[:, :, -1].any(1)
     whole = np.flatnonzero(~edges & (area >= SMALLEST_AREA))
-    among = whole if len(whole) else np.arange(len(masks))
-    chosen = among[np.argsort(-area[among])[:FRAMES_FOR_SHAPE]]
+    if not len(whole):
+        return _fitting_shape(masks[np.argsort(-area)[:FRAMES_TO_FIT]])
+    chosen = whole[np.argsort(-area[whole])[:FRAMES_FOR_SHAPE]]
     seen = np.mean([_harmonics(masks[index]) for index in chosen], axis=0)
     shares = {
         shape: float((seen * drawn.conj()).real.sum() / (abs(drawn) ** 2).sum()) for shape, drawn in CORNERS.items()
     }
     best = max(shares, key=lambda shape: shares[shape])
     return best if shares[best] > LEAST_CORNERS else "ball"
+
+
+def _fitting_shape(masks: Masks) -> str:
+    """The shape that, wherever and however large it is, covers most nearly the same pixels."""
+    fits = {shape: sum(_overlap(mask, shape) for mask in masks) for shape in SHAPES}
+    return max(fits, key=lambda shape: fits[shape])
+
+
+def _overlap(mask: NDArray[np.bool_], shape: str) -> float:
+    """Of what a mask or the best placed shape covers, the part that both do: 0 to 1."""
+    seen = torch.from_numpy(mask[::2, ::2].copy())
+    height, width = seen.shape
+    down, across = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    y, x = np.argwhere(seen.numpy()).mean(axis=0)
+    radius = np.sqrt(seen.numpy().sum() / np.pi)
+    best, step, fit = np.array([x, y, radius]), radius, 0.0
+    while step > LEAST_STEP:
+        tried = torch.tensor(best + step * NEIGHBOURS, dtype=torch.float32)
+        tried[:, 2].clamp_(SMALLEST_RADIUS * height, LARGEST_RADIUS * height)
+        places = tried[:, :, None, None]
+        drawn = distance(shape, (across - places[:, 0]) / places[:, 2], (down - places[:, 1]) / places[:, 2]) < 0
+        fits = (drawn & seen).sum(dim=(1, 2)) / (drawn | seen).sum(dim=(1, 2))
+        at = int(fits.argmax())
+        if fits[at] > fit:
+            best, fit = tried[at].numpy().astype(float), float(fits[at])
+        else:
+            step /= 2
+    return fit
 
 
 def _harmonics(mask: NDArray[np.bool_]) -> NDArray[np.complex128]:

@@ -38,6 +38,22 @@ def test_an_object_that_is_whole_at_the_end_only_keeps_its_shape(shape: str, mot
     assert judge(clip(falling if motion == "falls" else leftwards, frames=49)).words.shape == shape
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("x", "y"), [(0, 80), (256, 80), (128, 0), (128, 160)], ids=["left", "right", "top", "bottom"])
+@pytest.mark.parametrize("shown", [0.1, 0.3])
+def test_an_object_that_an_edge_cuts_in_all_frames_keeps_its_shape(shape: str, x: int, y: int, shown: float) -> None:
+    scene = draw_scene(
+        Words("white", shape, "stands still", "sand"), width=256, height=160, rng=np.random.default_rng(6)
+    )
+    inwards = shown * scene.radius
+    placed = replace(
+        scene,
+        x=x + (inwards if x == 0 else -inwards if x == 256 else 0),
+        y=y + (inwards if y == 0 else -inwards if y == 160 else 0),
+    )
+    assert judge(clip(placed)).words.shape == shape
+
+
 @pytest.mark.parametrize("colour", COLOURS)
 def test_every_colour_and_shape_of_usual_size_is_seen(colour: str) -> None:
     for index, shape in enumerate(SHAPES):

@@ -186,7 +186,7 @@ def render(scene: Scene, *, start: float = 0.0, frames: int, crop: tuple[int, in
     down = torch.arange(top, top + height, dtype=torch.float32) + 0.5
     x, y, radius = (value.view(-1, 1, 1) for value in scene.track(start + torch.arange(frames, dtype=torch.float32)))
     local_x, local_y = (across - x) / radius, (down.view(-1, 1) - y) / radius
-    alpha = (0.5 - radius * _distance(scene.words.shape, local_x, local_y)).clamp(0, 1)
+    alpha = (0.5 - radius * distance(scene.words.shape, local_x, local_y)).clamp(0, 1)
 
     upper, lower = (torch.tensor(colour) / 255 for colour in BACKGROUNDS[scene.words.background])
     share = (down / scene.height).view(1, 1, -1, 1)
@@ -196,7 +196,7 @@ def render(scene: Scene, *, start: float = 0.0, frames: int, crop: tuple[int, in
     return ((background * (1 - alpha) + paint * alpha).clamp(0, 1) * 2 - 1).float()
 
 
-def _distance(shape: str, x: Tensor, y: Tensor) -> Tensor:
+def distance(shape: str, x: Tensor, y: Tensor) -> Tensor:
     """Signed distance to a shape of radius about 1, negative inside; y grows downwards."""
     match shape:
         case "ball":
