@@ -67,13 +67,15 @@ def test_a_draft_is_made_while_nobody_watches(visit: Visit, address: str) -> Non
 @pytest.mark.parametrize("locale", BOTH)
 def test_a_reload_finds_the_draft_and_the_form_again(visit: Visit) -> None:
     page = visit.page
-    visit.fill("a blue star rises over sea")
+    visit.fill("a blue star rises over sea", seconds=8, steps=8)  # not over before a busy browser has read the page
     visit.make()
     visit.stage("preview")
     page.reload()
     expect(visit.prompt).to_have_value("a blue star rises over sea")
     expect(visit.title).to_have_text("a blue star rises over sea")
     expect(visit.stop_button).to_be_enabled()
+    visit.stage("video")
+    visit.stop_button.click()
     visit.wait_until_over()
     visit.wait_until_playing()
 
