@@ -5,6 +5,12 @@ const find = (selector) => element.querySelector(selector);
 const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
 find("summary").textContent = texts.why;
 find(".forecast").setAttribute("aria-label", texts.forecast_label);
+let following = false; // a download, by an event that was sent from here
+const follow = () => {
+  const running = Boolean(props.value?.action) && !props.value.fetch;
+  if (running && !following) trigger("submit", {});
+  following = running;
+};
 const draw = () => {
   const advice = props.value;
   find(".line strong").textContent = advice?.line || "";
@@ -17,7 +23,10 @@ const draw = () => {
   const button = find(".need button");
   button.hidden = !advice?.action;
   button.textContent = advice?.action || "";
-  button.onclick = () => trigger("submit", { fetch: advice.fetch });
+  button.onclick = () => {
+    following ||= Boolean(advice.fetch);
+    trigger("submit", { fetch: advice.fetch });
+  };
   find(".offers").replaceChildren(
     ...(advice?.offers || []).map((offer) =>
       make("button", { type: "button", textContent: offer.label, onclick: () => trigger("click", { form: offer.form }) }),
@@ -26,5 +35,9 @@ const draw = () => {
   find("details").hidden = !advice?.reasons?.length;
   find("ul").replaceChildren(...(advice?.reasons || []).map((reason) => make("li", { textContent: reason })));
 };
-watch("value", draw);
+watch("value", () => {
+  draw();
+  follow();
+});
 draw();
+follow();

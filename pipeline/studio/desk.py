@@ -72,6 +72,13 @@ class Refusals:
     said: Mapping[str, str]
 
 
+@dataclass(slots=True)
+class Watched:
+    """The form on a page that follows a download, as it is now."""
+
+    form: Form
+
+
 class Desk:
     """The page's events. Every method takes component values in the order of `forms.FIELDS` and returns updates."""
 
@@ -81,7 +88,7 @@ class Desk:
         self.library = Library(studio.worker, studio.machine.drafts, self.default, studio.machine.profiles, fill)
         self._words = read_vocabulary()
         self._followers: dict[str, Follower] = {}
-        self._forms: dict[str, Form] = {}  # as they are now on pages that follow a download
+        self._watched: dict[str, Watched] = {}  # by page
 
     def check(self, request: gr.Request, *values: Any) -> dict[str, str]:
         """Why fields are refused, by field, in their order."""
@@ -108,14 +115,14 @@ class Desk:
     def advise(self, request: gr.Request, *values: Any) -> tuple[str, dict[str, Any], dict[str, Any], str]:
         """The note under the sentence, the forecast, the form for the browser to remember, and the look it has."""
         form, language = _form(values), language_of(request)
-        if (page := str(request.session_hash)) in self._forms:
-            self._forms[page] = form
+        if watched := self._watched.get(str(request.session_hash)):
+            watched.form = form
         known = self._words if form.model == MINIATURE.key else frozenset()
         note = note_unknown_words(spoken(form.prompt), known, language)
         return note, self._forecast(form, language), asdict(form), look_of(form, self.studio.looks)
 
     def fetch(self, request: gr.Request, event: gr.EventData) -> None:
-        """Start or cancel a download, as the button under the forecast says."""
+        """Start or cancel a download, as the button under the forecast says, or neither for a page that found one."""
         model = event._data.get("fetch")
         try:
             if model:
@@ -126,19 +133,22 @@ class Desk:
             raise toast(language_of(request), error) from error
 
     async def follow_fetch(self, request: gr.Request, *values: Any) -> AsyncIterator[dict[str, Any]]:
-        """The forecast of the form as it is meanwhile, with how far a download is, until it is over."""
+        """The forecast of the form as it is meanwhile, with how far a download is, until it is over.
+
+        One follower a page: when a second begins, the older one gives way.
+        """
         page, running = str(request.session_hash), True
-        self._forms[page] = form = _form(values)
+        self._watched[page] = mine = Watched(_form(values))
         try:
-            while running:
+            while running and self._watched.get(page) is mine:
                 status = self.studio.fetcher.status
                 running = status is not None and status.state is FetchState.RUNNING
-                form = self._forms.get(page, form)
-                yield self._forecast(form, language_of(request))
+                yield self._forecast(mine.form, language_of(request))
                 if running:
                     await asyncio.sleep(FETCH_SECONDS)
         finally:
-            self._forms.pop(page, None)
+            if self._watched.get(page) is mine:
+                del self._watched[page]
 
     def stop_draft(self, request: gr.Request, draft: str | None) -> None:
         """Ask the worker to stop; what is finished is kept."""

@@ -1,6 +1,7 @@
 """A download from the page, of a hub on this machine: progress, cancel, going on, and a model that can be used then."""
 
 import re
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -44,8 +45,14 @@ def test_a_model_is_downloaded_from_the_page(visit: Visit, hub: FakeHub) -> None
     need.get_by_role("button", name="Cancel the download").click()
     sync_api.expect(need.get_by_role("code")).to_have_text("python -m pipeline download ltx-2b")
     hub.let_go.set()
-    hub.stalls.clear()
+    hub.let_go, hub.stalled = threading.Event(), threading.Event()
+    hub.stalls[TRANSFORMER] = 2**18  # of what is still to come
     need.get_by_role("button", name="Download").click()
+    assert hub.stalled.wait(60)
+    visit.page.reload()  # the page follows it, though nothing was pressed there
+    sync_api.expect(need).to_contain_text("Downloading")
+    hub.stalls.clear()
+    hub.let_go.set()
     sync_api.expect(need).to_be_hidden()
     sync_api.expect(options(visit).nth(1)).to_have_text(re.compile(r"LTX-Video 2B 0\.9\.5$"))
 

@@ -152,3 +152,25 @@ def test_a_download_is_followed_with_the_form_as_it_is_meanwhile(
     said = desk.advise(REQUEST, *longer)[1]["detail"]
     assert first != said
     assert set(later) == {said}
+
+
+def test_a_page_follows_a_download_once(sit: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second to follow it takes the place of the first, which leaves it alone when it ends."""
+    monkeypatch.setattr(desk_module, "FETCH_SECONDS", 0.0)
+    fetching: Any = SimpleNamespace(status=FetchStatus(model="ltx-2b", state=FetchState.RUNNING))
+    desk = sit(Register())
+    desk.studio = replace(desk.studio, fetcher=fetching)
+    seconds = FIELDS.index("seconds")
+    longer = (*RIGHT[:seconds], 8.0, *RIGHT[seconds + 1 :])
+
+    async def follow() -> tuple[list[Any], str]:
+        older, newer = desk.follow_fetch(REQUEST, *RIGHT), desk.follow_fetch(REQUEST, *RIGHT)
+        await anext(older)
+        await anext(newer)
+        rest = [update async for update in older]
+        desk.advise(REQUEST, *longer)
+        return rest, (await anext(newer))["detail"]
+
+    rest, said = asyncio.run(follow())
+    assert rest == []
+    assert said == desk.advise(REQUEST, *longer)[1]["detail"]
