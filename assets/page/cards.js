@@ -46,7 +46,7 @@ window.Rushes = window.Rushes || {};
         if (!this.menu.hidden) this.unfold("");
       });
       this.place.addEventListener("keydown", (event) => {
-        if (event.key !== "Escape" || event.isComposing || (this.menu.hidden && this.naming.hidden && this.sure.hidden)) return;
+        if (event.key !== "Escape" || window.Rushes.isComposed(event) || (this.menu.hidden && this.naming.hidden && this.sure.hidden)) return;
         event.preventDefault(); // Esc also stops a draft
         event.stopPropagation();
         this.unfold("");

@@ -13,6 +13,8 @@ window.Rushes = window.Rushes || {};
     const button = document.getElementById(id);
     if (button && !button.disabled) button.click();
   };
+  const SAFARIS = 229; // its key code for what an input method took, told after that has ended
+  const isComposed = (event) => event.isComposing || event.keyCode === SAFARIS;
   const typing = (target) => target.closest?.("input:not([type=range], [type=radio], [type=checkbox]), textarea, select, [contenteditable]");
   let dialog = null;
 
@@ -45,7 +47,7 @@ window.Rushes = window.Rushes || {};
   };
 
   document.addEventListener("keydown", (event) => {
-    if (event.isComposing || document.querySelector("dialog[open]")) return;
+    if (isComposed(event) || document.querySelector("dialog[open]")) return;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       if (!event.repeat) press("rushes-make");
@@ -58,5 +60,5 @@ window.Rushes = window.Rushes || {};
     }
   });
   document.addEventListener("click", (event) => event.detail > 1 && event.target.closest("#rushes-make") && event.stopImmediatePropagation(), true);
-  window.Rushes.listKeys = listKeys;
+  Object.assign(window.Rushes, { listKeys, isComposed });
 }

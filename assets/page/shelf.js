@@ -63,7 +63,7 @@ search.addEventListener("input", () => {
   typing = setTimeout(look, SEARCH_MS);
 });
 search.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || event.isComposing) return;
+  if (event.key !== "Escape" || window.Rushes.isComposed(event)) return;
   event.preventDefault(); // Esc also stops a draft
   clearTimeout(typing);
   search.value = "";

@@ -55,7 +55,7 @@ window.Rushes = window.Rushes || {};
         this.send(this.asked, amount, this.sentence.value.trim());
       });
       form.addEventListener("keydown", (event) => {
-        if (event.key !== "Escape" || event.isComposing) return;
+        if (event.key !== "Escape" || window.Rushes.isComposed(event)) return;
         event.preventDefault(); // Esc also stops a draft
         this.ask(null);
       });

@@ -29,7 +29,8 @@ PATIENCE_MS = 120_000  # a busy machine; a quiet one needs a tenth of it
 sync_api.expect.set_options(timeout=PATIENCE_MS / 2)
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 BOTH = ("en-GB", "zh-CN")  # what visitors' browsers speak
-COMPOSED = {"key": "Escape", "isComposing": True}  # which the input method takes, not the page
+# Which the input method takes, not the page; the second as Safari tells it.
+COMPOSED = ({"key": "Escape", "isComposing": True}, {"key": "Escape", "keyCode": 229})
 VIDEO = "document.querySelector('.stage video')"
 SENTENCE = "a red ball moves left over snow"
 SAFARI = """() => addEventListener("mousedown", (event) => {
@@ -87,6 +88,11 @@ class Visit(Parts):
     def press_as_in_safari(self) -> None:
         """From now on a button that is pressed gets no focus, and what had it loses it."""
         self.page.evaluate(SAFARI)
+
+    def escape_composing(self, field: sync_api.Locator) -> None:
+        """Esc in an input method's list of words, while something is typed into a field."""
+        for event in COMPOSED:
+            field.dispatch_event("keydown", event)
 
     def count_presses(self, button: sync_api.Locator) -> sync_api.JSHandle:
         """How often it is pressed from now on, by anybody; read it with `json_value`."""

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.browser.studio import BOTH, COMPOSED, SENTENCE, Visit, sync_api
+from tests.browser.studio import BOTH, SENTENCE, Visit, sync_api
 
 expect = sync_api.expect
 
@@ -90,7 +90,7 @@ def test_stop_keeps_what_was_finished(visit: Visit) -> None:
     search.fill("no draft is like that")
     visit.page.keyboard.press("Escape")
     expect(search).to_have_value("")
-    visit.prompt.dispatch_event("keydown", COMPOSED)
+    visit.escape_composing(visit.prompt)
     assert stops.json_value() == []
     visit.more_button.focus()  # unfolded, but no list that Escape would close
     visit.page.keyboard.press("Escape")

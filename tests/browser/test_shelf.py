@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.drafts import put_drafts
-from tests.browser.studio import BOTH, COMPOSED, Visit, open_studio, sync_api, visitor
+from tests.browser.studio import BOTH, Visit, open_studio, sync_api, visitor
 
 COUNT = 23
 WORDS = {
@@ -75,7 +75,7 @@ def test_drafts_are_found_named_kept_and_deleted(shelf: Shelf) -> None:
     sync_api.expect(card.get_by_role("button", name=words["favourite"])).to_have_attribute("aria-pressed", "true")
     card.get_by_role("button", name=words["more"]).click()
     card.get_by_role("button", name=words["rename"]).click()
-    card.get_by_role("textbox", name=words["name"]).dispatch_event("keydown", COMPOSED)
+    visit.escape_composing(card.get_by_role("textbox", name=words["name"]))
     card.get_by_role("textbox", name=words["name"]).fill("<b>the one</b>")
     page.keyboard.press("Enter")
     sync_api.expect(card.get_by_text("<b>the one</b>")).to_be_visible()

@@ -5,7 +5,7 @@ import pytest
 from pipeline.seams.metrics import Metric
 from pipeline.studio.joins import say_joins
 from pipeline.studio.texts import Language
-from tests.browser.studio import BOTH, COMPOSED, PHONE, Visit, sync_api
+from tests.browser.studio import BOTH, PHONE, Visit, sync_api
 from tests.studio.test_joins import verdict
 
 expect = sync_api.expect
@@ -106,7 +106,7 @@ def test_a_chunk_is_said_differently_and_what_cannot_be_is_told(visit: Visit) ->
     sentence = surgery.get_by_label("Sentence")
     expect(sentence).to_have_value("a red ball moves left over snow")
     expect(sentence).to_be_focused()
-    sentence.dispatch_event("keydown", COMPOSED)
+    visit.escape_composing(sentence)
     expect(sentence).to_be_visible()
     page.keyboard.press("Escape")
     expect(sentence).to_be_hidden()
