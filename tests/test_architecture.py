@@ -21,7 +21,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("pipeline.plan.spec", "pipeline.plan.components", "pipeline.plan.rates", "pipeline.plan.scenes"),
     ("pipeline.plan.following",),
     ("pipeline.plan.catalog", "pipeline.plan.memory", "pipeline.plan.limits"),
-    ("pipeline.plan.combinations", "pipeline.plan.continuing", "pipeline.plan.keyframes"),
+    ("pipeline.plan.combinations", "pipeline.plan.continuing", "pipeline.plan.keyframes", "pipeline.plan.sharing"),
     ("pipeline.plan.request",),
     ("pipeline.plan.placement", "pipeline.plan.cutting", "pipeline.plan.extending", "pipeline.plan.storyboard"),
     ("pipeline.plan.presets", "pipeline.plan.duration", "pipeline.plan.disk"),

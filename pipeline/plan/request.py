@@ -7,13 +7,14 @@ import math
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
 from pipeline.errors import InvalidRequest
 from pipeline.plan.catalog import find_model
 from pipeline.plan.continuing import check_chunking, check_continuity, check_tail
 from pipeline.plan.keyframes import check_keyframes
 from pipeline.plan.limits import check_limits
+from pipeline.plan.sharing import share_latents
 from pipeline.plan.spec import LOOSE, Continuity, Keyframe, ModelSpec, Tail, VideoShape
 
 LONGEST_PROMPT = 2000  # characters; LTX reads 256 tokens of it, the miniature 32
@@ -129,8 +130,8 @@ class GenerationRequest:
     @property
     def shot_stops(self) -> tuple[int, ...]:
         """The latent at which each shot ends."""
-        passed = list(accumulate(shot.seconds for shot in self.shots))
-        return tuple(round(seconds / passed[-1] * self.latents) for seconds in passed)
+        seconds = [[self.shots[number].seconds for number in scene] for scene in self.scenes]
+        return share_latents(seconds, frames=self.frames, stride=self.spec.frame_stride)
 
     @property
     def prompt(self) -> str:

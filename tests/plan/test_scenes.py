@@ -166,7 +166,7 @@ def test_sentences_pass_into_one_another_within_a_scene_and_never_backwards() ->
 
 
 def test_the_weight_of_a_sentence_grows_over_what_chunks_share(make_request: RequestMaker) -> None:
-    shots = (Shot(prompt="a", seconds=2), Shot(prompt="b", seconds=4))
+    shots = (Shot(prompt="a", seconds=4.1), Shot(prompt="b", seconds=10.4))
     chunks = cut(make_request(shots=shots, frames=145), 6)  # 19 latents, 6 of them the first shot's; 3 are shared
     assert [(c.start, c.stop, c.overlap, c.shot) for c in chunks][:3] == [(0, 6, 0, 0), (3, 9, 3, 1), (6, 12, 3, 1)]
     assert [chunk.mix for chunk in chunks[2:]] == [()] * (len(chunks) - 2)
