@@ -183,6 +183,8 @@ class Desk:
             draft = self.studio.worker.edit(old, edit)
         except DraftError as error:
             raise toast(language, error) from error
+        if self._end_image(old) and not self._end_image(draft):
+            gr.Info(say(language, "edit_end_dropped"))
         return [draft, draft]
 
     def undo_edit(self, request: gr.Request, event: gr.EventData) -> list[Any]:
@@ -258,6 +260,10 @@ class Desk:
             mine.settled.set()
             if self._followers.get(page) is mine:
                 del self._followers[page]
+
+    def _end_image(self, draft: str) -> Any:
+        status = self.studio.worker.status(draft)
+        return status and status.request.get("end_image")
 
     def _forecast(self, form: Form, language: Language) -> dict[str, Any]:
         return asdict(advise(form, self.studio.machine, language, self.studio.fetcher.status))
