@@ -192,8 +192,9 @@ def edit(
 ) -> Generator[Event, None, None]:
     """Make another draft from one under `drafts`: part of it anew, in other words, shorter or longer.
 
-    What comes before the change stays as it is, bit for bit; the old draft is not touched, so to undo is to go back to
-    it. Stopping, resuming and closing the iterator work as for every draft.
+    What comes before the change stays as it is, bit for bit, but for frames that are faded over into what follows; the
+    old draft is not touched, so to undo is to go back to it. Stopping, resuming and closing the iterator work as for
+    every draft.
 
     Args:
         draft: its id; finished or stopped.

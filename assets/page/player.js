@@ -30,7 +30,7 @@ const outcome = new Outcome(find(".notify"), { texts, note: tell });
 const surgery = new Surgery(find(".surgery"), {
   texts,
   onEdit: (edit) => trigger("edit", edit),
-  onUndo: (draft) => trigger("undo", { draft }),
+  onUndo: (draft, way) => trigger("undo", { draft, way }),
 });
 const pick = (seconds, chunk) => {
   playback.seek(seconds).then(() => playback.start());
@@ -166,4 +166,5 @@ for (const event of ["playing", "pause", "seeked"]) video.addEventListener(event
 video.addEventListener("timeupdate", () => current && filmstrip.mark(playback.position()));
 
 watch("value", draw);
+watch("gone", () => surgery.forget(props.gone));
 draw();

@@ -1,6 +1,6 @@
 // What can be changed of a draft that is over: a row of buttons under the filmstrip, for the chunk last clicked, and a
-// line that says what each does. Undo goes back to the draft that this one was made from, Forward to what was undone:
-// every draft stays, so nothing is lost either way.
+// line that says what each does. Undo goes back to the draft that this one was made from, Forward through all that was
+// undone: every draft stays, so nothing is lost either way.
 window.Rushes = window.Rushes || {};
 {
   const OF_A_CHUNK = ["redo", "reprompt", "branch", "cut"];
@@ -8,12 +8,16 @@ window.Rushes = window.Rushes || {};
   const HELP = ["edit_choose", "edit_safe", "edit_kept", ...WAYS.map((way) => `edit_${way}_help`)];
   const LENGTH_SECONDS = { min: 0.5, max: 60, step: 0.5, value: 2 };
 
+  const KEPT = "rushes-undone"; // of this tab
+
   const make = (tag, values) => Object.assign(document.createElement(tag), values);
 
   class Surgery {
-    // onEdit is given {draft, way, amount, sentence}, onUndo the draft to go back to.
+    // onEdit is given {draft, way, amount, sentence}, onUndo the draft to go to and the way there. `path` are the drafts
+    // that Undo and Forward go along, each made from the one before; any other draft begins a new one.
     constructor(row, { texts, onEdit, onUndo }) {
-      Object.assign(this, { row, texts, onEdit, onUndo, view: null, chunk: null, undone: null });
+      Object.assign(this, { row, texts, onEdit, onUndo, view: null, chunk: null });
+      this.path = JSON.parse(sessionStorage.getItem(KEPT)) || [];
       row.setAttribute("aria-label", texts.edit_label);
       this.which = make("span", { className: "which" });
       this.buttons = {};
@@ -62,12 +66,30 @@ window.Rushes = window.Rushes || {};
       return form;
     }
 
+    keep(path) {
+      this.path = path;
+      sessionStorage.setItem(KEPT, JSON.stringify(path));
+    }
+
+    // What was undone and not done again, the next one first.
+    get ahead() {
+      const at = this.path.indexOf(this.view.draft);
+      return at < 0 ? [] : this.path.slice(at + 1);
+    }
+
+    // A draft that was asked for is not there any more.
+    forget(draft) {
+      this.keep(this.path.filter((each) => each !== draft));
+      this.show();
+    }
+
     draw(view) {
       if (view?.draft !== this.view?.draft || !view?.over) {
         this.chunk = null;
         this.ask(null);
       }
       this.view = view;
+      if (view && this.path.length && !this.path.includes(view.draft)) this.keep([]);
       this.show();
     }
 
@@ -81,13 +103,14 @@ window.Rushes = window.Rushes || {};
       const { view, chunk, buttons } = this;
       const made = view?.over ? view.cells.filter((cell) => cell.state === "done").length : 0;
       const chosen = made && chunk !== null && chunk < made;
-      this.row.hidden = !made && !(view?.over && view.parent);
+      const undone = view?.over && this.ahead.length > 0;
+      this.row.hidden = !made && !(view?.over && view.parent) && !undone;
       this.which.textContent = chosen && this.asked !== "extend" ? view.cells[chunk].name : "";
       for (const way of OF_A_CHUNK) buttons[way].hidden = !chosen;
       buttons.cut.hidden ||= chunk === view?.cells.length - 1;
       buttons.extend.hidden = !made;
       buttons.undo.hidden = !view?.parent;
-      buttons.forward.hidden = !view?.over || this.undone?.from !== view.draft;
+      buttons.forward.hidden = !undone;
       if (this.asked) for (const button of Object.values(buttons)) button.hidden = true;
       this.form.hidden = !this.asked;
       const [way] = Object.entries(buttons).find(([, button]) => button.matches(":focus-visible")) || [""];
@@ -96,9 +119,10 @@ window.Rushes = window.Rushes || {};
 
     press(way) {
       if (way === "undo") {
-        this.undone = { from: this.view.parent, to: this.view.draft };
-        this.onUndo(this.view.parent);
-      } else if (way === "forward") this.onUndo(this.undone.to);
+        const { draft, parent } = this.view;
+        this.keep([parent, draft, ...this.ahead]);
+        this.onUndo(parent, way);
+      } else if (way === "forward") this.onUndo(this.ahead[0], way);
       else if (way === "reprompt" || way === "extend") this.ask(way);
       else this.send(way, this.chunk + 1, "");
     }

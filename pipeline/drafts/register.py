@@ -34,23 +34,38 @@ class Register:
         Args:
             draft: anything; what is no id names no draft.
             cared_for: somebody makes it, or will. Otherwise one that is not over was cut off, or another process makes
-                it, and its folder is read every time.
+                it, and its folder is read every time; one that rests is, too, where more was noted there since.
         """
-        if draft in self._records or not ID_PATTERN.fullmatch(draft):
-            return self._records.get(draft)
+        before = self._records.get(draft)
+        if not ID_PATTERN.fullmatch(draft) or (before and (cared_for or not self._went_on(before))):
+            return before
         journal = Journal(self._drafts, draft)
         request = read_json(journal.path("request.json"))
         spec = CATALOG.get(str((request or {}).get("model")))
         if spec is None:
             return None
         record = read_record(journal, fps=spec.fps, stride=spec.frame_stride, cared_for=cared_for or not self._keep)
+        if record is not None and before is not None:
+            del self._records[draft]
+            record.version += before.version  # whoever saw the one is to see the other
         if record is not None and self._keep and not record.elsewhere:
             self._records[draft] = record
         return record
 
+    def _went_on(self, record: DraftRecord) -> bool:
+        """Whether something was noted of a draft that rests since this was asked for the first time."""
+        if record.state not in (DraftState.PAUSED, DraftState.STOPPED, DraftState.FAILED):
+            return False
+        try:
+            noted_bytes = Journal(self._drafts, record.draft).path("events.jsonl").stat().st_size
+        except OSError:
+            return False
+        known_bytes, record.noted_bytes = record.noted_bytes, noted_bytes
+        return known_bytes not in (0, noted_bytes)
+
     def hold(self, record: DraftRecord) -> None:
         """What happens to a draft is told here from now on."""
-        record.elsewhere, self._records[record.draft] = False, record
+        record.elsewhere, record.noted_bytes, self._records[record.draft] = False, 0, record
 
     def find_again(self, draft: str) -> DraftRecord:
         """From disk, where there may be more than a process that was killed could say; not over, it waits to go on."""

@@ -100,7 +100,8 @@ class DraftRecord:
     """What is known about a draft; changed by `apply`, looked at through `snapshot`.
 
     `plan` is `DraftPlan.to_json()`, `fps` and `stride` its model's clock and frames a latent. One that is `elsewhere`
-    is made by another process, or was until it was cut off: what happens to it is told to its folder only.
+    is made by another process, or was until it was cut off: what happens to it is told to its folder only; it had been
+    told `noted_bytes` when that was looked at, 0 before.
     """
 
     draft: str
@@ -121,6 +122,7 @@ class DraftRecord:
     retreated_in: str = ""
     room: WaitingForRoom | None = None
     elsewhere: bool = False
+    noted_bytes: int = 0
     _began: float | None = None
     _took: float | None = None
     _step_seconds: float | None = None

@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline.drafts.status import DraftState, DraftStatus
-from pipeline.errors import DraftError, InvalidRequest
+from pipeline.errors import DraftError
 from pipeline.fetcher import Fetcher, FetchState
 from pipeline.plan.catalog import CATALOG, MINIATURE
 from pipeline.plan.edits import read_edit
@@ -177,20 +177,25 @@ class Desk:
     def edit_draft(self, request: gr.Request, event: gr.EventData) -> list[Any]:
         """The id of a draft made from the one on the page, twice: for the page and for the browser to remember."""
         asked = {key: event._data.get(key) for key in ("draft", "way", "amount", "sentence")}
+        old, language = str(asked["draft"]), language_of(request)
         try:
             edit = read_edit(str(asked["way"]), float(asked["amount"] or 0), str(asked["sentence"] or ""))
-            draft = self.studio.worker.edit(str(asked["draft"]), edit)
+            draft = self.studio.worker.edit(old, edit)
         except DraftError as error:
-            raise toast(language_of(request), error) from error
+            raise toast(language, error) from error
+        if self._end_image(old) and not self._end_image(draft):
+            gr.Info(say(language, "edit_end_dropped"))
         return [draft, draft]
 
     def undo_edit(self, request: gr.Request, event: gr.EventData) -> list[Any]:
-        """The id of the draft that the one on the page was made from, if it is still there."""
-        draft = str(event._data.get("draft", ""))
-        if self.studio.worker.status(draft) is None:
-            gone = InvalidRequest("draft", "The draft this one was made from is not there any more.")
-            raise toast(language_of(request), gone)
-        return [draft, draft]
+        """The id of the draft that Undo or Forward leads to, twice; the player is told of one that is gone."""
+        draft, language = str(event._data.get("draft", "")), language_of(request)
+        known = self.studio.worker.status(draft) is not None
+        if known and (self.studio.machine.drafts / draft).is_dir():  # somebody may have taken the folder away
+            return [draft, draft, gr.skip()]
+        forward = event._data.get("way") == "forward"
+        gr.Warning(say(language, "edit_forward_gone" if forward else "edit_undo_gone"))
+        return [gr.skip(), gr.skip(), gr.update(gone=draft)]
 
     def restore(self, request: gr.Request, kept_draft: Any, kept_form: Any) -> list[Any]:
         """After a reload: the draft to follow, the form as it was, and at once what `follow` will show first.
@@ -204,7 +209,7 @@ class Desk:
         if kept_form is None:
             fields, model = [gr.skip()] * len(FIELDS), gr.update(choices=self._models(language))
         if self.studio.worker.read_only:
-            gr.Warning(say(language, "read_only"), title=say(language, "toast_warning"))
+            gr.Warning(say(language, "read_only"))
         fields[FIELDS.index("model")] = model
         if status is None:
             return [None, *fields, *[gr.skip()] * 4, shelf]
@@ -255,6 +260,10 @@ class Desk:
             mine.settled.set()
             if self._followers.get(page) is mine:
                 del self._followers[page]
+
+    def _end_image(self, draft: str) -> Any:
+        status = self.studio.worker.status(draft)
+        return status and status.request.get("end_image")
 
     def _forecast(self, form: Form, language: Language) -> dict[str, Any]:
         return asdict(advise(form, self.studio.machine, language, self.studio.fetcher.status))

@@ -128,7 +128,7 @@ def _wire(page: gr.Blocks, desk: Desk, controls: Controls) -> None:
     form.stop.click(desk.stop_draft, draft, None, queue=False, **QUIET)
     controls.player.edit(desk.edit_draft, None, [draft, kept_draft], **QUEUED)
     controls.player.pause(desk.set_aside, None, None, queue=False, **QUIET)
-    controls.player.undo(desk.undo_edit, None, [draft, kept_draft], **QUEUED)
+    controls.player.undo(desk.undo_edit, None, [draft, kept_draft, controls.player], **QUEUED)
     form.go_on.click(desk.resume_draft, draft, None, queue=False, **QUIET).success(
         follow, draft, shown, trigger_mode="multiple", **QUEUED
     )

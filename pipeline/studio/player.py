@@ -95,8 +95,9 @@ class PlayerView:
 
 
 def player() -> gr.HTML:
-    """The component; its value is a `PlayerView` as plain values, or None."""
-    return scripted("player")
+    """The component; its value is a `PlayerView` as plain values, or None. `gone` is a draft that it asked for and that
+    is not there any more."""
+    return scripted("player", gone="")
 
 
 def show(

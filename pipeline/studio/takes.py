@@ -108,8 +108,7 @@ class Takes:
         except DraftError as error:
             if not drafts:
                 raise toast(language, error) from error
-            said = say(language, "takes_fewer", count=len(drafts), reason=say_error(language, error))
-            gr.Warning(said, title=say(language, "toast_warning"))
+            gr.Warning(say(language, "takes_fewer", count=len(drafts), reason=say_error(language, error)))
         self._drop(old)
         self._sheets[drafts[0]] = Sheet(form=form, drafts=tuple(drafts))
         while len(self._sheets) > REMEMBERED_SHEETS:

@@ -1,10 +1,13 @@
 """The page in Chinese, in a real browser: whatever is refused, forecast or made, no English is to be read."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.browser.studio import SENTENCE, Visit, sync_api, visitor
+from tests.browser.test_pictures import Field, png
 from tests.studio.english import english_in
 
 OWN = ("[2s] a red ball falls / [3s cut] a blue star rises", "[2s] a ball / [x] a star", "qwertz", "Rushes")
@@ -108,4 +111,31 @@ def test_a_draft_and_an_edit_that_cannot_be(visit: Visit) -> None:
     page.keyboard.press("Enter")
     sync_api.expect(visit.toast).to_contain_text("不能再加 58 秒：最长 60 秒。")
     sync_api.expect(visit.cards.first).to_be_visible()
+    assert not english_on(page)
+
+
+@pytest.mark.slow
+def test_what_is_told_in_a_toast_and_refuses_nothing(visit: Visit, folder: Path) -> None:
+    page, field = visit.page, Field(visit, "end_image")
+    page.get_by_label("数字框：步数").fill("2")
+    visit.length.fill("1")
+    field.choose(png("red"))
+    sync_api.expect(field.shown).to_be_visible()
+    visit.make()
+    visit.wait_until_over()
+    before = visit.save.evaluate("link => link.href")
+    visit.button("edit_extend").click()
+    visit.surgery.get_by_label("再加几秒").fill("1")
+    page.keyboard.press("Enter")
+    sync_api.expect(visit.toast).to_contain_text("结束画面不再使用")
+    sync_api.expect(visit.toast.get_by_text("提示", exact=True)).to_be_visible()
+    sync_api.expect(visit.saved).not_to_have_attribute("href", before)
+    made = visit.save.evaluate("link => link.href")
+    visit.button("edit_undo").click()
+    sync_api.expect(visit.saved).to_have_attribute("href", before)
+    shutil.rmtree(folder / "drafts" / made.split("/")[-2])
+    visit.button("edit_forward").click()
+    told = visit.toast.filter(has_text="被撤销的那份草稿已经不在了。")
+    sync_api.expect(told.get_by_text("请注意", exact=True)).to_be_visible()
+    sync_api.expect(visit.button("edit_forward")).to_be_hidden()
     assert not english_on(page)

@@ -1,5 +1,7 @@
 """The storyboard in a real browser: a card for each shot, the text behind it the truth, both ways."""
 
+from itertools import pairwise
+
 import pytest
 
 from tests.browser.studio import BOTH, SENTENCE, Visit, sync_api
@@ -64,6 +66,24 @@ def test_a_pasted_storyboard_is_shown_as_cards_and_comes_out_as_text(visit: Visi
     assert visit.prompt.input_value() == STORY
     visit.button("storyboard_cards").click()
     expect(third).to_be_visible()
+
+
+NARROW = (320, 390, 480)  # windows, which on a desktop have a mouse
+# Whether the seconds can be read whole, and where the controls in their line begin and end
+LINE = """box => [box.scrollWidth <= box.clientWidth, [...box.closest(".row").children]
+  .filter(each => each.checkVisibility()).map(each => each.getBoundingClientRect()).map(at => [at.left, at.right])]"""
+
+
+def test_seconds_are_read_whole_in_a_narrow_window_and_nothing_lies_on_anything(visit: Visit) -> None:
+    paste(visit, "[12.5s] a red ball falls / [22.25s cut, same look] a blue star rises")
+    expect(shot(visit, 2)).to_be_visible()
+    for width in NARROW:
+        visit.page.set_viewport_size({"width": width, "height": 844})
+        for number in (1, 2):
+            whole, places = visit.page.get_by_label(visit.says("shot_seconds", number)).evaluate(LINE)
+            assert whole, (width, number)
+            assert all(before[1] <= after[0] for before, after in pairwise(places)), (width, places)
+            assert places[-1][1] <= width
 
 
 # The last letters and the button, before anything of the former is read

@@ -1,5 +1,8 @@
 """Chunk surgery in a real browser: what can be changed of a finished draft, and how it is undone."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from pipeline.seams.metrics import Metric
@@ -28,6 +31,21 @@ def file_of(visit: Visit) -> str:
 def wait_for_another(visit: Visit, first: str) -> None:
     """Until another draft than `first` is over."""
     expect(visit.saved).not_to_have_attribute("href", first)
+
+
+def redo(visit: Visit) -> str:
+    """Make the first chunk again; the file of the draft that has it."""
+    first = file_of(visit)
+    visit.cells.first.click()
+    visit.button("edit_redo").click()
+    wait_for_another(visit, first)
+    return file_of(visit)
+
+
+def turn(visit: Visit, way: str, file: str) -> None:
+    """Press Undo or Forward, which lead to that draft."""
+    visit.button(f"edit_{way}").click()
+    expect(visit.saved).to_have_attribute("href", file)
 
 
 def height_with(visit: Visit, judged: str) -> float:
@@ -68,6 +86,37 @@ def test_a_chunk_is_redone_and_the_old_draft_comes_back_by_undo(visit: Visit) ->
     visit.button("edit_forward").click()  # what was undone is still there
     wait_for_another(visit, first)
     expect(surgery.get_by_text(visit.says("edit_kept"))).to_be_visible()
+
+
+def test_forward_goes_through_all_that_was_undone_until_something_else_is_changed(visit: Visit, folder: Path) -> None:
+    page, forward = visit.page, visit.button("edit_forward")
+    visit.fill("a pink star bounces over sand, there and back", seconds=1, steps=2)
+    visit.make()
+    visit.wait_until_over()
+    made = [file_of(visit), *(redo(visit) for _ in range(3))]
+    expect(forward).to_be_hidden()
+    for file in made[-2::-1]:
+        turn(visit, "undo", file)
+    turn(visit, "forward", made[1])
+    page.reload()  # and still
+    for file in made[2:]:
+        turn(visit, "forward", file)
+    expect(forward).to_be_hidden()
+
+    turn(visit, "undo", made[2])
+    other = redo(visit)  # from here on another way
+    expect(forward).to_be_hidden()
+    turn(visit, "undo", made[2])
+    turn(visit, "undo", made[1])
+    shutil.rmtree(folder / "drafts" / made[2].split("/")[-2])  # in another window, or by hand
+    forward.click()
+    expect(visit.toast).to_contain_text(visit.says("edit_forward_gone"))
+    turn(visit, "forward", other)  # the one after that
+
+    for card, file in ((1, made[3]), (2, made[1])):  # and looking at another draft begins a new way, too
+        visit.cards.nth(card).click()
+        expect(visit.saved).to_have_attribute("href", file)
+        expect(forward).to_be_hidden()
 
 
 @pytest.mark.slow

@@ -8,13 +8,14 @@ from pipeline.drafts.journal import Journal, new_draft_id, read_events
 from pipeline.drafts.lock import is_claimed
 from pipeline.drafts.status import DraftState, DraftStatus
 from pipeline.errors import InvalidRequest
-from pipeline.events import Finished, Started, StepDone, Stopped
+from pipeline.events import Event, Failed, Finished, Paused, Started, StepDone, Stopped
 from pipeline.plan.draft import DraftPlan
 from pipeline.worker import Worker
 from tests.workers import idle, short
 
 __all__ = ["idle", "short"]
 FINISHED = Finished(file="draft.mp4", frames=9, seconds=1.0, peak_bytes=1)
+FAILED = Failed(message="It broke.", hint="")
 
 
 @pytest.fixture
@@ -70,6 +71,29 @@ def test_one_that_was_stopped_and_goes_on_is_not_stopped_any_more(
         now = look(idle, journal)
         assert (now.state, now.video) == (DraftState.RUNNING, None)
     assert look(idle, journal).state is DraftState.FAILED
+
+
+@pytest.mark.parametrize("rest", [Stopped(file=None, frames=0, chunks=0, seconds=1.0), Paused(), FAILED], ids=repr)
+def test_one_that_rested_here_and_goes_on_elsewhere_is_what_it_becomes_there(
+    idle: Worker, journal: Journal, short: DraftPlan, rest: Event
+) -> None:
+    journal.note(rest)
+    rested = look(idle, journal)
+    assert look(idle, journal) == rested
+    with journal.claim():
+        journal.note(Started(draft=journal.draft, plan=short))
+        journal.note(step(1))
+        now = look(idle, journal)
+        assert (now.state, now.step) == (DraftState.RUNNING, 1)
+        idle.resume(journal.draft)
+        assert idle.waiting() == []
+        journal.note(rest)
+    again = look(idle, journal)
+    assert (again.state, again.version) == (rested.state, look(idle, journal).version)
+    journal.note(Started(draft=journal.draft, plan=short))
+    journal.note(FINISHED)  # while nobody looked
+    finished = look(idle, journal)
+    assert (finished.state, finished.version > again.version) == (DraftState.FINISHED, True)
 
 
 def test_it_is_asked_to_stop_and_neither_paused_nor_deleted_nor_made_twice(idle: Worker, journal: Journal) -> None:

@@ -21,7 +21,6 @@ ASKED: Any = SimpleNamespace(_data={"draft": "nothing", "way": "boil", "amount":
     [
         ("fetch", [ASKED], "There is no model 'sora'. Models: ", "没有 'sora' 这个模型。可选模型："),
         ("edit_draft", [ASKED], "A draft cannot be edited by 'boil'.", "没有 'boil' 这种修改方式。可选："),
-        ("undo_edit", [ASKED], "The draft this one was made from is not there", "这份草稿的原稿已经不在了。"),
         ("set_aside", [ASKED], "There is no such draft.", "没有这份草稿。"),
         ("resume_draft", ["nothing"], "There is no such draft.", "没有这份草稿。"),
     ],
