@@ -6,7 +6,8 @@ the model may put right what it was given. Levels are those that steps begin fro
 of them up to a half, or to none: with few steps the tail may be held to the end as if s were 1.
 
 So there are two versions of the overlap, which become one by a sigmoid ramp: what was given at its first latent, the
-model's at its last. Decode windows of the chunk, and of those that follow it, see that; frames that were shown stay.
+model's at its last; it deviates as much as both do, models/deviation.py. Decode windows of the chunk, and of those that
+follow it, see that; frames that were shown stay.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pipeline.models.deviation import deviation_of, with_deviation
 from pipeline.video.blending import sigmoid_ramp
 
 ROUNDING = 1e-6
@@ -45,5 +47,7 @@ def noised(latents: Tensor, noise: Tensor, level: float) -> Tensor:
 
 def blend_versions(given: Tensor, made: Tensor) -> Tensor:
     """Both versions of an overlap [1, C, f, h, w] as one: `made` grows from its first latent to its last."""
-    ramp = torch.from_numpy(sigmoid_ramp(given.shape[2])).to(given).view(1, 1, -1, 1, 1)
-    return torch.lerp(given, made.to(given), ramp)
+    ramp = torch.from_numpy(sigmoid_ramp(given.shape[2])).to(given.device)
+    made = made.to(given)
+    blend = torch.lerp(given, made, ramp.to(given).view(1, 1, -1, 1, 1))
+    return with_deviation(blend, torch.lerp(deviation_of(given), deviation_of(made), ramp))

@@ -1,6 +1,7 @@
 """Windows that take every step together: what they say of a latent in which they overlap is averaged.
 
-The weights are a window's sigmoid ramps at its ends, made to sum to one over all windows.
+The weights are a window's sigmoid ramps at its ends, made to sum to one over all windows. The average deviates as much
+as what is averaged, by the same weights, models/deviation.py.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.models.deviation import deviation_of, with_deviation
 from pipeline.video.blending import sigmoid_ramp
 
 Windows = tuple[tuple[int, int], ...]
@@ -31,14 +33,24 @@ def window_weights(windows: Windows) -> list[Tensor]:
 
 
 def average(windows: Windows, parts: Iterable[Tensor]) -> Tensor:
-    """What is said of each window, [B, C, F, ...], as one of the whole timeline."""
+    """What is said of each window, [B, C, F, ...], as one of the whole timeline; of latents of one window unchanged."""
     whole: Tensor | None = None
+    shared = _shared(windows)
     for (start, stop), weight, part in zip(windows, window_weights(windows), parts, strict=True):
         if whole is None:
             whole = part.new_zeros(*part.shape[:2], windows[-1][1], *part.shape[3:])
+            wanted = torch.zeros(len(part), windows[-1][1], device=part.device)
         whole[:, :, start:stop] += weight.to(part).view(-1, *[1] * (part.dim() - 3)) * part
+        wanted[:, start:stop] += weight.to(wanted) * deviation_of(part)
     assert whole is not None
+    if shared:
+        whole[:, :, shared] = with_deviation(whole[:, :, shared], wanted[:, shared])
     return whole
+
+
+def _shared(windows: Windows) -> list[int]:
+    """The latents that are in more than one window."""
+    return sorted({place for (_, stop), (start, _) in pairwise(windows) for place in range(start, stop)})
 
 
 def in_windows(transformer: nn.Module, windows: Windows) -> Any:
