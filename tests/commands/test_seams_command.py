@@ -1,6 +1,7 @@
 """`python -m pipeline seams …`: exit codes, what is printed for people and for machines, and every refusal."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,14 @@ def test_places_can_be_named_for_any_film(film: Film, capsys: pytest.CaptureFixt
     assert main(["seams", name, "--at", "40", "--json"]) == 4
     assert main(["seams", name, "--at", "52", "30"]) == 0
     assert "\n  30 " in capsys.readouterr().out
+
+
+def test_small_jumps_at_every_seam_end_with_4_and_the_limit(film: Film, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["seams", film(field.jumping(1), seams=False), "--at", *map(str, field.SEAMS)]) == 4
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(
+        r"Flagged: 0 of 4 seams flagged, none may be; the median of SR is 1\.\d{3}, up to 1\.25 may be\.", told
+    )
 
 
 def test_drift_is_judged_against_another_film(film: Film, capsys: pytest.CaptureFixture[str]) -> None:
