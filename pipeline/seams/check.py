@@ -31,6 +31,7 @@ from pipeline.seams.trace import Trace, trace_frames
 SEAMS_PER_FLAG = 8
 FEWEST_FOR_MEDIAN = 4  # seams
 FEWEST_FRAMES = 4  # two at each end, so that drift knows motion
+NAME_THEM = "Name the first frame of each chunk after the first, counted from 0: --at 49 98."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,15 +92,15 @@ def trace_film(film: Film) -> Trace:
     """Measure a film, whose length costs no memory.
 
     Raises:
-        InvalidRequest: for what is no video, is too short, or has seams that nobody knows, or that a person named too
-            near its ends.
+        InvalidRequest: for what is no video, is too short, has other frames than it was made with, or has seams that
+            nobody knows, or that a person named too near its ends.
         DraftError: when there is no ffmpeg.
     """
     if film.seams is None:
         raise InvalidRequest(
             "at",
             f"Where the seams of {film.path} are is not written in it: Rushes did not make it, or it was changed.",
-            "Name the first frame of each chunk after the first, counted from 0: --at 49 98.",
+            NAME_THEM,
         )
     given = film.seams if film.given else ()
     for seam in given:
@@ -110,6 +111,13 @@ def trace_film(film: Film) -> Trace:
                 f"The first that can be is {MARGIN_FRAMES}.",
             )
     trace = trace_frames(read_small_frames(film.path), matched=matched_frames(film.seams))
+    if film.frames is not None and film.frames != trace.frames:
+        raise InvalidRequest(
+            "at",
+            f"{film.path} was changed after it was made: it had {count_of(film.frames, 'frame')} then and has"
+            f" {trace.frames} now, so its seams are not where it says.",
+            NAME_THEM,
+        )
     last = trace.frames - MARGIN_FRAMES
     for seam in given:
         if seam.frame > last:
