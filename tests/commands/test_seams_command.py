@@ -144,6 +144,13 @@ def test_small_jumps_at_every_seam_end_with_4_and_the_limit(film: Film, capsys: 
     )
 
 
+def test_places_named_one_by_one_are_all_judged(film: Film, capsys: pytest.CaptureFixture[str]) -> None:
+    name = film(field.jumping(8), seams=False)
+    for _ in range(2):  # nor does one command remember another's
+        assert main(["seams", name, "--at", "40", "--at", "52", "30", "--json"]) == 4
+        assert [seam["frame"] for seam in told(capsys)["seams"]] == [30, 40, 52]
+
+
 def test_drift_is_judged_against_another_film(film: Film, capsys: pytest.CaptureFixture[str]) -> None:
     whole, chunked = film(field.clean(), seams=False, name="whole.mp4"), film(field.gained(1.003))
     assert main(["seams", chunked, "--against", whole]) == 0
