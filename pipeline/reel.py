@@ -63,4 +63,5 @@ class Reel:
         settings = plan.settings
         settings["seams"] = [asdict(seam) for seam in plan.seams if seam.frame < self.frames]
         settings["cuts"] = [frame for frame in plan.cuts if frame < self.frames]
+        settings["film_frames"] = self.frames  # fewer than were asked for, where it was stopped
         return partial(join_slices, self.slices, title=plan.request.prompt, settings=settings)

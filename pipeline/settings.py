@@ -15,7 +15,7 @@ from pipeline.plan.spec import Continuity, VideoShape
 
 LARGEST_JSON_BYTES = 2**21  # six times the longest request in escapes
 MOST_DIGITS = 18
-WRITTEN_BESIDES = {"seams", "cuts", "edited"}  # what a film tells of itself besides its request
+WRITTEN_BESIDES = {"seams", "cuts", "film_frames", "edited"}  # what a film tells of itself besides its request
 FILMS = {".mp4", ".m4v", ".mov"}
 HINT = "Give an mp4 that Rushes made, or the request.json of a draft."
 

@@ -132,6 +132,7 @@ def test_the_film_carries_its_request(tmp_path: Path, make_plan: PlanMaker) -> N
     assert read_settings(journal.video_path()) == json.loads(json.dumps(asdict(plan.request))) | {
         "seams": [],
         "cuts": [],
+        "film_frames": plan.request.frames,
     }
 
 

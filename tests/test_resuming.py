@@ -23,7 +23,7 @@ from pipeline.gpu import loading
 from pipeline.plan.chunks import plan_slices
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Stage
-from pipeline.video.mp4 import read_frames
+from pipeline.video.mp4 import read_frames, read_settings
 from tests.conftest import DeviceMaker, PlanMaker
 from tests.tiny import count_frames, make_draft, of, run_until
 
@@ -66,6 +66,7 @@ def alike(drafts: Path, whole: Path, plan: DraftPlan) -> None:
     pairs = zip(latents(drafts, plan, DRAFT), latents(whole, plan, WHOLE), strict=True)
     assert all(bool((one == other).all()) for one, other in pairs)
     assert (film(drafts, DRAFT) == film(whole, WHOLE)).all()
+    assert (read_settings(Journal(drafts, DRAFT).video_path()) or {})["film_frames"] == 97
 
 
 CUTS = {

@@ -208,6 +208,7 @@ def test_a_stopped_film_has_the_seams_of_what_it_holds(
     settings = read_settings(journal.video_path()) or {}
     assert [seam["frame"] for seam in settings["seams"]] == seams
     assert all(frame < count_frames(journal.video_path()) for frame in seams)
+    assert settings["film_frames"] == count_frames(journal.video_path()) < settings["frames"]
 
 
 # What goes wrong ----------------------------------------------------------------------------------------------------

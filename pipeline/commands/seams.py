@@ -12,7 +12,13 @@ def add(commands: Commands) -> None:
     command = add_command(commands, "seams", "say whether the joins between a film's chunks can be seen")
     command.add_argument("film", metavar="FILE|DRAFT", help="an mp4, or the id of a draft")
     command.add_argument(
-        "--at", metavar="FRAME", type=int, nargs="+", default=[], help="first frames of chunks, from 0"
+        "--at",
+        metavar="FRAME",
+        type=int,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="first frames of chunks, from 0",
     )
     command.add_argument("--faded", metavar="FRAMES", type=int, default=0, help="frames faded before each of them")
     command.add_argument("--against", metavar="FILE|DRAFT", help="the same in one chunk, to judge drift by")

@@ -20,6 +20,7 @@ MARK = re.compile(
 )
 TIMED = re.compile(rf"\[\s*[-+]?[\d.,]+\s*{_UNIT}", re.I | re.A)
 """What makes a text a storyboard wherever it stands; a bracket at its beginning does so, too."""
+_SAID = re.compile(rf"\[\s*(?:\d+\.?\d*|\.\d+)\s*{_UNIT}(?P<how>[^]]*)(?P<end>\]?)", re.I | re.A)
 
 _BEGINNING = re.compile(rf"(?:\A|[/\n])\s*(?=\[)|(?={TIMED.pattern})", re.I | re.A)
 LEGAL = "A shot begins with [2s], [3s cut] or [3s cut, same look]."
@@ -109,12 +110,7 @@ def _parts(text: str) -> list[str]:
 def _read_shot(number: int, part: str) -> Shot:
     mark = MARK.match(part)
     if not mark:
-        shown = part[: part.find("]") + 1] or part
-        raise InvalidRequest(
-            "prompt",
-            f"Shot {number} begins with {_shorten(shown)}, which says no seconds.",
-            f"{_nearest(shown)}{LEGAL}",
-        )
+        raise _refuse_mark(number, part)
     seconds, sentence = float(mark["seconds"]), " ".join(part[mark.end() :].split())
     if not 0 < seconds <= LONGEST_SECONDS:
         nearest = "60s" if seconds else "0.5s"
@@ -129,6 +125,17 @@ def _read_shot(number: int, part: str) -> Shot:
             "prompt", f"Shot {number} has no sentence.", f"Say what happens after {mark[0]}, or take it out."
         )
     return Shot(prompt=sentence, seconds=seconds, transition=_transition(mark["how"]))
+
+
+def _refuse_mark(number: int, part: str) -> InvalidRequest:
+    shown, said = " ".join((part[: part.find("]") + 1] or part).split()), _SAID.match(part)
+    told = f"Shot {number} begins with {_shorten(shown)}, which says no seconds."
+    if said and not said["end"]:
+        told = f"Shot {number} begins with {_shorten(shown)}, a bracket that does not end."
+    elif said:
+        how = " ".join(said["how"].split()).strip(", ") or ","
+        told = f"Shot {number} begins with {_shorten(shown)}, and “{_shorten(how)}” is no way to come in."
+    return InvalidRequest("prompt", told, f"{_nearest(shown)}{LEGAL}")
 
 
 def _transition(how: str | None) -> Transition:

@@ -1,9 +1,21 @@
 """How far a film drifts from its first frames to its last ones, against the same draft made in one chunk. Numpy only.
 
-DR compares the first 15 % of the frames with the last 15 %, at least 16 frames, at most half of the film. Films drift
-by themselves: of 28 clips (see `metrics`), each made in one pass, 95 % lay within 12.1 levels of luma and ratios of
-contrast of 0.96 to 1.22, of saturation of 0.95 to 1.54, of detail of 0.85 to 1.11, of motion of 0.23 to 2.0. So limits
-are set to what chunks add, not to what a film has.
+DR compares the first 15 % of the frames with the last 15 %, at least 16 frames, at most half of the film. Of the
+numbers that `trace` has of every frame, first and last being the means over these frames and F the floor of `metrics`:
+
+    luma        last - first, in 8-bit levels
+    luma slope  of the line through the mean luma of each chunk, by least squares, in levels a chunk; 0 for one chunk
+    contrast    (last + F) / (first + F) of the standard deviation of luma
+    saturation  the same of the mean of max(R, G, B) - min(R, G, B)
+    detail      the same of the mean |Laplacian| of luma
+    motion      the same of d, the mean |luma - luma of the frame before|; the film's first frame has none
+
+With another film of the same length, what the chunks added is luma and its slope less that film's, and each ratio
+divided by that film's ratio. Without one drift is told and not judged.
+
+Films drift by themselves: of 28 clips (see `metrics`), each made in one pass, 95 % lay within 12.1 levels of luma and
+ratios of contrast of 0.96 to 1.22, of saturation of 0.95 to 1.54, of detail of 0.85 to 1.11, of motion of 0.23 to 2.0.
+So limits are set to what chunks add, not to what a film has.
 """
 
 from collections.abc import Mapping

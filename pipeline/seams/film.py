@@ -2,6 +2,9 @@
 
 Where the seams are is written into every film that Rushes makes. A draft made before that has it in its plan; of
 anybody else's film a person says it. Metadata is anybody's to change: what is no list of seams counts as none.
+
+It also outlives a change of the film: a tool that cuts frames off copies it as it is, and the seams are elsewhere. So
+how many frames a film has is written into it, too; one made before that is taken at its word.
 """
 
 import subprocess
@@ -37,13 +40,14 @@ class Film:
     """A video file, its seams and the first frames after its cuts, in order.
 
     `seams` is None where nobody knows them; empty is one chunk; `given` says that a person named them. A cut is
-    meant, so it is judged by nobody.
+    meant, so it is judged by nobody. `frames` is how many it was made with, None where that is not written in it.
     """
 
     path: Path
     seams: tuple[Seam, ...] | None
     cuts: tuple[int, ...] = ()
     given: bool = False
+    frames: int | None = None
 
 
 def find_film(named: str, drafts: Path, *, at: Sequence[int] = (), faded_frames: int = 0) -> Film:
@@ -71,7 +75,7 @@ def find_film(named: str, drafts: Path, *, at: Sequence[int] = (), faded_frames:
     known, cuts = _seams_written(settings), _cuts_written(settings)
     if known is None and folder:
         known, cuts = _joins_planned(folder)
-    return Film(path=path, seams=known, cuts=cuts)
+    return Film(path=path, seams=known, cuts=cuts, frames=_frames_written(settings))
 
 
 def _find_file(named: str, drafts: Path) -> tuple[Path, Path | None]:
@@ -128,6 +132,12 @@ def _cuts_written(settings: dict[str, Any] | None) -> tuple[int, ...]:
     if not isinstance(frames, list) or any(type(frame) is not int or frame < 1 for frame in frames):
         return ()
     return tuple(sorted(set(frames)))
+
+
+def _frames_written(settings: dict[str, Any] | None) -> int | None:
+    """How many frames a film's metadata says that it was made with; None where that is no count."""
+    frames = (settings or {}).get("film_frames")
+    return frames if type(frames) is int and frames > 0 else None
 
 
 def _joins_planned(folder: Path) -> tuple[tuple[Seam, ...] | None, tuple[int, ...]]:

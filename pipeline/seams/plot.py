@@ -3,6 +3,8 @@
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.errors import DraftError, InvalidRequest, WriteFailed
 from pipeline.seams.check import Verdict
 from pipeline.seams.trace import Trace
@@ -22,7 +24,7 @@ def check_plot(path: Path) -> None:
 
 
 def draw(trace: Trace, verdict: Verdict, path: Path) -> None:
-    """Write the plot of a film that was judged.
+    """Write the plot of a film that was judged. The line is broken at a cut, whose change is none of its scale.
 
     Raises:
         WriteFailed: when the disk refuses.
@@ -31,7 +33,9 @@ def draw(trace: Trace, verdict: Verdict, path: Path) -> None:
 
     figure = Figure(figsize=(10, 3), layout="constrained")
     axes = figure.subplots()
-    axes.plot(range(trace.frames), trace.change, color="0.35", linewidth=1, label="mean change from the frame before")
+    change = trace.change.copy()
+    change[list(verdict.cuts)] = np.nan  # a hundred times what a seam changes: it would be all that there is to see
+    axes.plot(range(trace.frames), change, color="0.35", linewidth=1, label="mean change from the frame before")
     passed = [finding.seam.frame for finding in verdict.findings if not finding.beyond]
     flagged = [finding.seam.frame for finding in verdict.findings if finding.beyond]
     unjudged = [seam.frame for seam in verdict.unjudged if seam.frame < trace.frames]

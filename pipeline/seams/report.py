@@ -4,10 +4,10 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from pipeline.seams.check import Verdict
+from pipeline.seams.check import Verdict, count_of
 from pipeline.seams.drift import DRIFT_LIMITS, Drift
 from pipeline.seams.film import Film
-from pipeline.seams.metrics import LIMITS, Metric
+from pipeline.seams.metrics import LIMITS, MEDIAN_LIMITS, Metric
 
 COLUMN = 11  # characters
 
@@ -20,13 +20,13 @@ def worst_and_median(verdict: Verdict) -> dict[Metric, tuple[float, float]]:
 
 def verdict_as_text(film: Film, verdict: Verdict) -> str:
     """Several lines; a number beyond its limit has a `!` behind it."""
-    lines = [f"{film.path}, {_say(verdict.frames, 'frame')}, {_say(len(verdict.findings), 'seam')}"]
+    lines = [f"{film.path}, {count_of(verdict.frames, 'frame')}, {count_of(len(verdict.findings), 'seam')}"]
     if verdict.cuts:
         frames = ", ".join(map(str, verdict.cuts))
-        lines.append(f"  {_say(len(verdict.cuts), 'cut')}, meant and not judged, at frame {frames}")
+        lines.append(f"  {count_of(len(verdict.cuts), 'cut')}, meant and not judged, at frame {frames}")
     if verdict.unjudged:
         frames = ", ".join(str(seam.frame) for seam in verdict.unjudged)
-        count = _say(len(verdict.unjudged), "seam")
+        count = count_of(len(verdict.unjudged), "seam")
         lines.append(f"  {count} more, with too few frames around to be judged, at frame {frames}")
     if verdict.findings:
         lines.append(_row("frame", [f"{metric} " for metric in Metric]))
@@ -35,7 +35,8 @@ def verdict_as_text(film: Film, verdict: Verdict) -> str:
             lines.append(_row(finding.seam.frame, [f"{finding.values[m]:.3f}{marks[m]}" for m in Metric]))
         both = worst_and_median(verdict)
         lines.append(_row("worst", [f"{both[metric][0]:.3f} " for metric in Metric]))
-        lines.append(_row("median", [f"{both[metric][1]:.3f} " for metric in Metric]))
+        marks = {metric: "!" if metric in verdict.medians_beyond else " " for metric in Metric}
+        lines.append(_row("median", [f"{both[metric][1]:.3f}{marks[metric]}" for metric in Metric]))
         lines.append(_row("limits", [f"{LIMITS[metric]} " for metric in Metric]))
     lines.append(f"  drift, first frames to last: {_say_drift(verdict.drift)}")
     if verdict.added_drift is not None:
@@ -60,6 +61,8 @@ def verdict_as_json(film: Film, verdict: Verdict) -> dict[str, Any]:
         "worst": {metric: values[0] for metric, values in both.items()},
         "median": {metric: values[1] for metric, values in both.items()},
         "limits": {metric: asdict(limit) for metric, limit in LIMITS.items()},
+        "median_limits": {metric: asdict(limit) for metric, limit in MEDIAN_LIMITS.items()},
+        "medians_beyond": tuple(verdict.medians_beyond),
         "drift": asdict(verdict.drift),
         "added_drift": None if verdict.added_drift is None else asdict(verdict.added_drift),
         "drift_limits": {name: asdict(limit) for name, limit in DRIFT_LIMITS.items()},
@@ -73,14 +76,12 @@ def _say_outcome(verdict: Verdict) -> str:
             return "Passed: there is no seam in it that can be judged."
         return "Passed: there is no seam in it." if verdict.cuts else "Passed: it is one chunk, there is no seam."
     count = len(verdict.findings)
-    said = f"{verdict.flagged} of {_say(count, 'seam')} flagged, {verdict.allowed or 'none'} may be"
+    said = f"{verdict.flagged} of {count_of(count, 'seam')} flagged, {verdict.allowed or 'none'} may be"
+    for metric, value in verdict.medians_beyond.items():
+        said += f"; the median of {metric} is {value:.3f}, {MEDIAN_LIMITS[metric]} may be"
     if verdict.drifted:
         said += f"; its chunks made it drift in {', '.join(verdict.drifted).replace('_', ' ')}"
     return f"{'Passed' if verdict.passed else 'Flagged'}: {said}."
-
-
-def _say(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _row(head: object, cells: list[str]) -> str:

@@ -12,7 +12,7 @@ from pipeline.drafts.journal import Journal
 from pipeline.errors import DraftError
 from pipeline.seams.check import Verdict, judge, trace_film
 from pipeline.seams.film import find_film
-from pipeline.seams.metrics import LIMITS
+from pipeline.seams.metrics import LIMITS, Metric
 from pipeline.studio.texts import Language, say
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,13 @@ def _judge(drafts: Path, draft: str, written_ns: int) -> Verdict:
 
 
 def say_joins(verdict: Verdict, language: Language, *, fps: int) -> Joins:
-    """A verdict with seams in one sentence, with the figure that is nearest to its limit or farthest beyond."""
+    """A verdict with seams in one sentence, with the figure that is nearest to its limit or farthest beyond.
+
+    Where no seam is flagged and only all of them together change too much, with how much half of them do.
+    """
+    if not verdict.flagged and Metric.SR in verdict.medians_beyond:
+        value = verdict.medians_beyond[Metric.SR]
+        return Joins(sentence=say(language, "joins_median_SR", value=value), flagged=True)
     figures = [
         (found.seam.frame, metric, value) for found in verdict.findings for metric, value in found.values.items()
     ]

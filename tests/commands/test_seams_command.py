@@ -1,10 +1,13 @@
 """`python -m pipeline seams …`: exit codes, what is printed for people and for machines, and every refusal."""
 
 import json
+import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imageio_ffmpeg
 import pytest
 
 from pipeline.__main__ import main
@@ -26,10 +29,19 @@ def film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Film:
         for piece, part in zip(pieces, (frames[:30], frames[30:72], frames[72:]), strict=True):
             write_slice(part, piece, fps=24)
         rows = [{"frame": frame, "faded_frames": 0} for frame in field.SEAMS]
-        join_slices(pieces, Path(name), title="a test", settings={"seams": rows} if seams else {})
+        settings = {"seams": rows, "film_frames": len(frames)} if seams else {}
+        join_slices(pieces, Path(name), title="a test", settings=settings)
         return name
 
     return write
+
+
+def changed(name: str, *how: str) -> str:
+    """The film as ffmpeg writes it again, which keeps its metadata; its name."""
+    before, after, to = how[: how.index("-i")], how[how.index("-i") + 1 :], "changed.mp4"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *before, "-i", name, *after, to]
+    subprocess.run(command, check=True, timeout=60)
+    return to
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> Any:
@@ -66,6 +78,49 @@ def test_a_film_with_faults_ends_with_4_also_after_its_encoding(
     assert all(metric in seam["beyond"] for seam in found["seams"])
 
 
+@pytest.mark.parametrize(
+    "how",
+    [
+        ["-ss", "0.5", "-i", "-c:v", "libx264"],
+        ["-i", "-t", "5", "-c", "copy"],
+        ["-i", "-r", "12"],
+        ["-i", "-r", "48"],
+    ],
+    ids=["begins later", "ends earlier", "half the rate", "twice the rate"],
+)
+def test_a_film_of_other_frames_than_it_was_made_with_is_not_judged_by_the_seams_it_names(
+    film: Film, capsys: pytest.CaptureFixture[str], how: list[str]
+) -> None:
+    name = changed(film(field.jumping(8)), *how)
+    assert main(["seams", name]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    said = re.match(r"changed\.mp4 was changed after it was made: it had 136 frames then and has (\d+) now", err)
+    assert said
+    assert int(said[1]) != 136
+    assert "--at 49 98" in err
+    assert main(["seams", name, "--at", "28", "52"]) in (0, 4)
+
+
+@pytest.mark.parametrize("how", [["-i", "-c", "copy"], ["-i", "-c:v", "libx264", "-vf", "scale=80:-2"]], ids=" ".join)
+def test_a_film_with_all_its_frames_is_judged_as_before(
+    film: Film, capsys: pytest.CaptureFixture[str], how: list[str]
+) -> None:
+    assert main(["seams", changed(film(field.jumping(8)), *how), "--json"]) == 4
+    found = told(capsys)
+    assert (found["frames"], found["flagged"]) == (136, 4)
+
+
+def test_a_film_made_before_its_frames_were_counted_is_taken_at_its_word(
+    film: Film, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"frame": frame, "faded_frames": 0} for frame in field.SEAMS]
+    film(field.jumping(8))
+    join_slices([Path("slice-0.mp4"), Path("slice-1.mp4")], Path("old.mp4"), title="", settings={"seams": rows})
+    assert main(["seams", "old.mp4", "--json"]) == 4
+    assert [seam["frame"] for seam in told(capsys)["seams"]] == [40, 64]
+
+
 def test_ghosts_are_seen_where_the_fade_is_known(film: Film, capsys: pytest.CaptureFixture[str]) -> None:
     name = film(field.ghosting(6), seams=False)
     assert main(["seams", name, "--at", *map(str, field.SEAMS), "--faded", "16", "--json"]) == 4
@@ -79,6 +134,21 @@ def test_places_can_be_named_for_any_film(film: Film, capsys: pytest.CaptureFixt
     assert main(["seams", name, "--at", "40", "--json"]) == 4
     assert main(["seams", name, "--at", "52", "30"]) == 0
     assert "\n  30 " in capsys.readouterr().out
+
+
+def test_small_jumps_at_every_seam_end_with_4_and_the_limit(film: Film, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["seams", film(field.jumping(1), seams=False), "--at", *map(str, field.SEAMS)]) == 4
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(
+        r"Flagged: 0 of 4 seams flagged, none may be; the median of SR is 1\.\d{3}, up to 1\.25 may be\.", told
+    )
+
+
+def test_places_named_one_by_one_are_all_judged(film: Film, capsys: pytest.CaptureFixture[str]) -> None:
+    name = film(field.jumping(8), seams=False)
+    for _ in range(2):  # nor does one command remember another's
+        assert main(["seams", name, "--at", "40", "--at", "52", "30", "--json"]) == 4
+        assert [seam["frame"] for seam in told(capsys)["seams"]] == [30, 40, 52]
 
 
 def test_drift_is_judged_against_another_film(film: Film, capsys: pytest.CaptureFixture[str]) -> None:

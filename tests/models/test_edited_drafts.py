@@ -18,7 +18,7 @@ from pipeline.plan.catalog import ANYFLOW_1_3B, WAN_5B, WAN_A14B
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Branch, Cut, Edit, Extend, Redo, Reprompt
 from pipeline.plan.spec import ModelSpec, Tail
-from pipeline.video.mp4 import write_slice
+from pipeline.video.mp4 import read_settings, write_slice
 from tests.conftest import PlanMaker
 from tests.tiny import count_frames, decode, make_draft, of
 from tests.tiny_wan import small_shape
@@ -84,6 +84,7 @@ def test_every_edit_keeps_what_comes_before_and_is_an_unbroken_decode(
         written.clear()
         denoised, new, changed = edit(old, change)
         assert (denoised, changed.request.frames, count_frames(new.video_path())) == (expected, frames, frames)
+        assert (read_settings(new.video_path()) or {})["film_frames"] == frames
         for chunk in range(len(changed.chunks)):
             stays = chunk < count and chunk not in expected
             assert (chunk < count and torch.equal(latents(old, chunk), latents(new, chunk))) == stays, (change, chunk)

@@ -61,6 +61,29 @@ def test_one_flagged_seam_in_eight_may_be(seams: int, flagged: int, passed: bool
     assert (found.flagged, found.passed) == (flagged, passed)
 
 
+@pytest.mark.parametrize(
+    ("ratios", "passed"),
+    [
+        *(([1.9] * 3, True), ([1.26] * 4, False), ([1.25] * 4, True), ([0.6] * 4, True)),
+        *(([1.0, 1.0, 1.9, 1.9], False), ([1.0, 1.0, 1.4, 1.9], True), ([1.0, 1.0, 1.3, 1.9, 1.9], False)),
+        ([1.0] * 7 + [9.0], True),
+    ],
+    ids=str,
+)
+def test_a_film_of_which_most_seams_change_more_than_the_rest_does_not_pass(ratios: list[float], passed: bool) -> None:
+    found = verdict(*[finding(SR=ratio) for ratio in ratios])
+    assert found.flagged <= found.allowed
+    assert found.passed is passed
+
+
+def test_small_jumps_at_every_seam_are_seen_by_their_median() -> None:
+    seams = tuple(Seam(frame=frame, faded_frames=0) for frame in field.SEAMS)
+    found = judge(trace_frames(field.jumping(0.6), matched=range(field.FRAMES)), seams)
+    assert (found.flagged, found.passed) == (0, False)
+    assert found.medians_beyond[SR] == pytest.approx(1.52, abs=0.05)
+    assert judge(trace_frames(field.clean(), matched=range(field.FRAMES)), seams).passed
+
+
 def test_drift_that_chunks_added_fails_a_film_also_without_a_flag() -> None:
     assert verdict(finding(), added=STEADY).passed
     found = verdict(finding(), added=replace(STEADY, saturation=1.4))
@@ -97,6 +120,7 @@ def test_a_film_is_judged_against_itself_in_one_chunk() -> None:
         (40, [20, 33], r"Frame 33 is not in .*film\.mp4 or too near its end.*40 frames.*The last that can be is 32\."),
         (40, [4000], "Frame 4000 is not in "),
         (16, [9], r"The last that can be is 8\."),
+        (1, [8], r"it has 1 frame, and 8 from the seam on are needed\."),
         (3, [8], r"has 3 frames.*It is too short to have a seam\."),
         (15, [8], r"It is too short to have a seam\."),
         (3, [], r"too short to be checked: 3 of at least 4 frames\."),
@@ -162,6 +186,16 @@ def test_a_verdict_is_told_seam_by_seam() -> None:
     assert " ".join(lines[6].split()) == "limits 0.5 to 2 up to 2 up to 1.5 up to 1.6 from 0.95"
     assert lines[-1] == "Flagged: 2 of 2 seams flagged, none may be."
     assert max(map(len, lines)) <= 120
+
+
+def test_a_median_beyond_its_limit_is_told() -> None:
+    found = verdict(*[finding(frame, SR=1.3) for frame in (49, 73, 97, 121)])
+    lines = verdict_as_text(FILM, found).splitlines()
+    assert lines[-4].split() == ["median", "1.300!", "1.000", "0.000", "1.000", "1.000"]
+    assert lines[-1] == "Flagged: 0 of 4 seams flagged, none may be; the median of SR is 1.300, up to 1.25 may be."
+    told = json.loads(json.dumps(verdict_as_json(FILM, found), allow_nan=False))
+    assert (told["passed"], told["medians_beyond"]) == (False, ["SR"])
+    assert told["median_limits"] == {"SR": {"low": None, "high": 1.25}}
 
 
 def test_one_chunk_passes_and_has_no_seam() -> None:

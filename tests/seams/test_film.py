@@ -152,6 +152,12 @@ def test_what_is_no_list_of_seams_is_none(tmp_path: Path, seams: Any) -> None:
     assert find_film(str(film), tmp_path).seams is None
 
 
+@pytest.mark.parametrize("frames", [None, "97", 97.0, True, 0, -97, [97]], ids=json.dumps)
+def test_what_is_no_count_of_frames_is_none(tmp_path: Path, frames: Any) -> None:
+    film = write_film(tmp_path / "film.mp4", plain(2, 16, 16), {"seams": [], "film_frames": frames})
+    assert find_film(str(film), tmp_path).frames is None
+
+
 def test_a_film_by_somebody_else_has_no_known_seams(tmp_path: Path) -> None:
     write_slice(plain(2, 16, 16), tmp_path / "film.mp4", fps=24)
     assert find_film(str(tmp_path / "film.mp4"), tmp_path).seams is None

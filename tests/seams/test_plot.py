@@ -16,6 +16,7 @@ from pipeline.seams.trace import Trace, trace_frames
 from tests.seams import field
 
 RED, GREEN, BLUE = (214, 39, 40), (44, 160, 44), (31, 119, 180)
+LINE = (89, 89, 89)
 
 
 def judged(frames: field.Frames, *seams: int) -> tuple[Trace, Verdict]:
@@ -45,6 +46,19 @@ def test_a_plot_marks_what_was_not_judged_where_it_is_in_the_film(tmp_path: Path
     pytest.importorskip("matplotlib", reason="an extra: pip install -e '.[plot]'")
     draw(*judged(field.clean(), 40, field.FRAMES - 4, 10**400), tmp_path / "plot.png")
     assert (columns(tmp_path / "plot.png", GREEN), columns(tmp_path / "plot.png", BLUE)) == (1, 1)
+
+
+def test_a_cut_does_not_press_the_rest_of_the_line_flat(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="an extra: pip install -e '.[plot]'")
+    seams, cuts = (Seam(frame=40, faded_frames=0), Seam(frame=96, faded_frames=0)), (64,)
+    film = np.concatenate([field.clean()[:64], 255 - field.clean()[64:]])
+    trace = trace_frames(film, matched=matched_frames(seams))
+    draw(trace, judge(trace, seams, cuts=cuts), tmp_path / "plot.png")
+    with Image.open(tmp_path / "plot.png") as picture:
+        there = np.abs(np.asarray(picture.convert("RGB")).astype(int) - LINE).max(axis=2) < 40
+    height, width = there.shape
+    within = there[height // 6 : height // 2, width // 10 : width // 3]  # above the middle, right of the axis
+    assert within.any(axis=0).mean() > 0.9
 
 
 def test_a_plot_that_cannot_be_written_is_told(tmp_path: Path) -> None:

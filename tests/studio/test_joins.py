@@ -58,6 +58,23 @@ def test_a_join_that_may_show_is_told_where_and_why(values: dict[Metric, float],
     assert "4 处中有 2 处" in chinese
 
 
+def test_joins_that_only_together_change_too_much_are_told_in_one_short_sentence() -> None:
+    found = verdict(*[{Metric.SR: 1.89}] * 4)
+    said = say_joins(found, Language.EN, fps=24)
+    assert (found.flagged, said.flagged) == (0, True)
+    assert said.sentence == "Joins may show: half change 1.9 times as much as around them, or more."
+    assert "1.9 倍" in say_joins(found, Language.ZH, fps=24).sentence
+    assert say_joins(verdict(*[{Metric.SR: 1.89}] * 3), Language.EN, fps=24).sentence.startswith("Joins do not show")
+    flagged = verdict(*[{Metric.SR: 1.89}] * 3, {Metric.SR: 4.0})
+    assert "1 of 4 flagged" in say_joins(flagged, Language.EN, fps=24).sentence
+
+
+@pytest.mark.parametrize("language", Language)
+def test_no_sentence_is_longer_than_that_of_motion(language: Language) -> None:
+    longest = say_joins(verdict(*[{Metric.MR: 12.9}] * 12), language, fps=24).sentence
+    assert len(say_joins(verdict(*[{Metric.SR: 1.9}] * 12), language, fps=24).sentence) <= len(longest)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     Journal(tmp_path, DRAFT).folder.mkdir()

@@ -197,7 +197,7 @@ def test_how_long_drafts_are_kept_is_told(library: Library, worker: Worker) -> N
 
 def test_a_file_fills_the_form(library: Library, worker: Worker) -> None:
     worker.drafts.mkdir()
-    mine = {**REQUEST, "profile": "my-card", "seams": [], "cuts": []}
+    mine = {**REQUEST, "profile": "my-card", "seams": [], "cuts": [], "film_frames": 57}
     *fields, shelf = library.open_file(asked(), event(text=json.dumps(mine)))
     assert fields[FIELDS.index("prompt")] == "a red ball falls"
     assert fields[FIELDS.index("seed")] == "7"

@@ -38,6 +38,7 @@ OPTIONS = (
     "tall",
     "seven",
     "zwei",
+    "wipe",
     *"xy",
 )
 """Names that stand in refusals as they are typed, wrong or right."""
@@ -70,6 +71,8 @@ EDITS = (
                 "[0s] x",
                 "[zwei] x",
                 "[2 cut] x",
+                "[2s] x / [3s wipe] y",
+                "[2s x",
                 "[2s] x / [-1s] y",
                 "[1s] x /" * 40,
                 "[0.1s] x / [9s] y",
