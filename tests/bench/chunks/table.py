@@ -15,6 +15,7 @@ SEAM_COLUMNS = (
     "chunks",
     "films",
     "flagged seams",
+    "films beyond a median",
     "SR",
     "SA",
     "CS",
@@ -72,6 +73,7 @@ def _findings_row(name: str, verdicts: Sequence[Verdict], kept: Sequence[str]) -
     findings = [finding for verdict in verdicts for finding in verdict.findings]
     cells = [name, str(len(verdicts[0].findings) + 1), str(len(verdicts))]
     cells.append(share([bool(finding.beyond) for finding in findings]))
+    cells.append(share([bool(verdict.medians_beyond) for verdict in verdicts]))
     for metric in Metric:
         values = [finding.values[metric] for finding in findings]
         worst = max(values, key=LIMITS[metric].strain)
