@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pipeline.drafts.film import count_slice_frames
 from pipeline.drafts.journal import Journal, read_events, read_json
 from pipeline.errors import InvalidRequest
 from pipeline.events import SliceReady
@@ -100,7 +101,7 @@ def _slices(journal: Journal, plan: DraftPlan, *, chunks: int) -> tuple[SliceRea
         if piece.chunk >= chunks or (row.get("chunk"), row.get("frames")) != (piece.chunk, piece.frames):
             break
         path = journal.slice_path(piece.index)
-        if not path.is_file() or not path.stat().st_size:
+        if count_slice_frames(path) != piece.frames:
             break
         found.append(
             SliceReady(

@@ -14,6 +14,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from pipeline.drafts.film import count_slice_frames
 from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_events
 from pipeline.drafts.measurements import Measurements
 from pipeline.errors import InvalidRequest, WriteFailed
@@ -94,8 +95,8 @@ def _link(old: Journal, plan: DraftPlan, new: Journal, changed: DraftPlan) -> No
     for before, piece in zip(plan.slices, changed.slices, strict=False):
         row, path = told.get(("SliceReady", piece.index), {}), old.slice_path(piece.index)
         stays = before == piece and piece.chunk < leading
-        if not stays or row.get("frames") != piece.frames or not path.exists():
-            break  # one that a stop cut short, or that is missing, is made anew, and all after it
+        if not stays or row.get("frames") != piece.frames or count_slice_frames(path) != piece.frames:
+            break  # one that a stop cut short, or that is torn or missing, is made anew, and all after it
         _put(path, new.slice_path(piece.index))
         new.note(_ready(piece, path.name, _seconds(row)))
 
