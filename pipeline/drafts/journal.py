@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from pipeline.drafts.film import count_frames
+from pipeline.drafts.rows import read_row
 from pipeline.errors import DiskFull, InvalidRequest, WriteFailed
 from pipeline.events import Event, Retreated, Started, StepDone
 from pipeline.plan.draft import DraftPlan
@@ -234,19 +235,13 @@ def is_finished(folder: Path) -> bool:
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
-    """The events noted in a draft's folder, in order; a torn line is ignored."""
-    rows = []
+    """The events noted in a draft's folder, in order; a torn line is ignored, and so is one that is no event."""
     try:
         # As bytes: a line may be torn inside a character, and text also splits at characters that JSON leaves alone
         lines = (folder / "events.jsonl").read_bytes().splitlines()
     except OSError:
         return []
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
+    return [row for row in map(read_row, lines) if row]
 
 
 def last_event(folder: Path) -> dict[str, Any] | None:
@@ -257,18 +252,15 @@ def last_event(folder: Path) -> dict[str, Any] | None:
             lines = file.read().splitlines()
     except OSError:
         return None
-    for line in reversed(lines):
-        with suppress(ValueError):
-            row: dict[str, Any] = json.loads(line)
-            return row
-    return None
+    found = next(filter(None, map(read_row, reversed(lines))), None)
+    return found or next(reversed(read_events(folder)), None)
 
 
 def read_json(path: Path) -> Any:
     """Plain values from a file of a draft; None when it is missing or torn."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

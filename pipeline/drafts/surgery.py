@@ -87,7 +87,8 @@ def _link(old: Journal, plan: DraftPlan, new: Journal, changed: DraftPlan) -> No
             _put(old.picture_path(place), new.picture_path(place))
     kept = changed.parent.kept
     leading = sum(number == place for place, number in enumerate(kept))
-    told = {(row.get("event"), row.get("index", row.get("chunk"))): row for row in read_events(old.folder)}
+    rows = (row for row in read_events(old.folder) if row["event"] in ("ChunkDenoised", "SliceReady"))
+    told = {(row["event"], row.get("index", row.get("chunk"))): row for row in rows}
     for chunk in kept:
         _put(old.latents_path(chunk), new.latents_path(chunk))
     for chunk in range(leading):
