@@ -29,6 +29,7 @@ from pipeline.plan.request import LONGEST_SECONDS, GenerationRequest, Shot, Tran
 from pipeline.plan.retreat import check_device, fit_again
 from pipeline.plan.scenes import chunk_stops, longest_scene, plan_all_slices
 from pipeline.plan.spec import Tail
+from pipeline.plan.storyboard import check_sentence
 
 
 def edit_plan(
@@ -119,6 +120,7 @@ def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, 
             chunks = (*chunks[:first], *new)
             return replace(request, seed=chunks[0].seed), chunks, tuple(range(first))
         case Reprompt(chunk=first, prompt=prompt):
+            check_sentence(prompt)
             _check_chunk(first, made, len(chunks), next_too=True)
             chunks = (*chunks[:first], *map(_free, chunks[first:]))
             return *_say_differently(request, chunks, first, prompt), tuple(range(first))
@@ -131,6 +133,7 @@ def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, 
             frames = chunk_stops(stay, stride=request.spec.frame_stride)[-1]
             return replace(request, shots=shots, frames=frames, end_image=None), stay, tuple(range(last + 1))
         case Extend(seconds=seconds, prompt=prompt):
+            check_sentence(prompt or "")
             return _longer(request, seconds, prompt), chunks, tuple(range(made))
 
 
