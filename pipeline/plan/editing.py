@@ -209,12 +209,13 @@ def _longer(request: GenerationRequest, seconds: float, prompt: str | None) -> G
     spec = request.spec
     room = LONGEST_SECONDS - request.seconds
     if not math.isfinite(seconds) or seconds <= 0 or seconds > room:
-        least = spec.frame_stride / spec.fps
+        most, stride = math.floor(10 * room) / 10, spec.frame_stride / spec.fps  # what is said can be had
+        least = min(math.ceil(10 * stride) / 10, most)
         raise InvalidRequest(
             "seconds",
             f"A draft of {request.seconds:.1f} seconds cannot be extended by {seconds:g}: the longest is "
             f"{LONGEST_SECONDS:g} seconds.",
-            f"Choose {least:.1f} to {room:.1f} seconds." if room >= least else "Cut something first.",
+            f"Choose {least:.1f} to {most:.1f} seconds." if room >= stride else "Cut something first.",
         )
     added = max(1, round(seconds * spec.fps / spec.frame_stride)) * spec.frame_stride
     frames = min(request.frames + added, spec.nearest_frames(LONGEST_SECONDS * spec.fps, len(request.scenes)))
