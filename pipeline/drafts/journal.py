@@ -62,7 +62,7 @@ class Journal:
 
     def begin(self, plan: DraftPlan) -> None:
         """Make the folder and write request and plan."""
-        with _refusals(self.folder):
+        with refused_writes(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self.write_json("request.json", plan.settings)
         self.write_json("plan.json", plan.to_json())
@@ -75,7 +75,7 @@ class Journal:
             InvalidRequest: when somebody does.
         """
         lock = FileLock(self.path("LOCK"), timeout=0.1)  # seconds: whoever only looks whether somebody does is through
-        with _refusals(self.folder):
+        with refused_writes(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 lock.acquire()
@@ -130,7 +130,7 @@ class Journal:
         outlasts a power cut, too. On an error it is removed.
         """
         temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-        with _refusals(path):
+        with refused_writes(path):
             try:
                 yield temporary
                 with temporary.open("rb") as file:
@@ -149,7 +149,7 @@ class Journal:
         row: dict[str, Any] = {"event": type(event).__name__, "at": round(time.time(), 3)}
         row |= {"draft": event.draft} if isinstance(event, Started) else asdict(event)
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
-        with _refusals(self.folder), self.path("events.jsonl").open("a+b") as file:
+        with refused_writes(self.folder), self.path("events.jsonl").open("a+b") as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 line = line if file.read(1) == b"\n" else b"\n" + line
@@ -161,7 +161,7 @@ class Journal:
     def sweep(self) -> None:
         """Remove what a process that was killed was writing; for whoever alone works on this draft. What another that
         lives is writing stays: the page's process says meanwhile whose the draft is, or what it is called."""
-        with _refusals(self.folder):
+        with refused_writes(self.folder):
             for left in self.folder.glob(".*"):
                 writer = WRITER.search(left.name)
                 if not writer or int(writer[1]) == os.getpid() or not psutil.pid_exists(int(writer[1])):
@@ -169,17 +169,17 @@ class Journal:
 
     def request_stop(self) -> None:
         """Ask whoever works on this draft to stop; a file, so that it works across processes."""
-        with _refusals(self.folder):
+        with refused_writes(self.folder):
             self.path("STOP").write_bytes(b"")
 
     def suspend(self) -> None:
         """Ask whoever works on this draft to stop, for a restart to go on; nothing where it is to stop anyway."""
-        with _refusals(self.folder), suppress(FileExistsError), self.path("STOP").open("xb") as file:
+        with refused_writes(self.folder), suppress(FileExistsError), self.path("STOP").open("xb") as file:
             file.write(SUSPENDED)
 
     def withdraw_stop(self) -> None:
         """Nobody asks any more."""
-        with _refusals(self.folder):
+        with refused_writes(self.folder):
             self.path("STOP").unlink(missing_ok=True)
 
     def take_up(self) -> DraftPlan:
@@ -276,7 +276,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _refusals(path: Path) -> Iterator[None]:
+def refused_writes(path: Path) -> Iterator[None]:
+    """Errors of whoever writes to `path` as DiskFull or WriteFailed, with what to do about it."""
     try:
         yield
     except SafetensorError as error:

@@ -15,9 +15,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from pipeline.drafts.film import count_slice_frames
-from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_events
+from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_events, refused_writes
 from pipeline.drafts.measurements import Measurements
-from pipeline.errors import InvalidRequest, WriteFailed
+from pipeline.errors import InvalidRequest
 from pipeline.events import ChunkDenoised, SliceReady
 from pipeline.plan.chunks import Slice
 from pipeline.plan.device import Device, DeviceKind, probe_device
@@ -37,7 +37,7 @@ def begin_edit(
     Raises:
         InvalidRequest: when there is no such draft, it cannot be read, or what is asked for cannot be.
         DoesNotFit: when what is to be made needs more memory or disk than there is.
-        WriteFailed: when the disk refuses.
+        DiskFull, WriteFailed: when the disk refuses.
     """
     if not ID_PATTERN.fullmatch(draft):
         raise InvalidRequest("draft", f"{draft!r} is no draft's id.", "Drafts are folders such as 20260101-120000-…")
@@ -48,16 +48,14 @@ def begin_edit(
     made = _finished_chunks(old, plan)
     changed = edit_plan(plan, edit, draft=draft, made=made, device=device, experience=experience)
     new = new_draft_id()
-    try:
-        with tempfile.TemporaryDirectory(prefix=".edit-", dir=drafts, ignore_cleanup_errors=True) as room:
-            journal = Journal(Path(room), new)
-            journal.begin(changed)
-            _link(old, plan, journal, changed)
-            journal.folder.rename(drafts / new)
-    except OSError as error:
-        raise WriteFailed(
-            str(drafts), f"{drafts} cannot be written: {error.strerror or error}.", "Free some disk space."
-        ) from error
+    with (
+        refused_writes(drafts),
+        tempfile.TemporaryDirectory(prefix=".edit-", dir=drafts, ignore_cleanup_errors=True) as room,
+    ):
+        journal = Journal(Path(room), new)
+        journal.begin(changed)
+        _link(old, plan, journal, changed)
+        journal.folder.rename(drafts / new)
     return new, changed
 
 
