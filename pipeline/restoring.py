@@ -78,11 +78,11 @@ def _embeds(journal: Journal, sentences: list[str]) -> dict[str, PromptEmbeds]:
 
 
 def _latents(journal: Journal, plan: DraftPlan) -> dict[int, Tensor]:
-    spec, shape, found = plan.spec, plan.request.shape, dict[int, Tensor]()
-    cells = shape.height // spec.latent_pixels, shape.width // spec.latent_pixels
+    found = dict[int, Tensor]()
     for chunk in plan.chunks:
         latents = _read(journal.latents_path(chunk.index)).get("latents")
-        if latents is not None and latents.shape[2:] == (chunk.latents, *cells) and torch.isfinite(latents).all():
+        fits = latents is not None and (latents.dtype, latents.shape) == (torch.float32, plan.latents_shape(chunk))
+        if latents is not None and fits and torch.isfinite(latents).all():
             found[chunk.index] = latents
         elif not chunk.ahead:
             break

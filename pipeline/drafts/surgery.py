@@ -60,15 +60,14 @@ def begin_edit(
 
 
 def _finished_chunks(journal: Journal, plan: DraftPlan) -> int:
-    """How many chunks, from the first on, have whole latents; what is torn counts as not made."""
-    spec, shape = plan.spec, plan.request.shape
-    cells = shape.height // spec.latent_pixels, shape.width // spec.latent_pixels
+    """How many chunks, from the first on, have whole latents; what is torn or does not fit counts as not made."""
     for chunk in plan.chunks:
         try:
             latents = load_file(journal.latents_path(chunk.index))["latents"]
-        except (OSError, SafetensorError, ValueError, KeyError):
+        except (OSError, SafetensorError, ValueError, LookupError, TypeError):  # the last for bfloat16, which none is
             return chunk.index
-        if latents.shape[2:] != (chunk.latents, *cells) or not np.isfinite(latents).all():
+        fits = latents.dtype == np.float32 and latents.shape == plan.latents_shape(chunk)
+        if not fits or not np.isfinite(latents).all():
             return chunk.index
     return len(plan.chunks)
 

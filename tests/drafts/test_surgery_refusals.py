@@ -48,7 +48,7 @@ def test_of_a_stopped_draft_what_is_finished_can_be_edited(stopped: Journal, pla
         (Cut(chunk=2), "Nothing comes after chunk 3"),
         (Reprompt(chunk=1, prompt=" "), "There is no sentence yet"),
         (Reprompt(chunk=1, prompt="a\x07ball"), "control characters"),
-        (Extend(seconds=0), "cannot be extended by 0.*Choose 0.3 to 56.0"),
+        (Extend(seconds=0), "cannot be extended by 0.*Choose 0.4 to 55.9"),
         (Extend(seconds=-1), "cannot be extended by -1"),
         (Extend(seconds=float("nan")), "cannot be extended by nan"),
         (Extend(seconds=57), "the longest is 60 seconds"),
