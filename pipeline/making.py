@@ -266,11 +266,13 @@ class Making:
 
     # 3 -----------------------------------------------------------------------------------------------------------
     def finish(self) -> None:
-        """All slices to one mp4. Raises DraftError where one is missing: what is there can be gone on from."""
-        frames = sum(piece.frames for piece in self.plan.slices)
-        if self.reel.frames != frames:
-            raise DraftError(f"Only {self.reel.frames} of {frames} frames were written.", GO_ON)
-        self.reel.join(self.plan)
+        """All slices to one mp4. Raises DraftError where one is missing or torn: what is there can be gone on from."""
+        frames, made = sum(piece.frames for piece in self.plan.slices), self.reel.frames
+        if made == frames:
+            self.reel.join(self.plan)
+            made = self.journal.kept_film()[1]
+        if made != frames:
+            raise DraftError(f"Only {made} of {frames} frames were written.", GO_ON)
         self.running.remove()
         seconds, peak = time.monotonic() - self.began, peak_bytes(self.plan.memory.device)
         logger.info("draft: %d frames in %.1f s, peak %.2f GiB", self.reel.frames, seconds, peak / 2**30)

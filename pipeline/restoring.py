@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pipeline.drafts.film import count_slice_frames
 from pipeline.drafts.journal import Journal, read_events, read_json
 from pipeline.errors import InvalidRequest
 from pipeline.events import SliceReady
@@ -77,11 +78,11 @@ def _embeds(journal: Journal, sentences: list[str]) -> dict[str, PromptEmbeds]:
 
 
 def _latents(journal: Journal, plan: DraftPlan) -> dict[int, Tensor]:
-    spec, shape, found = plan.spec, plan.request.shape, dict[int, Tensor]()
-    cells = shape.height // spec.latent_pixels, shape.width // spec.latent_pixels
+    found = dict[int, Tensor]()
     for chunk in plan.chunks:
         latents = _read(journal.latents_path(chunk.index)).get("latents")
-        if latents is not None and latents.shape[2:] == (chunk.latents, *cells) and torch.isfinite(latents).all():
+        fits = latents is not None and (latents.dtype, latents.shape) == (torch.float32, plan.latents_shape(chunk))
+        if latents is not None and fits and torch.isfinite(latents).all():
             found[chunk.index] = latents
         elif not chunk.ahead:
             break
@@ -100,7 +101,7 @@ def _slices(journal: Journal, plan: DraftPlan, *, chunks: int) -> tuple[SliceRea
         if piece.chunk >= chunks or (row.get("chunk"), row.get("frames")) != (piece.chunk, piece.frames):
             break
         path = journal.slice_path(piece.index)
-        if not path.is_file() or not path.stat().st_size:
+        if count_slice_frames(path) != piece.frames:
             break
         found.append(
             SliceReady(

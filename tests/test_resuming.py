@@ -17,7 +17,7 @@ from pipeline.__main__ import main
 from pipeline.commands.options import BAD_REQUEST, DONE
 from pipeline.drafts.journal import Journal, read_events, unfinished_drafts
 from pipeline.engine import Engine
-from pipeline.errors import DoesNotFit, InvalidRequest
+from pipeline.errors import DoesNotFit, DraftError, InvalidRequest
 from pipeline.events import ChunkDenoised, Encoded, Event, Finished, SliceReady, Started, StepDone, Stopped
 from pipeline.gpu import loading
 from pipeline.plan.chunks import plan_slices
@@ -146,13 +146,28 @@ def test_what_is_torn_or_gone_is_made_anew(
     run(tmp_path, plan, until=CUTS["within the last chunk"])
     path = Journal(tmp_path, DRAFT).path(name)
     match damage:
-        case "torn" if path.suffix != ".mp4":
-            path.write_bytes(path.read_bytes()[:-7])
+        case "torn":
+            path.write_bytes(path.read_bytes()[: -7 if path.suffix != ".mp4" else path.stat().st_size // 2])
         case "gone":
             path.unlink()
         case _:
             path.write_bytes(b"")
     run(tmp_path, plan)
+    alike(tmp_path, whole, plan)
+
+
+@pytest.mark.fault(14)
+def test_a_slice_torn_while_a_draft_is_made_is_told_and_made_anew(tmp_path: Path, whole: Path, plan: DraftPlan) -> None:
+    path = Journal(tmp_path, DRAFT).slice_path(0)
+
+    def tear(event: Event) -> bool:
+        if isinstance(event, StepDone) and event.chunk == 2:
+            path.write_bytes(path.read_bytes()[:3000])
+        return False
+
+    with pytest.raises(DraftError, match=r"Only \d+ of 97 frames were written"):
+        run(tmp_path, plan, until=tear)
+    assert not of(StepDone, run(tmp_path, plan))
     alike(tmp_path, whole, plan)
 
 

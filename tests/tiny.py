@@ -23,6 +23,7 @@ from pipeline.drafts.journal import Journal, new_draft_id
 from pipeline.engine import Engine
 from pipeline.events import Event
 from pipeline.models.base import Decoder, Frames, Sampling, VideoModel
+from pipeline.plan.catalog import MINIATURE
 from pipeline.plan.device import Device
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.memory import Placement, Precision, Stage
@@ -32,7 +33,7 @@ from pipeline.plan.spec import VideoShape
 Say = Callable[[Event, Journal], None]
 Kind = TypeVar("Kind")
 
-CHANNELS = 16
+CHANNELS = MINIATURE.latent_channels
 TEXT_WIDTH = 16
 WORDS = ("a", "red", "blue", "ball", "star", "moves", "left", "rises", "over", "snow", "sea")
 

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
 from pipeline.drafts.film import count_frames
+from pipeline.drafts.rows import read_row
 from pipeline.errors import DiskFull, InvalidRequest, WriteFailed
 from pipeline.events import Event, Retreated, Started, StepDone
 from pipeline.plan.draft import DraftPlan
@@ -61,7 +62,7 @@ class Journal:
 
     def begin(self, plan: DraftPlan) -> None:
         """Make the folder and write request and plan."""
-        with _refusals(self.folder):
+        with refused_writes(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         self.write_json("request.json", plan.settings)
         self.write_json("plan.json", plan.to_json())
@@ -74,7 +75,7 @@ class Journal:
             InvalidRequest: when somebody does.
         """
         lock = FileLock(self.path("LOCK"), timeout=0.1)  # seconds: whoever only looks whether somebody does is through
-        with _refusals(self.folder):
+        with refused_writes(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 lock.acquire()
@@ -129,7 +130,7 @@ class Journal:
         outlasts a power cut, too. On an error it is removed.
         """
         temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-        with _refusals(path):
+        with refused_writes(path):
             try:
                 yield temporary
                 with temporary.open("rb") as file:
@@ -148,7 +149,7 @@ class Journal:
         row: dict[str, Any] = {"event": type(event).__name__, "at": round(time.time(), 3)}
         row |= {"draft": event.draft} if isinstance(event, Started) else asdict(event)
         line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
-        with _refusals(self.folder), self.path("events.jsonl").open("a+b") as file:
+        with refused_writes(self.folder), self.path("events.jsonl").open("a+b") as file:
             if file.seek(0, os.SEEK_END):
                 file.seek(-1, os.SEEK_END)
                 line = line if file.read(1) == b"\n" else b"\n" + line
@@ -160,7 +161,7 @@ class Journal:
     def sweep(self) -> None:
         """Remove what a process that was killed was writing; for whoever alone works on this draft. What another that
         lives is writing stays: the page's process says meanwhile whose the draft is, or what it is called."""
-        with _refusals(self.folder):
+        with refused_writes(self.folder):
             for left in self.folder.glob(".*"):
                 writer = WRITER.search(left.name)
                 if not writer or int(writer[1]) == os.getpid() or not psutil.pid_exists(int(writer[1])):
@@ -168,17 +169,17 @@ class Journal:
 
     def request_stop(self) -> None:
         """Ask whoever works on this draft to stop; a file, so that it works across processes."""
-        with _refusals(self.folder):
+        with refused_writes(self.folder):
             self.path("STOP").write_bytes(b"")
 
     def suspend(self) -> None:
         """Ask whoever works on this draft to stop, for a restart to go on; nothing where it is to stop anyway."""
-        with _refusals(self.folder), suppress(FileExistsError), self.path("STOP").open("xb") as file:
+        with refused_writes(self.folder), suppress(FileExistsError), self.path("STOP").open("xb") as file:
             file.write(SUSPENDED)
 
     def withdraw_stop(self) -> None:
         """Nobody asks any more."""
-        with _refusals(self.folder):
+        with refused_writes(self.folder):
             self.path("STOP").unlink(missing_ok=True)
 
     def take_up(self) -> DraftPlan:
@@ -234,19 +235,13 @@ def is_finished(folder: Path) -> bool:
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
-    """The events noted in a draft's folder, in order; a torn line is ignored."""
-    rows = []
+    """The events noted in a draft's folder, in order; a torn line is ignored, and so is one that is no event."""
     try:
         # As bytes: a line may be torn inside a character, and text also splits at characters that JSON leaves alone
         lines = (folder / "events.jsonl").read_bytes().splitlines()
     except OSError:
         return []
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
+    return [row for row in map(read_row, lines) if row]
 
 
 def last_event(folder: Path) -> dict[str, Any] | None:
@@ -257,18 +252,15 @@ def last_event(folder: Path) -> dict[str, Any] | None:
             lines = file.read().splitlines()
     except OSError:
         return None
-    for line in reversed(lines):
-        with suppress(ValueError):
-            row: dict[str, Any] = json.loads(line)
-            return row
-    return None
+    found = next(filter(None, map(read_row, reversed(lines))), None)
+    return found or next(reversed(read_events(folder)), None)
 
 
 def read_json(path: Path) -> Any:
     """Plain values from a file of a draft; None when it is missing or torn."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
@@ -284,7 +276,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _refusals(path: Path) -> Iterator[None]:
+def refused_writes(path: Path) -> Iterator[None]:
+    """Errors of whoever writes to `path` as DiskFull or WriteFailed, with what to do about it."""
     try:
         yield
     except SafetensorError as error:

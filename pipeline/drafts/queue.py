@@ -116,11 +116,11 @@ def _place(folder: Path) -> Place | None:
     if last.get("event") in RESTING and not kept_for_restart:
         return None
     if last.get("event") == "Queued":
-        return Place(waits=True, ticket=int(last["ticket"]), draft=folder.name)
+        return Place(waits=True, ticket=last.get("ticket", 0), draft=folder.name)
     began = 0
     for row in reversed(read_events(folder)):
         if row.get("event") == "Queued":
             began = 0 if suspended else began
-            return Place(waits=False, ticket=int(row["ticket"]), draft=folder.name, began=began, suspended=suspended)
+            return Place(waits=False, ticket=row.get("ticket", 0), draft=folder.name, began=began, suspended=suspended)
         began += row.get("event") == "Started"
     return None  # somebody makes it without the queue, on the command line

@@ -14,9 +14,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_events
+from pipeline.drafts.film import count_slice_frames
+from pipeline.drafts.journal import ID_PATTERN, Journal, new_draft_id, read_events, refused_writes
 from pipeline.drafts.measurements import Measurements
-from pipeline.errors import InvalidRequest, WriteFailed
+from pipeline.errors import InvalidRequest
 from pipeline.events import ChunkDenoised, SliceReady
 from pipeline.plan.chunks import Slice
 from pipeline.plan.device import Device, DeviceKind, probe_device
@@ -36,7 +37,7 @@ def begin_edit(
     Raises:
         InvalidRequest: when there is no such draft, it cannot be read, or what is asked for cannot be.
         DoesNotFit: when what is to be made needs more memory or disk than there is.
-        WriteFailed: when the disk refuses.
+        DiskFull, WriteFailed: when the disk refuses.
     """
     if not ID_PATTERN.fullmatch(draft):
         raise InvalidRequest("draft", f"{draft!r} is no draft's id.", "Drafts are folders such as 20260101-120000-…")
@@ -47,29 +48,26 @@ def begin_edit(
     made = _finished_chunks(old, plan)
     changed = edit_plan(plan, edit, draft=draft, made=made, device=device, experience=experience)
     new = new_draft_id()
-    try:
-        with tempfile.TemporaryDirectory(prefix=".edit-", dir=drafts, ignore_cleanup_errors=True) as room:
-            journal = Journal(Path(room), new)
-            journal.begin(changed)
-            _link(old, plan, journal, changed)
-            journal.folder.rename(drafts / new)
-    except OSError as error:
-        raise WriteFailed(
-            str(drafts), f"{drafts} cannot be written: {error.strerror or error}.", "Free some disk space."
-        ) from error
+    with (
+        refused_writes(drafts),
+        tempfile.TemporaryDirectory(prefix=".edit-", dir=drafts, ignore_cleanup_errors=True) as room,
+    ):
+        journal = Journal(Path(room), new)
+        journal.begin(changed)
+        _link(old, plan, journal, changed)
+        journal.folder.rename(drafts / new)
     return new, changed
 
 
 def _finished_chunks(journal: Journal, plan: DraftPlan) -> int:
-    """How many chunks, from the first on, have whole latents; what is torn counts as not made."""
-    spec, shape = plan.spec, plan.request.shape
-    cells = shape.height // spec.latent_pixels, shape.width // spec.latent_pixels
+    """How many chunks, from the first on, have whole latents; what is torn or does not fit counts as not made."""
     for chunk in plan.chunks:
         try:
             latents = load_file(journal.latents_path(chunk.index))["latents"]
-        except (OSError, SafetensorError, ValueError, KeyError):
+        except (OSError, SafetensorError, ValueError, LookupError, TypeError):  # the last for bfloat16, which none is
             return chunk.index
-        if latents.shape[2:] != (chunk.latents, *cells) or not np.isfinite(latents).all():
+        fits = latents.dtype == np.float32 and latents.shape == plan.latents_shape(chunk)
+        if not fits or not np.isfinite(latents).all():
             return chunk.index
     return len(plan.chunks)
 
@@ -86,7 +84,8 @@ def _link(old: Journal, plan: DraftPlan, new: Journal, changed: DraftPlan) -> No
             _put(old.picture_path(place), new.picture_path(place))
     kept = changed.parent.kept
     leading = sum(number == place for place, number in enumerate(kept))
-    told = {(row.get("event"), row.get("index", row.get("chunk"))): row for row in read_events(old.folder)}
+    rows = (row for row in read_events(old.folder) if row["event"] in ("ChunkDenoised", "SliceReady"))
+    told = {(row["event"], row.get("index", row.get("chunk"))): row for row in rows}
     for chunk in kept:
         _put(old.latents_path(chunk), new.latents_path(chunk))
     for chunk in range(leading):
@@ -94,8 +93,8 @@ def _link(old: Journal, plan: DraftPlan, new: Journal, changed: DraftPlan) -> No
     for before, piece in zip(plan.slices, changed.slices, strict=False):
         row, path = told.get(("SliceReady", piece.index), {}), old.slice_path(piece.index)
         stays = before == piece and piece.chunk < leading
-        if not stays or row.get("frames") != piece.frames or not path.exists():
-            break  # one that a stop cut short, or that is missing, is made anew, and all after it
+        if not stays or row.get("frames") != piece.frames or count_slice_frames(path) != piece.frames:
+            break  # one that a stop cut short, or that is torn or missing, is made anew, and all after it
         _put(path, new.slice_path(piece.index))
         new.note(_ready(piece, path.name, _seconds(row)))
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.plan.chunks import Chunk, Seam, Slice
+from pipeline.plan.coherence import check_chunks, check_slices
 from pipeline.plan.device import Device
 from pipeline.plan.duration import Forecast
 from pipeline.plan.memory import Stage
@@ -107,16 +108,30 @@ class DraftPlan:
         negative = [self.request.negative_prompt] if self.guided else []
         return list(dict.fromkeys([*(shot.prompt for shot in self.request.shots), *negative]))
 
+    def latents_shape(self, chunk: Chunk) -> tuple[int, int, int, int, int]:
+        """[1, C, F, h, w] of a chunk's latents, which are float32, overlap included."""
+        spec, shape = self.spec, self.request.shape
+        rows, columns = shape.height // spec.latent_pixels, shape.width // spec.latent_pixels
+        return 1, spec.latent_channels, chunk.latents, rows, columns
+
     def steps_before(self, chunk: int) -> int:
         """Of all chunks before one: those asked for, once for each of a causal model's blocks."""
         return self.request.steps * sum(before.rounds for before in self.chunks[:chunk])
 
     @staticmethod
     def from_json(text: str | bytes) -> "DraftPlan":
-        """The plan that `to_json` wrote. Raises ValueError for anything else."""
+        """The plan that `to_json` wrote. Raises ValueError for anything else, and where its parts do not fit together;
+        InvalidRequest for what cannot be asked for."""
         from pydantic import TypeAdapter
 
-        return TypeAdapter(DraftPlan).validate_json(text)
+        plan = TypeAdapter(DraftPlan).validate_json(text)
+        if missing := set(Stage) - set(plan.memory.choices):
+            raise ValueError(f"it does not say how {min(missing)} is run")
+        check_chunks(plan.chunks, latents=plan.request.latents, shots=len(plan.request.shots))
+        check_slices(plan.slices, chunks=len(plan.chunks), latents=plan.latents, frames=plan.request.frames)
+        if plan.parent and not set(plan.parent.kept) <= set(range(len(plan.chunks))):
+            raise ValueError("it keeps chunks that are not there")
+        return plan
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for `plan.json` and `--json`."""

@@ -29,6 +29,7 @@ from pipeline.plan.request import LONGEST_SECONDS, GenerationRequest, Shot, Tran
 from pipeline.plan.retreat import check_device, fit_again
 from pipeline.plan.scenes import chunk_stops, longest_scene, plan_all_slices
 from pipeline.plan.spec import Tail
+from pipeline.plan.storyboard import check_sentence
 
 
 def edit_plan(
@@ -119,6 +120,7 @@ def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, 
             chunks = (*chunks[:first], *new)
             return replace(request, seed=chunks[0].seed), chunks, tuple(range(first))
         case Reprompt(chunk=first, prompt=prompt):
+            check_sentence(prompt)
             _check_chunk(first, made, len(chunks), next_too=True)
             chunks = (*chunks[:first], *map(_free, chunks[first:]))
             return *_say_differently(request, chunks, first, prompt), tuple(range(first))
@@ -131,6 +133,7 @@ def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, 
             frames = chunk_stops(stay, stride=request.spec.frame_stride)[-1]
             return replace(request, shots=shots, frames=frames, end_image=None), stay, tuple(range(last + 1))
         case Extend(seconds=seconds, prompt=prompt):
+            check_sentence(prompt or "")
             return _longer(request, seconds, prompt), chunks, tuple(range(made))
 
 
@@ -206,12 +209,13 @@ def _longer(request: GenerationRequest, seconds: float, prompt: str | None) -> G
     spec = request.spec
     room = LONGEST_SECONDS - request.seconds
     if not math.isfinite(seconds) or seconds <= 0 or seconds > room:
-        least = spec.frame_stride / spec.fps
+        most, stride = math.floor(10 * room) / 10, spec.frame_stride / spec.fps  # what is said can be had
+        least = min(math.ceil(10 * stride) / 10, most)
         raise InvalidRequest(
             "seconds",
             f"A draft of {request.seconds:.1f} seconds cannot be extended by {seconds:g}: the longest is "
             f"{LONGEST_SECONDS:g} seconds.",
-            f"Choose {least:.1f} to {room:.1f} seconds." if room >= least else "Cut something first.",
+            f"Choose {least:.1f} to {most:.1f} seconds." if room >= stride else "Cut something first.",
         )
     added = max(1, round(seconds * spec.fps / spec.frame_stride)) * spec.frame_stride
     frames = min(request.frames + added, spec.nearest_frames(LONGEST_SECONDS * spec.fps, len(request.scenes)))

@@ -5,6 +5,7 @@ A shot begins with its seconds in brackets, and how it comes in: nothing for a s
 """
 
 import re
+import unicodedata
 from decimal import Decimal
 from math import fsum, isfinite
 
@@ -13,6 +14,7 @@ from pipeline.plan.request import LONGEST_SECONDS, MOST_SHOTS, Shot, Transition,
 from pipeline.plan.spec import ModelSpec
 
 _UNIT = r"s(?:ec(?:ond)?s?)?\b"
+_MINUTES = r"m(?:in(?:ute)?s?)?\b|分"
 _HOW = r"smooth|cut(?:,?\s*same\s+look)?"
 MARK = re.compile(
     rf"\[\s*(?P<seconds>\d+\.?\d*|\.\d+)\s*{_UNIT}\s*(?:,?\s*(?P<how>{_HOW}))?\s*\]",
@@ -23,13 +25,28 @@ TIMED = re.compile(rf"\[\s*[-+]?[\d.,]+\s*{_UNIT}", re.I | re.A)
 _SAID = re.compile(rf"\[\s*(?:\d+\.?\d*|\.\d+)\s*{_UNIT}(?P<how>[^]]*)(?P<end>\]?)", re.I | re.A)
 
 _BEGINNING = re.compile(rf"(?:\A|[/\n])\s*(?=\[)|(?={TIMED.pattern})", re.I | re.A)
+BRACKETED = re.compile(r"([\[［【][^\[\]［］【】/／\n]*[\]］】]?)")
+SLASHES = ("/", "／")
+PLAIN = str.maketrans("［【］】", "[[]]")
 LEGAL = "A shot begins with [2s], [3s cut] or [3s cut, same look]."
 SHOWN_CHARACTERS = 24
+STRAY = "/／ "  # behind a sentence, where another shot was to follow
 
 
 def is_storyboard(text: str) -> bool:
     """Whether a text says the seconds of its shots, rightly or wrongly."""
+    text = _plain_marks(text)
     return text.lstrip().startswith("[") or bool(TIMED.search(text))
+
+
+def check_sentence(text: str) -> None:
+    """Raises InvalidRequest for what is no sentence of one shot, or would not be in a storyboard."""
+    if is_storyboard(text) or len(_parts(text)) > 1:
+        raise InvalidRequest(
+            "sentence",
+            f"“{_shorten(' '.join(text.split()))}” begins a shot in brackets, and an edit takes one sentence.",
+            "Leave the brackets out; make an edit of each shot.",
+        )
 
 
 def read_shots(text: str, seconds: float) -> tuple[Shot, ...]:
@@ -69,7 +86,7 @@ def sketch_shots(text: str, seconds: float) -> tuple[Shot, ...]:
         mark = MARK.match(part)
         if not mark:
             return ()
-        sentence = " ".join(part[mark.end() :].split()).rstrip("/ ")
+        sentence = " ".join(part[mark.end() :].split()).rstrip(STRAY)
         shots.append(Shot(prompt=sentence, seconds=float(mark["seconds"]), transition=_transition(mark["how"])))
     return tuple(shots)
 
@@ -104,14 +121,28 @@ def write_shots(shots: tuple[Shot, ...]) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    return [part for part in _BEGINNING.split(text.strip()) if part.strip()]
+    return [part for part in _BEGINNING.split(_plain_marks(text).strip()) if part.strip()]
+
+
+def _plain_marks(text: str) -> str:
+    """With the brackets, digits and slashes of a Chinese keyboard as plain ones, where shots begin and nowhere else."""
+    parts = BRACKETED.split(text)
+    for place in range(1, len(parts), 2):  # what is between brackets; before it, what is not
+        before = parts[place - 1].rstrip()
+        gap = parts[place - 1][len(before) :]
+        begins = before.endswith(SLASHES) or "\n" in gap or (place == 1 and not before)
+        said = unicodedata.normalize("NFKC", parts[place].translate(PLAIN))
+        if TIMED.match(said) or (begins and said[1:].lstrip()[:1].isdecimal()):
+            ends = f"{before[:-1]}/" if before.endswith(SLASHES) else before
+            parts[place - 1 : place + 1] = ends + gap, said
+    return "".join(parts)
 
 
 def _read_shot(number: int, part: str) -> Shot:
     mark = MARK.match(part)
     if not mark:
         raise _refuse_mark(number, part)
-    seconds, sentence = float(mark["seconds"]), " ".join(part[mark.end() :].split())
+    seconds, sentence = float(mark["seconds"]), " ".join(part[mark.end() :].split()).rstrip(STRAY)
     if not 0 < seconds <= LONGEST_SECONDS:
         nearest = "60s" if seconds else "0.5s"
         raise InvalidRequest(
@@ -120,7 +151,7 @@ def _read_shot(number: int, part: str) -> Shot:
             f"{LONGEST_SECONDS:g}.",
             f"Nearest: [{nearest}].",
         )
-    if not sentence.strip("/ "):
+    if not sentence.strip(STRAY):
         raise InvalidRequest(
             "prompt", f"Shot {number} has no sentence.", f"Say what happens after {mark[0]}, or take it out."
         )
@@ -152,8 +183,8 @@ def _write_mark(shot: Shot) -> str:
 
 def _nearest(mark: str) -> str:
     """The mark that was probably meant; nothing where no number stands in it."""
-    number = re.search(r"\d+(?:[.,]\d+)?", mark, re.A)
-    seconds = float(number[0].replace(",", ".")) if number else 0.0
+    number = re.search(rf"(\d+(?:[.,]\d+)?)\s*({_MINUTES})?", mark, re.A | re.I)
+    seconds = float(number[1].replace(",", ".")) * (60 if number[2] else 1) if number else 0.0
     if not (isfinite(seconds) and 0 < seconds <= LONGEST_SECONDS):
         return ""
     how = " cut" if re.search(r"\bcut\b", mark, re.I) else ""

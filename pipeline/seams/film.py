@@ -143,7 +143,7 @@ def _frames_written(settings: dict[str, Any] | None) -> int | None:
 def _joins_planned(folder: Path) -> tuple[tuple[Seam, ...] | None, tuple[int, ...]]:
     """The seams and cuts of a draft by its plan, as far as it was made; None where the folder does not tell."""
     plan = read_json(folder / "plan.json")
-    kept = [row["frames"] for row in read_events(folder) if row.get("event") in ("Finished", "Stopped")]
+    kept = [row.get("frames", 0) for row in read_events(folder) if row.get("event") in ("Finished", "Stopped")]
     try:
         chunks = tuple(Chunk(**row) for row in plan["chunks"])
         slices = tuple(Slice(**row) for row in plan["slices"])

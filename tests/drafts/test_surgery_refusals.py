@@ -12,7 +12,7 @@ from pipeline.errors import InvalidRequest
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Branch, Cut, Edit, Extend, Redo, Reprompt
 from tests.conftest import DeviceMaker
-from tests.drafts.edited import OTHER, denoised, edit, latents, same
+from tests.drafts.edited import OTHER, denoised, edit, film, latents, same
 from tests.tiny import count_frames
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -48,7 +48,7 @@ def test_of_a_stopped_draft_what_is_finished_can_be_edited(stopped: Journal, pla
         (Cut(chunk=2), "Nothing comes after chunk 3"),
         (Reprompt(chunk=1, prompt=" "), "There is no sentence yet"),
         (Reprompt(chunk=1, prompt="a\x07ball"), "control characters"),
-        (Extend(seconds=0), "cannot be extended by 0.*Choose 0.3 to 56.0"),
+        (Extend(seconds=0), "cannot be extended by 0.*Choose 0.4 to 55.9"),
         (Extend(seconds=-1), "cannot be extended by -1"),
         (Extend(seconds=float("nan")), "cannot be extended by nan"),
         (Extend(seconds=57), "the longest is 60 seconds"),
@@ -79,6 +79,18 @@ def test_a_torn_chunk_counts_as_not_made(mine: Journal) -> None:
     events, new, _ = edit(mine, Reprompt(chunk=1, prompt=OTHER))
     assert denoised(events) == {1, 2}
     assert same(mine, new, 0)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+@pytest.mark.fault(14)
+def test_a_torn_slice_is_decoded_again(old: Journal, mine: Journal, share: float) -> None:
+    path = mine.slice_path(0)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    events, new, changed = edit(mine, Redo(chunk=2, seed=99))
+    assert denoised(events) == {2}
+    assert count_frames(new.video_path()) == changed.request.frames
+    _, whole, _ = edit(old, Redo(chunk=2, seed=99))
+    assert (film(new) == film(whole)).all()
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", '{"chunks": 3}'])

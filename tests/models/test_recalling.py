@@ -188,7 +188,7 @@ def test_only_chunks_that_go_on_are_shown_it_and_only_where_it_was_asked_for(mak
 @pytest.mark.usefixtures("tiny")
 def test_a_draft_is_another_from_the_chunk_on_that_recalls(tmp_path: Path, make_plan: PlanMaker) -> None:
     """Of random weights every latent shows as much as any other: the largest share recalls some, the least none."""
-    told = {"frames": 97, "chunk_frames": 49, "steps": 2}
+    told = {"frames": 97, "chunk_frames": 49, "steps": 2, "seed": 3}
     films = {}
     for share in (0.0, 1e-6, 1.0):
         plan = make_plan(**told, continuity=Continuity(recall=share))

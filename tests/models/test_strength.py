@@ -16,6 +16,7 @@ from pipeline.plan.catalog import LTX_2B_DISTILLED, MINIATURE, WAN_5B, WAN_A14B,
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.spec import Component, Tail
 from tests.conftest import SMALL, DeviceMaker
+from tests.tiny import CHANNELS
 from tests.tiny_wan import small_shape
 
 CHUNK = Chunk(index=1, start=3, stop=8, overlap=2, seed=5, shot=0)
@@ -85,7 +86,7 @@ def sampling(model: Any, way: tuple[str, Tail, int, float]) -> Sampling:
 @pytest.fixture
 def tail(model: Any, sampling: Sampling) -> Tensor:
     """Small numbers, which noise is easily told from."""
-    channels = 16 if model.spec is MINIATURE else model.spec.latent_channels
+    channels = CHANNELS if model.spec is MINIATURE else model.spec.latent_channels
     pixels = model.spec.latent_pixels
     size = sampling.shape.height // pixels, sampling.shape.width // pixels
     return 0.1 * torch.randn(1, channels, GIVEN, *size, generator=torch.Generator().manual_seed(1))
@@ -199,7 +200,7 @@ def test_a_picture_beside_the_sequence_is_seen_as_it_is_and_a_stop_changes_nothi
     positive, negative = model.encode(["a red ball", ""])
     rows, columns = SMALL.height // 32, SMALL.width // 32
     drawn = torch.Generator().manual_seed(2)
-    tail, picture = (torch.randn(1, 16, count, rows, columns, generator=drawn) for count in (GIVEN, 1))
+    tail, picture = (torch.randn(1, CHANNELS, count, rows, columns, generator=drawn) for count in (GIVEN, 1))
     sampling = Sampling(
         shape=SMALL,
         steps=8,

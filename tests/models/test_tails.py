@@ -19,7 +19,7 @@ from pipeline.plan.chunks import Chunk
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.spec import Component, ModelSpec, Tail
 from tests.conftest import SMALL, DeviceMaker, PlanMaker
-from tests.tiny import count_frames, make_draft, of
+from tests.tiny import CHANNELS, count_frames, make_draft, of
 from tests.tiny_wan import small_shape
 
 FAMILIES = ("miniature", "wan-5b", "wan-a14b")
@@ -157,7 +157,7 @@ def test_ltx_repaints_its_overlap_at_every_step_s_sigma(make_device: DeviceMaker
     sampling = sampling_of(model, MINIATURE, Tail.REPAINT)
     calls = Calls(model)
     rows, columns = SMALL.height // 32, SMALL.width // 32
-    given = torch.randn(1, 16, 2, rows, columns, generator=torch.Generator().manual_seed(1))
+    given = torch.randn(1, CHANNELS, 2, rows, columns, generator=torch.Generator().manual_seed(1))
     chunk = Chunk(index=1, start=3, stop=8, overlap=2, seed=5, shot=0)
     made = model.denoise(chunk, sampling, tail=given, on_step=lambda *_: None)
     assert torch.equal(made[:, :, :2], given)

@@ -1,5 +1,6 @@
 """Storyboards: what people type becomes shots, shots become text again, and what is wrong is told with the nearest."""
 
+import time
 from random import Random
 
 import pytest
@@ -7,7 +8,15 @@ import pytest
 from pipeline.errors import InvalidRequest
 from pipeline.plan.catalog import LTX_2B, MINIATURE
 from pipeline.plan.request import MOST_SHOTS, Shot, Transition
-from pipeline.plan.storyboard import TIMED, is_storyboard, lay_out, read_shots, write_shots
+from pipeline.plan.storyboard import (
+    TIMED,
+    check_sentence,
+    is_storyboard,
+    lay_out,
+    read_shots,
+    sketch_shots,
+    write_shots,
+)
 
 SMOOTH, CUT, SAME_LOOK = Transition.SMOOTH, Transition.CUT, Transition.SAME_LOOK
 BOAT = (
@@ -61,8 +70,14 @@ def test_shots_become_text_and_the_same_shots_again() -> None:
             )
             for _ in range(random.randint(2, 5))
         )
-        if any("/ [" in shot.prompt or TIMED.search(shot.prompt) or not shot.prompt.strip("/ ") for shot in shots):
-            continue  # where a shot begins, and no sentence
+        if any(
+            "/ [" in shot.prompt
+            or shot.prompt.endswith("/")
+            or TIMED.search(shot.prompt)
+            or not shot.prompt.strip("/ ")
+            for shot in shots
+        ):
+            continue  # where a shot begins, or ends, and no sentence
         told += 1
         assert read_shots(write_shots(shots), 0) == shots
     assert told > 1000
@@ -91,6 +106,10 @@ def test_what_can_be_read_is_the_same_after_being_written() -> None:
         ("[2s] a / [-3s cut] b", "Shot 2 begins with [-3s cut]", "Nearest: [3s cut]."),
         ("[2,5s] a", "Shot 1 begins with [2,5s]", "Nearest: [2.5s]."),
         ("[2] a", "Shot 1 begins with [2]", "Nearest: [2s]."),
+        ("[1m] a", "Shot 1 begins with [1m]", "Nearest: [60s]."),
+        ("[0.5 min cut] a", "Shot 1 begins with [0.5 min cut]", "Nearest: [30s cut]."),
+        ("【2】a", "Shot 1 begins with [2]", "Nearest: [2s]."),
+        ("【2秒】a", "Shot 1 begins with [2秒]", "Nearest: [2s]."),
         ("[two seconds] a", "Shot 1 begins with [two seconds]", "[3s cut, same look]."),
         ("[2 cut] a", "Shot 1 begins with [2 cut], which says no seconds.", "Nearest: [2s cut]."),
         ("[2s fade] a", "Shot 1 begins with [2s fade], and “fade” is no way to come in.", "Nearest: [2s]."),
@@ -113,6 +132,50 @@ def test_what_is_wrong_is_told_with_the_nearest_that_is_right(text: str, message
     assert message in refusal.value.message
     assert nearest in refusal.value.hint
     assert len(str(refusal.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("[2s] a /", ["a"]),
+        ("[2s] a // [2s] b /\n", ["a", "b"]),
+        ("［2s］a／［3s，cut］b", ["a", "b"]),
+        ("【2s】a / 【３s cut】b ／", ["a", "b"]),
+        ("[２s] 看［左边］／右边【3】／[3s　cut] Ａ[１]", ["看［左边］／右边【3】", "Ａ[１]"]),
+        ("【2s】a\n［3s cut］b", ["a", "b"]),
+    ],
+)
+def test_a_stray_slash_and_wide_marks_are_no_part_of_a_sentence(text: str, sentences: list[str]) -> None:
+    shots = read_shots(text, 4.0)
+    assert [shot.prompt for shot in shots] == sentences
+    assert [shot.prompt for shot in sketch_shots(text, 4.0)] == sentences
+    assert all(shot.transition is CUT for shot in shots[1:] if "cut" in text)
+    assert sum(shot.seconds for shot in shots) == (2 if len(shots) == 1 else 5 if "cut" in text else 4)
+
+
+@pytest.mark.parametrize("text", ["【开场】红球", "看【3】", "a／b", "红球［左边］", "either / 【3】", "Ａ／【x】"])
+def test_wide_brackets_that_say_no_seconds_are_a_sentence_s_own(text: str) -> None:
+    assert read_shots(text, 4.0) == (Shot(prompt=text, seconds=4.0),)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "\n" * 20_000, "【2s " * 40_000, "／ 【" * 60_000])
+def test_a_long_text_is_looked_through_at_once(text: str) -> None:
+    began = time.process_time()
+    is_storyboard(text)
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("text", ["[2s] a ball / [3s cut] a star", "a ball [3s] b", "【2s】a", "a / [b", "[a] ball"])
+def test_what_a_storyboard_cannot_hold_is_no_sentence(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="begins a shot in brackets"):
+        check_sentence(text)
+
+
+@pytest.mark.parametrize("text", ["", "a [red] ball", "either / or", "看【3】", "the 2s"])
+def test_what_it_can_hold_is_one(text: str) -> None:
+    check_sentence(text)
+    shots = (Shot(prompt="a", seconds=1.0), Shot(prompt=text or "b", seconds=1.0))
+    assert read_shots(write_shots(shots), 0) == shots
 
 
 def test_the_most_shots_are_read() -> None:
