@@ -11,6 +11,7 @@ from pipeline.drafts.pictures import read_beside
 from pipeline.models.base import Recalled, Sampling, SharedNoise, VideoModel
 from pipeline.models.recalling import recall
 from pipeline.plan.chunks import Chunk, Slice
+from pipeline.plan.cutting import told_by
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.following import first_of_shot, leaves, recallable, share_guided
 from pipeline.plan.request import Transition
@@ -49,7 +50,7 @@ def sampling_of(
         ahead=end if plan.spec.holds_end and end is not None else _ahead(plan, chunk, behind.get(chunk.index + 1)),
         keyframe=None if plan.spec.holds_end else end,
         # A picture is held and certain, however chunks go on
-        tail=Tail.LATENTS if begins_with_picture else request.continued_by,
+        tail=Tail.LATENTS if begins_with_picture else told_by(request, chunk),
         tail_strength=1.0 if begins_with_picture else request.continuity.tail_strength,
         shared_noise=_shared_noise(plan, chunk),
         # What is still in view guides a chunk well enough; of what has gone the sentence knows more

@@ -87,6 +87,7 @@ def edit_plan(
         reasons=(
             _explain(draft, edit, len(anew), len(changed.chunks)),
             *_explain_end(plan.request, request),
+            *_explain_way(plan.request, request),
             *changed.reasons,
         ),
     )
@@ -94,7 +95,7 @@ def edit_plan(
 
 def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, tuple[Chunk, ...], tuple[int, ...]]:
     """Request and chunks after an edit, and the numbers of those that stay; what extends a draft is still missing."""
-    request, chunks = plan.request, plan.chunks
+    request, chunks = _in_turn(plan, edit), plan.chunks
     match edit:
         case Redo(chunk=first, seed=seed, alone=wanted):
             _check_chunk(first, made, len(chunks))
@@ -132,6 +133,14 @@ def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, 
             return replace(request, shots=shots, frames=frames, end_image=None), stay, tuple(range(last + 1))
         case Extend(seconds=seconds, prompt=prompt):
             return _longer(request, seconds, prompt), chunks, tuple(range(made))
+
+
+def _in_turn(plan: DraftPlan, edit: Edit) -> GenerationRequest:
+    """What was asked for; where chunks come behind what was denoised together they go on in the model's usual way."""
+    request = plan.request
+    if request.continued_by is not Tail.CO_DENOISE or not (isinstance(edit, Extend) or len(plan.chunks) > 1):
+        return request
+    return replace(request, tail=None)
 
 
 def _between(plan: DraftPlan, number: int, made: int) -> Chunk | None:
@@ -263,3 +272,8 @@ def _explain(draft: str, edit: Edit, anew: int, count: int) -> str:
 def _explain_end(old: GenerationRequest, new: GenerationRequest) -> list[str]:
     lines = ["The end frame is dropped: the draft ends elsewhere now."]
     return lines if old.end_image and not new.end_image else []
+
+
+def _explain_way(old: GenerationRequest, new: GenerationRequest) -> list[str]:
+    lines = ["What is added goes on in the model's usual way: what is there was denoised together."]
+    return lines if old.continued_by is not new.continued_by else []

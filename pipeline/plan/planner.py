@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pipeline.errors import DoesNotFit, say_bytes
 from pipeline.plan.chunks import SHARED_LATENTS, Chunk
-from pipeline.plan.cutting import cut, least_latents
+from pipeline.plan.cutting import cut, least_latents, told_by
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.disk import check_disk, disk_bytes
 from pipeline.plan.draft import DraftPlan, MemoryPlan
@@ -132,7 +132,7 @@ def workload(request: GenerationRequest, chunks: tuple[Chunk, ...], left: tuple[
         shape=request.shape,
         chunk_latents=together,
         blocks=longest.blocks,
-        tail=request.continued_by,
+        tail=told_by(request, chunks[-1]),
         reencoded_latents=max(chunk.overlap for chunk in left) if request.continued_by is Tail.FRAMES else 0,
         keyframes=tuple(request.pictures),
         guided=request.guidance > 1,
