@@ -25,7 +25,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "pipeline.plan.scenes",
         "pipeline.plan.reencoding",
     ),
-    ("pipeline.plan.following",),
+    ("pipeline.plan.following", "pipeline.plan.levels"),
     ("pipeline.plan.catalog", "pipeline.plan.memory", "pipeline.plan.limits"),
     ("pipeline.plan.combinations", "pipeline.plan.continuing", "pipeline.plan.keyframes", "pipeline.plan.sharing"),
     ("pipeline.plan.request",),

@@ -21,10 +21,11 @@ from pipeline.models.ltx_decoder import WindowDecoder
 from pipeline.models.ltx_pipeline import ContinuedPipeline
 from pipeline.models.reencoding import decode_end, encode_frames
 from pipeline.models.sampler import capture
-from pipeline.models.strength import blend_versions, held_level
+from pipeline.models.strength import blend_versions
 from pipeline.models.windows import in_windows
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device, Held
+from pipeline.plan.levels import held_level
 from pipeline.plan.memory import Stage
 from pipeline.plan.placement import Choice
 from pipeline.plan.spec import Component, ModelSpec, SigmaSchedule, Tail

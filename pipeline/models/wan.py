@@ -21,11 +21,12 @@ from pipeline.gpu.residency import Residency
 from pipeline.models.base import Decoder, Frames, Keep, OnStep, Sampling, SamplingState
 from pipeline.models.reencoding import decode_end, encode_frames
 from pipeline.models.sampler import capture, put_back
-from pipeline.models.strength import ROUNDING, blend_versions, held_level, is_held, noised
+from pipeline.models.strength import blend_versions, is_held, noised
 from pipeline.models.wan_decoder import WanDecoder
 from pipeline.models.windows import average
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device, Held
+from pipeline.plan.levels import ROUNDING, held_level
 from pipeline.plan.memory import Stage
 from pipeline.plan.placement import Choice
 from pipeline.plan.spec import Component, ModelSpec, Tail
