@@ -12,6 +12,7 @@ that it ends with the first one of what follows, given as those before it are:
 
 import math
 from dataclasses import replace
+from itertools import takewhile
 
 from pipeline.errors import InvalidRequest
 from pipeline.plan.chunks import Chunk, Slice, held_frames
@@ -86,8 +87,10 @@ def edit_plan(
         forecast=forecast,
         reasons=(
             _explain(draft, edit, len(anew), len(changed.chunks)),
-            *_explain_end(plan.request, request),
-            *_explain_way(plan.request, request),
+            *_besides(
+                loses_end=bool(plan.request.end_image and not request.end_image),
+                changes_way=plan.request.continued_by is not request.continued_by,
+            ),
             *changed.reasons,
         ),
     )
@@ -269,11 +272,16 @@ def _explain(draft: str, edit: Edit, anew: int, count: int) -> str:
     return f"From draft {draft} by {name_of(edit)}: {made}, the rest stays."
 
 
-def _explain_end(old: GenerationRequest, new: GenerationRequest) -> list[str]:
-    lines = ["The end frame is dropped: the draft ends elsewhere now."]
-    return lines if old.end_image and not new.end_image else []
+def _besides(*, loses_end: bool, changes_way: bool) -> list[str]:
+    lines = list[str]()
+    if loses_end:
+        lines.append("The end frame is dropped: the draft ends elsewhere now.")
+    if changes_way:
+        lines.append("What is added goes on in the model's usual way: what is there was denoised together.")
+    return lines
 
 
-def _explain_way(old: GenerationRequest, new: GenerationRequest) -> list[str]:
-    lines = ["What is added goes on in the model's usual way: what is there was denoised together."]
-    return lines if old.continued_by is not new.continued_by else []
+def unasked(plan: DraftPlan) -> tuple[str, ...]:
+    """What the edit that a plan comes from does besides what it was asked for; nothing of edits before it."""
+    known = _besides(loses_end=True, changes_way=True)
+    return tuple(takewhile(lambda reason: reason in known, plan.reasons[1:]))
