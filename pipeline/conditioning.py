@@ -11,8 +11,9 @@ from pipeline.drafts.pictures import read_beside
 from pipeline.models.base import Recalled, Sampling, SharedNoise, VideoModel
 from pipeline.models.recalling import recall
 from pipeline.plan.chunks import Chunk, Slice
+from pipeline.plan.cutting import told_by
 from pipeline.plan.draft import DraftPlan
-from pipeline.plan.following import first_of_shot, leaves, recallable, share_guided
+from pipeline.plan.following import first_of_shot, leaves, recallable, share_guided, sharing_noise
 from pipeline.plan.request import Transition
 from pipeline.plan.spec import Keyframe, Tail
 from pipeline.prompt.cache import PromptEmbeds
@@ -49,7 +50,7 @@ def sampling_of(
         ahead=end if plan.spec.holds_end and end is not None else _ahead(plan, chunk, behind.get(chunk.index + 1)),
         keyframe=None if plan.spec.holds_end else end,
         # A picture is held and certain, however chunks go on
-        tail=Tail.LATENTS if begins_with_picture else request.continued_by,
+        tail=Tail.LATENTS if begins_with_picture else told_by(request, chunk),
         tail_strength=1.0 if begins_with_picture else request.continuity.tail_strength,
         shared_noise=_shared_noise(plan, chunk),
         # What is still in view guides a chunk well enough; of what has gone the sentence knows more
@@ -92,14 +93,12 @@ def _ahead(plan: DraftPlan, chunk: Chunk, follows: Tensor | None) -> Tensor | No
 
 
 def _shared_noise(plan: DraftPlan, chunk: Chunk) -> SharedNoise | None:
-    """The noise from which its scene's first chunk made the latents that lie as far from its end as the first of those
-    that a chunk adds. None for that chunk itself, and where nothing is shared."""
-    first = next(other for other in plan.chunks if other.scene_start == chunk.scene_start)
-    count = round(plan.request.continuity.shared_noise * chunk.new_latents)
-    if not count or first.index == chunk.index:
+    """What a chunk begins from of its scene's first one's noise; None for that chunk itself, and where nothing is."""
+    shared = sharing_noise(plan.chunks, chunk, plan.request.continuity.shared_noise)
+    if not shared:
         return None
-    start = max(0, first.latents - chunk.new_latents)
-    return SharedNoise(seed=first.seed, latents=first.latents, start=start, stop=min(start + count, first.latents))
+    first = next(other for other in plan.chunks if other.scene_start == chunk.scene_start)
+    return SharedNoise(seed=first.seed, latents=first.latents, start=shared.start, stop=shared.stop)
 
 
 def _recalled(plan: DraftPlan, chunk: Chunk, timeline: Tensor | None) -> Recalled | None:

@@ -154,12 +154,13 @@ class Making:
             return None
         if self.plan.request.continued_by is not Tail.FRAMES:
             return self.timeline[:, :, chunk.start :]
-        window = self.plan.memory.choices[Stage.DECODE].window_latents
-        return self.model.reencode(self.timeline[:, :, chunk.scene_start :][:, :, -window:], chunk.overlap)
+        return self.model.reencode(self.timeline[:, :, chunk.scene_start :], chunk.overlap)
 
     def _denoise(self, chunk: Chunk) -> Tensor:
         with asking():
             tail = self._attempt(Stage.DECODE, lambda: self._tail(chunk))
+            if chunk.overlap and (tail is None or tail.shape[2] != chunk.overlap):  # else the seam would skip time
+                raise ValueError(f"chunk {chunk.index} is given other than the {chunk.overlap} latents planned")
             picture = partial(picture_of, self.plan, chunk, Keyframe.END, self.model, self.journal)
             end = self._attempt(Stage.DECODE, picture)
         sampling = sampling_of(self.plan, chunk, self.embeds, self.timeline, self.behind, end)

@@ -1,12 +1,17 @@
 """`edit`: another draft made from one that is there, with part of it anew."""
 
 import argparse
+import sys
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 import pipeline
 from pipeline.commands.drafting import follow
 from pipeline.commands.options import Commands, add_command, add_folder, add_weights
 from pipeline.errors import InvalidRequest
+from pipeline.events import Event, Started
+from pipeline.plan.editing import unasked
 from pipeline.plan.edits import WAYS, Edit, read_edit
 
 HELP = """
@@ -41,7 +46,17 @@ def _edit(options: argparse.Namespace) -> int:
     from pipeline.gpu.folders import read_folders
 
     weights = read_folders(options.weights)
-    return follow(pipeline.edit(options.draft, _read(options), options.drafts, weights=weights), options)
+    return follow(_say_unasked(pipeline.edit(options.draft, _read(options), options.drafts, weights=weights)), options)
+
+
+def _say_unasked(events: Generator[Event, None, None]) -> Generator[Event, None, None]:
+    """Pass events on; what the edit does besides what it was asked for is said when the new draft begins."""
+    with closing(events):
+        for event in events:
+            if isinstance(event, Started):
+                for line in unasked(event.plan):
+                    print(line, file=sys.stderr)
+            yield event
 
 
 def _read(options: argparse.Namespace) -> Edit:

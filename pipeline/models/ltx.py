@@ -19,12 +19,13 @@ from pipeline.models.base import Frames, Keep, OnStep, Sampling, SamplingState
 from pipeline.models.guidance import one_after_the_other, unguided_at_first
 from pipeline.models.ltx_decoder import WindowDecoder
 from pipeline.models.ltx_pipeline import ContinuedPipeline
-from pipeline.models.reencoding import encode_frames
+from pipeline.models.reencoding import decode_end, encode_frames
 from pipeline.models.sampler import capture
-from pipeline.models.strength import blend_versions, held_level
+from pipeline.models.strength import blend_versions
 from pipeline.models.windows import in_windows
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device, Held
+from pipeline.plan.levels import held_level
 from pipeline.plan.memory import Stage
 from pipeline.plan.placement import Choice
 from pipeline.plan.spec import Component, ModelSpec, SigmaSchedule, Tail
@@ -176,7 +177,9 @@ class LTXModel:
     def reencode(self, latents: Tensor, count: int) -> Tensor:
         """The end of a timeline as the `count` latents of a clip that begins with its last frames."""
         with self.open_decoder().visit() as decode:
-            frames = decode(latents)[-self.spec.frames_of(count) :]
+            choice = self._choices.get(Stage.DECODE)
+            window = (choice and choice.window_latents) or self.spec.decode_window_latents
+            frames = decode_end(decode, latents, count, spec=self.spec, window=window)
         del decode  # it holds the decoder, which leaves before what encodes comes
         return self.encode_frames(frames)
 

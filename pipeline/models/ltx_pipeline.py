@@ -8,7 +8,8 @@ from torch import Tensor
 
 from pipeline.models.base import Recalled, SamplingState, SharedNoise
 from pipeline.models.sampler import GENERATOR
-from pipeline.models.strength import ROUNDING, noised
+from pipeline.models.strength import noised
+from pipeline.plan.levels import ROUNDING
 
 
 class ContinuedPipeline(LTXConditionPipeline):

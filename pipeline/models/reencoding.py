@@ -2,13 +2,37 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pipeline.gpu.residency import Residency
-from pipeline.models.base import Frames
+from pipeline.models.base import Decode, Frames
 from pipeline.plan.memory import TILE_OVERLAP_PIXELS
-from pipeline.plan.spec import Component
+from pipeline.plan.reencoding import plan_reencoding
+from pipeline.plan.spec import Component, ModelSpec
+from pipeline.video.blending import Crossfader
+
+
+def decode_end(decode: Decode, latents: Tensor, count: int, *, spec: ModelSpec, window: int) -> Frames:
+    """The last frames of a timeline [1, C, F, h, w], as many as `count` latents of a clip hold: [f, H, W, 3].
+
+    Args:
+        decode: of a decoder that has decoded nothing yet.
+        window: most latents decoded at once; what is longer comes in several, faded where they meet.
+
+    Raises:
+        ValueError: when the timeline holds fewer frames.
+    """
+    there, wanted = latents.shape[2], spec.frames_of(count)
+    if there < count:
+        raise ValueError(f"a timeline of {there} latents has no {wanted} frames to be encoded again")
+    pieces = plan_reencoding(count, there=there, window=window, stride=spec.frame_stride, causal=spec.causal_decoder)
+    end, fader, frames = latents[:, :, there - pieces[-1].stop :], Crossfader(), list[Frames]()
+    for piece in pieces:
+        decoded = decode(end[:, :, piece.start : piece.stop])[piece.skip :]
+        frames.append(fader.push(decoded, fade=piece.fade, hold=piece.hold))
+    return np.concatenate(frames)[-wanted:]
 
 
 @torch.no_grad()

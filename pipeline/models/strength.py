@@ -10,29 +10,12 @@ model's at its last; it deviates as much as both do, models/deviation.py. Decode
 follow it, see that; frames that were shown stay.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from pipeline.models.deviation import deviation_of, with_deviation
+from pipeline.plan.levels import ROUNDING
 from pipeline.video.blending import sigmoid_ramp
-
-ROUNDING = 1e-6
-"""Of noise levels; `FlowMatchEulerDiscreteScheduler.step` and `LTXConditionPipeline` allow themselves as much."""
-
-LARGEST_LEVEL = 0.5  # of what is more picture than noise: plan/continuing.py allows no smaller strength
-
-
-def held_level(levels: Sequence[float], strength: float) -> float:
-    """The noise level nearest to 1 - `strength` from which on a tail is denoised with the rest; 0 for never.
-
-    Args:
-        levels: from which the steps begin, descending, between 1 and 0.
-        strength: of the tail, above 0, at most 1.
-    """
-    legal = (0.0, *(level for level in levels if level <= LARGEST_LEVEL + ROUNDING))
-    return min(legal, key=lambda level: abs(level - (1 - strength)))
 
 
 def is_held(sigma: float, level: float) -> bool:

@@ -19,13 +19,14 @@ from pipeline.gpu.backend import torch_device, torch_dtype
 from pipeline.gpu.loading import Checkpoint, find_checkpoint
 from pipeline.gpu.residency import Residency
 from pipeline.models.base import Decoder, Frames, Keep, OnStep, Sampling, SamplingState
-from pipeline.models.reencoding import encode_frames
+from pipeline.models.reencoding import decode_end, encode_frames
 from pipeline.models.sampler import capture, put_back
-from pipeline.models.strength import ROUNDING, blend_versions, held_level, is_held, noised
+from pipeline.models.strength import blend_versions, is_held, noised
 from pipeline.models.wan_decoder import WanDecoder
 from pipeline.models.windows import average
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.device import Device, Held
+from pipeline.plan.levels import ROUNDING, held_level
 from pipeline.plan.memory import Stage
 from pipeline.plan.placement import Choice
 from pipeline.plan.spec import Component, ModelSpec, Tail
@@ -217,7 +218,9 @@ class WanModel:
     def reencode(self, latents: Tensor, count: int) -> Tensor:
         """The end of a timeline as the `count` latents of a clip that begins with its last frames."""
         with self.open_decoder().visit() as decode:
-            frames = decode(latents)[-self.spec.frames_of(count) :]
+            choice = self._choices.get(Stage.DECODE)
+            window = (choice and choice.window_latents) or self.spec.decode_window_latents
+            frames = decode_end(decode, latents, count, spec=self.spec, window=window)
         del decode  # it holds the decoder, which leaves before what encodes comes
         return self.encode_frames(frames)
 

@@ -148,7 +148,7 @@ def plan_chunks(
 def plan_rollout(
     latents: int, *, longest: int, overlap: int | None, block: int, seed: int, shot_stops: tuple[int, ...]
 ) -> tuple[Chunk, ...]:
-    """Cut a timeline into the blocks of a causal model: its first latent alone, then `block` at a time.
+    """Cut a timeline into the blocks of a causal model: its first latent alone, then as `split_new` has them.
 
     Args:
         longest: most latents in a window, those given included.
@@ -156,7 +156,7 @@ def plan_rollout(
         block: latents denoised together.
 
     Returns:
-        Chunks in order, the first of two blocks, the others of one.
+        Chunks in order: the first has the first latent besides its block, the others one block, or the last two.
     """
     if longest < (overlap or 1) + block:
         raise InvalidRequest(
@@ -164,17 +164,31 @@ def plan_rollout(
             f"A chunk of {longest} latents has no room for the {overlap or 1} it is given and {block} new ones.",
             f"Make chunks of at least {(overlap or 1) + block}.",
         )
+    first, *further = split_new(1, latents, block, longest=longest, overlap=overlap) or [()]
     chunks: list[Chunk] = []
     done = 0
-    while done < latents:
-        stop = min(done + block + (0 if chunks else 1), latents)
-        room = longest - (stop - done)
-        given = min(done, room if overlap is None else overlap)
-        blocks = (1, stop - 1) if not chunks and stop > 1 else (stop - done,)
+    for blocks in ((1, *first), *further):
+        stop = done + sum(blocks)
+        given = min(done, longest - sum(blocks) if overlap is None else overlap)
         chunk = _chunk(len(chunks), done - given, stop, given, seed=seed, shot_stops=shot_stops)
         chunks.append(replace(chunk, blocks=blocks))
         done = stop
     return tuple(chunks)
+
+
+def split_new(done: int, latents: int, block: int, *, longest: int, overlap: int | None) -> list[tuple[int, ...]]:
+    """The blocks of the chunks from a scene's `done` latents on: `block` at a time, the last two halves of the rest.
+
+    Halves of less than `block` are one chunk, so that the second reads the first as it was made, where its window has
+    room besides for as much as a chunk is to be given, a block unless `overlap` says; else a chunk each.
+    """
+    whole, rest = divmod(latents - done, block)
+    half = (block + rest) // 2
+    if not (whole and rest) or block + rest - half == block:
+        return [*[(block,)] * whole, *([(rest,)] if rest else [])]
+    halves = (block + rest - half, half)
+    together = longest - sum(halves) >= min(overlap or block, latents - sum(halves))
+    return [*[(block,)] * (whole - 1), *([halves] if together else [(count,) for count in halves])]
 
 
 def denoise_together(chunks: tuple[Chunk, ...]) -> tuple[Chunk, ...]:

@@ -41,6 +41,14 @@ def least_latents(request: GenerationRequest) -> int:
     return (overlap_latents(request) or 1) + (request.spec.block_latents or 1)
 
 
+def told_by(request: GenerationRequest, chunk: Chunk) -> Tail:
+    """How one chunk is told what came before: in the model's usual way behind what was denoised together."""
+    if chunk.windows:
+        return Tail.CO_DENOISE
+    apart = request.continued_by is Tail.CO_DENOISE and chunk.overlap
+    return request.spec.tail if apart else request.continued_by
+
+
 def overlap_latents(request: GenerationRequest) -> int | None:
     """Latents that neighbouring chunks share; None for as many as there is room for, as a causal model takes them."""
     spec = request.spec

@@ -14,6 +14,7 @@ from pipeline.plan.memory import Placement, Precision, Stage, Workload, weight_b
 from pipeline.plan.networks import CausalTransformer
 from pipeline.plan.placement import Choice
 from pipeline.plan.rates import Rates
+from pipeline.plan.reencoding import plan_reencoding
 from pipeline.plan.spec import Keyframe
 
 # Share of a large matrix product's rate that a whole pass reaches.
@@ -154,15 +155,19 @@ def encoding_seconds(choice: Choice, load: Workload, rates: Rates, device: Devic
 
 
 def reencoding_seconds(choice: Choice, load: Workload, rates: Rates, device: Device) -> float:
-    """Turning the last frames before a chunk into latents again: a window decoded, then encoded.
+    """Turning the last frames before a chunk into latents again: windows decoded, then encoded.
 
     0 where a chunk is told what came before in another way.
     """
     if not load.reencoded_latents:
         return 0.0
     computing = rates.operations_per_second * DECODE_EFFICIENCY * efficiency(device)
-    decoding = choice.slowdown * load.spec.vae.operations(load.shape.pixels, load.window_latents) / computing
-    return decoding + encoding_seconds(choice, load, rates, device, load.reencoded_latents)
+    spec, count, window = load.spec, load.reencoded_latents, choice.window_latents or load.window_latents
+    pieces = plan_reencoding(
+        count, there=window + count, window=window, stride=spec.frame_stride, causal=spec.causal_decoder
+    )
+    operations = sum(spec.vae.operations(load.shape.pixels, piece.stop - piece.start) for piece in pieces)
+    return choice.slowdown * operations / computing + encoding_seconds(choice, load, rates, device, count)
 
 
 def visit_seconds(choice: Choice, load: Workload, rates: Rates, device: Device, *, first: bool) -> float:

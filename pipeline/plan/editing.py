@@ -12,6 +12,7 @@ that it ends with the first one of what follows, given as those before it are:
 
 import math
 from dataclasses import replace
+from itertools import takewhile
 
 from pipeline.errors import InvalidRequest
 from pipeline.plan.chunks import Chunk, Slice, held_frames
@@ -87,7 +88,10 @@ def edit_plan(
         forecast=forecast,
         reasons=(
             _explain(draft, edit, len(anew), len(changed.chunks)),
-            *_explain_end(plan.request, request),
+            *_besides(
+                loses_end=bool(plan.request.end_image and not request.end_image),
+                changes_way=plan.request.continued_by is not request.continued_by,
+            ),
             *changed.reasons,
         ),
     )
@@ -95,7 +99,7 @@ def edit_plan(
 
 def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, tuple[Chunk, ...], tuple[int, ...]]:
     """Request and chunks after an edit, and the numbers of those that stay; what extends a draft is still missing."""
-    request, chunks = plan.request, plan.chunks
+    request, chunks = _in_turn(plan, edit), plan.chunks
     match edit:
         case Redo(chunk=first, seed=seed, alone=wanted):
             _check_chunk(first, made, len(chunks))
@@ -135,6 +139,14 @@ def _change(plan: DraftPlan, edit: Edit, made: int) -> tuple[GenerationRequest, 
         case Extend(seconds=seconds, prompt=prompt):
             check_sentence(prompt or "")
             return _longer(request, seconds, prompt), chunks, tuple(range(made))
+
+
+def _in_turn(plan: DraftPlan, edit: Edit) -> GenerationRequest:
+    """What was asked for; where chunks come behind what was denoised together they go on in the model's usual way."""
+    request = plan.request
+    if request.continued_by is not Tail.CO_DENOISE or not (isinstance(edit, Extend) or len(plan.chunks) > 1):
+        return request
+    return replace(request, tail=None)
 
 
 def _between(plan: DraftPlan, number: int, made: int) -> Chunk | None:
@@ -264,6 +276,16 @@ def _explain(draft: str, edit: Edit, anew: int, count: int) -> str:
     return f"From draft {draft} by {name_of(edit)}: {made}, the rest stays."
 
 
-def _explain_end(old: GenerationRequest, new: GenerationRequest) -> list[str]:
-    lines = ["The end frame is dropped: the draft ends elsewhere now."]
-    return lines if old.end_image and not new.end_image else []
+def _besides(*, loses_end: bool, changes_way: bool) -> list[str]:
+    lines = list[str]()
+    if loses_end:
+        lines.append("The end frame is dropped: the draft ends elsewhere now.")
+    if changes_way:
+        lines.append("What is added goes on in the model's usual way: what is there was denoised together.")
+    return lines
+
+
+def unasked(plan: DraftPlan) -> tuple[str, ...]:
+    """What the edit that a plan comes from does besides what it was asked for; nothing of edits before it."""
+    known = _besides(loses_end=True, changes_way=True)
+    return tuple(takewhile(lambda reason: reason in known, plan.reasons[1:]))

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pipeline.plan.chunks import Chunk, plan_chunks
+from pipeline.plan.chunks import Chunk, plan_chunks, split_new
 
 
 def extend_chunks(
@@ -48,9 +48,11 @@ def extend_rollout(
         block: latents denoised together. A last block that is cut short stays so.
     """
     found = list(chunks)
-    while (done := found[-1].stop) < latents:
-        stop = min(done + block, latents)
-        room = longest - (stop - done)
+    start = chunks[-1].scene_start
+    for blocks in split_new(chunks[-1].stop - start, latents - start, block, longest=longest, overlap=overlap):
+        done = found[-1].stop
+        stop = done + sum(blocks)
+        room = longest - sum(blocks)
         given = min(done - chunks[-1].scene_start, room if overlap is None else min(room, overlap))
         found.append(
             Chunk(
@@ -60,7 +62,7 @@ def extend_rollout(
                 overlap=given,
                 seed=(found[-1].seed + 1) % 2**32,
                 shot=shot,
-                blocks=(stop - done,),
+                blocks=blocks,
                 scene_start=chunks[-1].scene_start,
             )
         )

@@ -40,6 +40,16 @@ def first_of_shot(chunks: tuple[Chunk, ...], chunk: Chunk) -> Chunk | None:
     return next((one for one in before if (one.scene_start, one.shot, one.mix) == alike), None)
 
 
+def sharing_noise(chunks: tuple[Chunk, ...], chunk: Chunk, share: float) -> range:
+    """Places in the window of its scene's first chunk whose noise a chunk's first new latents begin from: those that
+    lie as far from its end as what the chunk adds, `share` of that in whole latents. None for that chunk itself."""
+    if chunk.opens_scene:
+        return range(0)
+    first = next(one for one in chunks if one.scene_start == chunk.scene_start)
+    start = max(0, first.latents - chunk.new_latents)
+    return range(start, min(start + round(share * chunk.new_latents), first.latents))
+
+
 def recallable(chunks: tuple[Chunk, ...], chunk: Chunk) -> range:
     """Places on the timeline of what the first chunk of its shot added, those that a chunk is given left out.
 

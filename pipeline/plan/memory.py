@@ -146,7 +146,7 @@ class Workload:
                 live = spec.text_encoder.live_bytes
             case Stage.DENOISE:
                 network = spec.transformer
-                live = self._denoising_bytes()
+                live = self.denoising_bytes()
             case Stage.DECODE:
                 network = spec.vae
                 live = spec.vae.live_bytes(self.decode_pixels, self.window_latents)
@@ -185,8 +185,8 @@ class Workload:
             before = (*before, latents)
         return tuple(found)
 
-    def _denoising_bytes(self) -> int:
-        """In 16 bits. A causal transformer keeps what it reads for each sentence, and reads before it denoises."""
+    def denoising_bytes(self) -> int:
+        """Live in 16 bits. A causal transformer keeps what it reads for each sentence, and reads before it denoises."""
         network, batch = self.spec.transformer, 2 if self.batched else 1
         if not isinstance(network, CausalTransformer):
             return network.live_bytes(self.tokens, batch=batch, given=self.given)

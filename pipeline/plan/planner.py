@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pipeline.errors import DoesNotFit, say_bytes
 from pipeline.plan.chunks import SHARED_LATENTS, Chunk
-from pipeline.plan.cutting import cut, least_latents
+from pipeline.plan.cutting import cut, least_latents, told_by
 from pipeline.plan.device import Device, DeviceKind
 from pipeline.plan.disk import check_disk, disk_bytes
 from pipeline.plan.draft import DraftPlan, MemoryPlan
@@ -121,18 +121,18 @@ def _least(free_bytes: int, limit_gib: float | None) -> int:
 
 
 def workload(request: GenerationRequest, chunks: tuple[Chunk, ...], left: tuple[Chunk, ...] | None = None) -> Workload:
-    """What the longest chunk of a request has to hold, the one that is given most if there are several; only of those
+    """What the longest chunk of a request has to hold, the one that needs most if there are several; only of those
     that are `left` where some are finished."""
     spec, recalls, left = request.spec, request.continuity.recall > 0, left or chunks
     recalled = {chunk.index: int(recalls and bool(recallable(chunks, chunk))) for chunk in left}
     longest = max(left, key=lambda chunk: (chunk.latents + recalled[chunk.index], chunk.latents, chunk.overlap))
     together = max(longest.passes)
-    return Workload(
+    load = Workload(
         spec=spec,
         shape=request.shape,
         chunk_latents=together,
         blocks=longest.blocks,
-        tail=request.continued_by,
+        tail=told_by(request, chunks[-1]),
         reencoded_latents=max(chunk.overlap for chunk in left) if request.continued_by is Tail.FRAMES else 0,
         keyframes=tuple(request.pictures),
         guided=request.guidance > 1,
@@ -145,6 +145,9 @@ def workload(request: GenerationRequest, chunks: tuple[Chunk, ...], left: tuple[
         window_latents=min(spec.decode_window_latents, max(together, SHARED_LATENTS + 1), longest_scene(left)),
         sentences=len({shot.prompt for shot in request.shots}),
     )
+    # A causal model's chunks of one length differ in what they read of it and what they denoise
+    alike = {chunk.blocks for chunk in left if chunk.blocks and chunk.latents == longest.latents}
+    return max((replace(load, blocks=blocks) for blocks in alike), key=Workload.denoising_bytes, default=load)
 
 
 def _longest_that_fits(

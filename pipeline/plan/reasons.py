@@ -6,6 +6,8 @@ from pipeline.errors import say_bytes
 from pipeline.plan.chunks import Chunk
 from pipeline.plan.combinations import PICTURE_COSTS
 from pipeline.plan.draft import MemoryPlan
+from pipeline.plan.following import sharing_noise
+from pipeline.plan.levels import held_level, noise_levels
 from pipeline.plan.memory import Placement, Stage
 from pipeline.plan.request import GenerationRequest
 from pipeline.plan.spec import Continuity, Tail
@@ -47,7 +49,8 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
         # Where all chunks are denoised together none is first
         together = bool(chunks[0].windows)
         held = replace(request.continuity, anchor=0.0, recall=0.0) if together else request.continuity
-        lines += _hold_together(replace(held, guided_share=1.0) if together or request.guidance <= 1 else held)
+        held = replace(held, guided_share=1.0) if together or request.guidance <= 1 else held
+        lines += [*_begin_with(request, chunks), *_hold_together(held)]
     cuts, mixed = len(request.scenes) - 1, sum(bool(chunk.mix) for chunk in chunks)
     if cuts:
         said = "1 cut: the chunk after it is" if cuts == 1 else f"{cuts} cuts: the chunks after them are"
@@ -75,15 +78,42 @@ def explain(request: GenerationRequest, memory: MemoryPlan, chunks: tuple[Chunk,
     return tuple(lines)
 
 
+def _begin_with(request: GenerationRequest, chunks: tuple[Chunk, ...]) -> list[str]:
+    """What becomes of chunks' tails and noise: the shares asked for, in the steps and the whole latents there are."""
+    lines, strength, share = [], request.continuity.tail_strength, request.continuity.shared_noise
+    further = [chunk for chunk in chunks if not chunk.opens_scene]
+    if strength < 1 and further:
+        lines.append(_say_certain(strength, request))
+    if share and further:
+        most = max(further, key=lambda chunk: (len(sharing_noise(chunks, chunk, share)), chunk.new_latents))
+        shared, added = len(sharing_noise(chunks, most, share)), most.new_latents
+        lines.append(
+            f"{share:.0%} of what a chunk adds begins from the first chunk's noise: {shared} of {added} latents."
+            if shared
+            else f"A shared noise of {share:.0%} does nothing here: in whole latents it is none of the {added} that a "
+            "chunk adds."
+        )
+    return lines
+
+
+def _say_certain(strength: float, request: GenerationRequest) -> str:
+    certain = 1 - held_level(noise_levels(request.spec, request.steps, request.continued_by), strength)
+    if f"{certain:.0%}" == "100%":
+        return (
+            f"A tail strength of {strength:.0%} does nothing here: no step of {request.steps} begins with about "
+            f"{1 - strength:.0%} of noise, so what a chunk is told of the one before is certain."
+        )
+    nearest = (
+        "" if f"{certain:.0%}" == f"{strength:.0%}" else f", the nearest to {strength:.0%} in {request.steps} steps"
+    )
+    return f"What a chunk is told of the one before is certain to {certain:.0%}{nearest}: the rest is denoised anew."
+
+
 def _hold_together(continuity: Continuity) -> list[str]:
-    """What holds chunks together besides their tails."""
-    lines, strength = [], continuity.tail_strength
-    if strength < 1:
-        lines.append(f"What a chunk is told of the one before is certain to {strength:.0%}: the rest is denoised anew.")
+    """What holds chunks together besides what they begin with."""
+    lines = []
     if continuity.anchor:
         lines.append(f"Each chunk is drawn to the colours and contrast of its shot's first by {continuity.anchor:.0%}.")
-    if continuity.shared_noise:
-        lines.append(f"{continuity.shared_noise:.0%} of what a chunk adds begins from the first chunk's noise.")
     if continuity.match_colour:
         lines.append(f"{continuity.match_colour:.0%} of a step in colour between chunks becomes a slope.")
     if continuity.guided_share < 1:

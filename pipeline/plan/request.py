@@ -152,7 +152,9 @@ def frames_for(spec: ModelSpec, seconds: float, scenes: int = 1) -> int:
 
 def _check_prompts(request: GenerationRequest) -> None:
     if not 1 <= len(request.shots) <= MOST_SHOTS:
-        raise InvalidRequest("prompt", f"A draft has 1 to {MOST_SHOTS} shots, not {len(request.shots)}.")
+        nearest = f"Make the first {MOST_SHOTS} a draft, the others the next."
+        hint = nearest if request.shots else "Say in one sentence what happens."
+        raise InvalidRequest("prompt", f"A draft has 1 to {MOST_SHOTS} shots, not {len(request.shots)}.", hint)
     for text in (*(shot.prompt for shot in request.shots), request.negative_prompt):
         if len(text) > LONGEST_PROMPT:
             raise InvalidRequest(

@@ -115,8 +115,8 @@ def _in_shorter_chunks(plan: DraftPlan, chunks_done: int, slices_done: int) -> D
 
     None where all windows are denoised together: such a draft has no chunks that go on from one another.
     """
-    if any(chunk.ahead for chunk in plan.chunks[chunks_done:]):
-        return None  # the chunk behind it is there already, under its number
+    if any(chunk.ahead or chunk.windows for chunk in plan.chunks[chunks_done:]):
+        return None  # the chunk behind it is there already, under its number; windows belong to one
     request, present = plan.request, plan.memory.choices[Stage.DENOISE]
     if request.continued_by is Tail.CO_DENOISE:
         return None

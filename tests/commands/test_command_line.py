@@ -67,7 +67,7 @@ def test_what_holds_chunks_together_is_asked_for_by_name(capsys: pytest.CaptureF
     plan = json.loads(capsys.readouterr().out)
     wanted = {"tail_strength": 0.9, "anchor": 0.25, "shared_noise": 0.5, "match_colour": 1.0, "guided_share": 0.4}
     assert plan["request"]["continuity"] == wanted | {"recall": 0.8, "turn_away": 0.6}
-    assert any("certain to 90%" in reason for reason in plan["reasons"])
+    assert any("certain to 88%, the nearest to 90%" in reason for reason in plan["reasons"])
 
 
 @pytest.mark.parametrize("length", [["--seconds", "60"], ["--frames", "1441"]], ids=["seconds", "frames"])

@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from pipeline.__main__ import main
 from pipeline.commands.options import BAD_REQUEST, DONE
 from pipeline.drafts.journal import Journal
-from tests.conftest import PlanMaker
+from tests.conftest import SMALL, PlanMaker
 from tests.tiny import count_frames, make_draft
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -38,6 +39,37 @@ def test_every_way_makes_another_draft(tmp_path: Path, draft: str, capsys: pytes
         assert count_frames(film) == frames
         assert capsys.readouterr().out.strip() == str(film)
     assert len([folder for folder in (tmp_path / "drafts").iterdir() if folder.name[0].isdigit()]) == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "given", "line"),
+    [
+        (("extend", "1"), ("--end-image",), "The end frame is dropped: the draft ends elsewhere now."),
+        (("cut", "1"), ("--end-image",), "The end frame is dropped: the draft ends elsewhere now."),
+        (
+            ("extend", "1"),
+            ("--tail", "co-denoise"),
+            "goes on in the model's usual way: what is there was denoised together.",
+        ),
+    ],
+    ids=["extend", "cut", "co-denoise"],
+)
+def test_what_an_edit_does_besides_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: tuple[str, str], given: tuple[str, ...], line: str
+) -> None:
+    picture, drafts = tmp_path / "red.png", tmp_path / "drafts"
+    Image.new("RGB", (SMALL.width, SMALL.height), (250, 20, 20)).save(picture)
+    sizes = [f"--width={SMALL.width}", f"--height={SMALL.height}", "--frames=73", "--steps=2", "--drafts", str(drafts)]
+    more = (*given, str(picture)) if given == ("--end-image",) else given
+    assert main(["draft", "a red ball", *sizes, *more]) == DONE
+    assert line not in capsys.readouterr().err
+    (old,) = (folder.name for folder in drafts.iterdir() if folder.name[0].isdigit())
+    assert run(tmp_path, old, *change) == DONE
+    said = capsys.readouterr()
+    assert said.err.count(line) == 1
+    longer = Path(said.out.strip()).parent.name
+    assert run(tmp_path, longer, "redo", "1") == DONE
+    assert line not in capsys.readouterr().err
 
 
 def test_machines_are_told_the_new_draft_and_its_seed_is_the_one_given(

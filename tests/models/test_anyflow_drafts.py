@@ -1,5 +1,7 @@
 """Whole drafts with the tiny AnyFlow: its chunks are blocks, so what can be played comes early."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,9 @@ from pipeline.drafts.status import DraftRecord
 from pipeline.events import ChunkDenoised, Finished, SliceReady, StepDone
 from pipeline.plan.catalog import ANYFLOW_1_3B
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.scenes import plan_all_slices
 from tests.conftest import PlanMaker
-from tests.tiny import count_frames, kinds, make_draft, of
+from tests.tiny import count_frames, kinds, make_draft, of, run_until
 from tests.tiny_wan import COLUMNS, ROWS, small_shape
 
 pytestmark = pytest.mark.usefixtures("tiny_wan")
@@ -94,3 +97,24 @@ def test_previews_show_what_is_there(tmp_path: Path, make_plan: PlanMaker, monke
     assert len(frames) == len(of(StepDone, events))
     assert frames == sorted(frames)
     assert len(set(frames)) == 3
+
+
+def test_a_draft_whose_last_block_was_planned_as_a_single_latent_goes_on_so(
+    tmp_path: Path, make_plan: PlanMaker
+) -> None:
+    """As drafts of before the last two blocks were halves are kept."""
+    plan = plan_of(make_plan, 29)
+    first, second = plan.chunks
+    assert second.blocks == (2, 2)
+    longer = replace(second, stop=7, blocks=(3,))
+    last = replace(second, index=2, overlap=7, seed=second.seed + 1, blocks=(1,))
+    chunks = (first, longer, last)
+    old = replace(plan, chunks=chunks, slices=plan_all_slices(chunks, window=4, stride=4, causal=True))
+    assert DraftPlan.from_json(json.dumps(old.to_json())) == old
+    whole, cut = (Journal(tmp_path / name, "20260101-120000-0123456789abcdef") for name in ("whole", "cut"))
+    run_until(tmp_path / "whole", old, whole.draft)
+    run_until(tmp_path / "cut", old, cut.draft, lambda event: isinstance(event, ChunkDenoised) and event.chunk == 1)
+    run_until(tmp_path / "cut", old, cut.draft)
+    for chunk in chunks:
+        assert torch.equal(latents(whole, chunk.index), latents(cut, chunk.index))
+    assert count_frames(cut.video_path()) == 29

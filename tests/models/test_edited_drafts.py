@@ -11,19 +11,19 @@ from torch import Tensor
 
 import pipeline
 from pipeline import reel as reel_module
+from pipeline.conditioning import sampling_of
 from pipeline.drafts.journal import Journal
 from pipeline.events import Finished, Started, StepDone
+from pipeline.models import open_model
 from pipeline.models.wan import WanModel
-from pipeline.plan.catalog import ANYFLOW_1_3B, WAN_5B, WAN_A14B
+from pipeline.plan.catalog import ANYFLOW_1_3B, MINIATURE, WAN_5B, WAN_A14B, find_model
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.edits import Branch, Cut, Edit, Extend, Redo, Reprompt
-from pipeline.plan.spec import ModelSpec, Tail
+from pipeline.plan.spec import LOOSE, ModelSpec, Tail
 from pipeline.video.mp4 import read_settings, write_slice
-from tests.conftest import PlanMaker
+from tests.conftest import SMALL, PlanMaker
 from tests.tiny import count_frames, decode, make_draft, of
 from tests.tiny_wan import small_shape
-
-pytestmark = pytest.mark.usefixtures("tiny_wan")
 
 EVERY = pytest.mark.parametrize(
     "spec",
@@ -57,6 +57,7 @@ def timeline(journal: Journal, plan: DraftPlan) -> Tensor:
 
 
 @EVERY
+@pytest.mark.usefixtures("tiny_wan")
 def test_every_edit_keeps_what_comes_before_and_is_an_unbroken_decode(
     tmp_path: Path, plan: DraftPlan, spec: ModelSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +98,7 @@ def test_every_edit_keeps_what_comes_before_and_is_an_unbroken_decode(
         assert len(anew) == sum(piece.frames for piece in changed.slices[len(before) :])
 
 
+@pytest.mark.usefixtures("tiny_wan")
 @pytest.mark.parametrize("spec", [WAN_5B], ids=lambda spec: spec.key)
 def test_what_is_ahead_comes_out_bit_for_bit_and_decides_what_is_before_it(tmp_path: Path, plan: DraftPlan) -> None:
     _, old = make_draft(tmp_path, plan)
@@ -109,3 +111,25 @@ def test_what_is_ahead_comes_out_bit_for_bit_and_decides_what_is_before_it(tmp_p
     _, other, _ = edit(branch, Redo(chunk=1, seed=99, alone=True))
     added = slice(chunk.overlap, chunk.overlap + chunk.new_latents)
     assert not torch.equal(latents(new, 1)[:, :, added], latents(other, 1)[:, :, added])
+
+
+@pytest.mark.parametrize("key", [MINIATURE.key, WAN_5B.key, WAN_A14B.key])
+def test_what_is_added_to_chunks_denoised_together_goes_on_from_them(
+    key: str, request: pytest.FixtureRequest, tmp_path: Path, make_plan: PlanMaker
+) -> None:
+    request.getfixturevalue("tiny" if key == MINIATURE.key else "tiny_wan")
+    shape = SMALL if key == MINIATURE.key else small_shape(find_model(key))
+    spec = find_model(key)
+    sizes = {"frames": spec.frames_of(8), "chunk_frames": spec.frames_of(5), "overlap_frames": spec.frames_of(2)}
+    plan = make_plan(model=key, shape=shape, steps=2, guidance=1.0, tail=Tail.CO_DENOISE, continuity=LOOSE, **sizes)
+    _, old = make_draft(tmp_path, plan)
+    denoised, new, changed = edit(old, Extend(seconds=3 * spec.frame_stride / spec.fps, prompt=OTHER))
+    assert denoised == {1}
+    added, model, before = changed.chunks[1], open_model(spec, changed.memory.device), latents(old, 0)
+    embeds = dict(zip(changed.sentences, model.encode(list(changed.sentences)), strict=True))
+    told, tail = sampling_of(changed, added, embeds, before, {}), before[:, :, added.start :]
+    made, other = (
+        model.denoise(added, told, tail=given, on_step=lambda *_: None) for given in (tail, torch.zeros_like(tail))
+    )
+    torch.testing.assert_close(made, latents(new, 1))
+    assert not torch.allclose(made[:, :, added.overlap :], other[:, :, added.overlap :], atol=1e-3)

@@ -11,10 +11,11 @@ from torch import Tensor
 from pipeline.models import open_model
 from pipeline.models.base import Sampling, SamplingState, SharedNoise
 from pipeline.models.ltx import timesteps
-from pipeline.models.strength import blend_versions, held_level, is_held, noised
-from pipeline.plan.catalog import LTX_2B_DISTILLED, MINIATURE, WAN_5B, WAN_A14B, find_model
+from pipeline.models.strength import blend_versions, is_held, noised
+from pipeline.plan.catalog import CATALOG, LTX_2B_DISTILLED, MINIATURE, WAN_5B, WAN_A14B, find_model
 from pipeline.plan.chunks import Chunk
-from pipeline.plan.spec import Component, Tail
+from pipeline.plan.levels import held_level, noise_levels
+from pipeline.plan.spec import Component, Family, ModelSpec, Tail
 from tests.conftest import SMALL, DeviceMaker
 from tests.tiny import CHANNELS
 from tests.tiny_wan import small_shape
@@ -43,6 +44,23 @@ def test_the_level_is_one_that_a_step_begins_from(strength: float, level: float)
 def test_with_a_distilled_model_s_few_steps_there_is_none_and_the_tail_is_held_to_the_end() -> None:
     levels = [time / 1000 for time in timesteps(LTX_2B_DISTILLED, 8)]
     assert held_level(levels, 0.7) < 1e-4
+
+
+@pytest.mark.parametrize("spec", [spec for spec in CATALOG.values() if spec.family is Family.LTX], ids=lambda s: s.key)
+def test_the_plan_knows_the_levels_that_ltx_s_steps_begin_from(spec: ModelSpec) -> None:
+    for steps in (*range(1, 13), spec.default_steps, 100):
+        own = [time / 1000 for time in timesteps(spec, steps)]
+        assert noise_levels(spec, steps, spec.tail) == pytest.approx(own, abs=1e-6), steps
+
+
+@pytest.mark.usefixtures("tiny_wan")
+@pytest.mark.parametrize("key", [WAN_5B.key, WAN_A14B.key])
+def test_the_plan_knows_the_levels_that_wan_s_steps_begin_from(key: str, make_device: DeviceMaker) -> None:
+    model: Any = open_model(find_model(key), make_device())
+    for tail in model.spec.tails:
+        for steps in (*range(1, 13), model.spec.default_steps, 100):
+            own = model._scheduler(steps, tail).sigmas[:-1].tolist()
+            assert noise_levels(model.spec, steps, tail) == pytest.approx(own, abs=1e-5), (tail, steps)
 
 
 def test_both_versions_become_one_by_a_ramp_that_rises_to_the_model_s() -> None:

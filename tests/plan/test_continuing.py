@@ -1,6 +1,7 @@
 """What else may hold chunks together: what is legal, what is refused, what the plan says of it and keeps."""
 
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from pipeline.plan.catalog import CATALOG
 from pipeline.plan.continuing import PARTLY_HELD, RANGES
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.draft import DraftPlan
+from pipeline.plan.following import sharing_noise
 from pipeline.plan.memory import Precision
+from pipeline.plan.planner import decide
 from pipeline.plan.request import Shot, Transition
 from pipeline.plan.spec import LOOSE, Continuity, ModelSpec, Tail
 from pipeline.settings import read_settings
@@ -102,11 +105,57 @@ def test_turning_away_is_told_of_where_a_sentence_follows_another_and_chunks_are
         assert not any("60%" in reason for reason in make_plan(**told | fields).reasons), fields
 
 
+@pytest.mark.parametrize(
+    ("key", "steps", "strength", "said"),
+    [
+        ("ltx-2b-distilled", 8, 0.5, "no step of 8 begins with about 50% of noise"),
+        ("wan-a14b", 40, 0.9, "no step of 40 begins with about 10% of noise"),
+        ("wan-a14b-lightning", 4, 0.6, "no step of 4 begins with about 40% of noise"),
+        ("wan-a14b", 40, 0.75, "certain to 76%, the nearest to 75% in 40 steps:"),
+        ("ltx-2b", 40, 0.91, "certain to 91%:"),
+    ],
+)
+def test_the_plan_says_how_much_of_a_tail_is_certain_in_the_steps_there_are(
+    key: str,
+    steps: int,
+    strength: float,
+    said: str,
+    make_request: RequestMaker,
+    make_device: DeviceMaker,
+    make_profile: ProfileMaker,
+) -> None:
+    spec = CATALOG[key]
+    sizes = {"model": key, "shape": spec.shapes[0], "frames": 2 * spec.native_frames - 1, "steps": steps}
+    request = make_request(**sizes, continuity=Continuity(tail_strength=strength))
+    reasons = decide(request, make_device(gib=2000), make_profile()).reasons
+    (told,) = (reason for reason in reasons if "certain" in reason)
+    assert said in told
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [(0.5, "50% .*: 2 of 4 latents"), (0.1, "noise of 10% does nothing .* none of the 4 that")]
+)
+def test_the_plan_says_how_many_latents_begin_from_the_first_chunk_s_noise(
+    share: float, said: str, make_plan: PlanMaker
+) -> None:
+    plan = make_plan(frames=81, chunk_frames=49, continuity=Continuity(shared_noise=share))
+    (told,) = (reason for reason in plan.reasons if "noise" in reason)
+    assert re.search(said, told)
+    assert [len(sharing_noise(plan.chunks, chunk, share)) for chunk in plan.chunks] == [0, round(4 * share)]
+
+
+def test_nothing_is_said_of_tails_where_every_chunk_comes_after_a_cut(make_plan: PlanMaker) -> None:
+    shots = tuple(Shot(prompt=text, seconds=2, transition=Transition.CUT) for text in ("a red ball", "a blue star"))
+    plan = make_plan(frames=98, shots=shots, continuity=Continuity(tail_strength=0.7, shared_noise=0.5))
+    assert [chunk.overlap for chunk in plan.chunks] == [0, 0]
+    assert not any("certain" in reason or "noise" in reason for reason in plan.reasons)
+
+
 def test_the_plan_names_them_keeps_them_and_says_a_sentence_of_each(make_plan: PlanMaker) -> None:
     plain, held = make_plan(frames=97), make_plan(frames=97, continuity=ALL)
     assert DraftPlan.from_json(json.dumps(held.to_json())) == held
     more = [reason for reason in held.reasons if reason not in plain.reasons and "%" in reason]
-    shares = ("70%", "25%", "50%", "100%", "40%", "90%")
+    shares = ("70%", "50%", "25%", "100%", "40%", "90%")
     assert tuple(next(share for share in shares if share in reason) for reason in more) == shares
     assert make_plan(frames=25, continuity=ALL).reasons == make_plan(frames=25).reasons  # one chunk: nothing is held
 

@@ -6,6 +6,8 @@ from random import Random
 import pytest
 
 from pipeline.errors import DoesNotFit, InvalidRequest
+from pipeline.plan.catalog import find_model
+from pipeline.plan.cutting import told_by
 from pipeline.plan.device import DeviceKind
 from pipeline.plan.draft import DraftPlan
 from pipeline.plan.editing import edit_plan
@@ -13,8 +15,9 @@ from pipeline.plan.edits import WAYS, Branch, Cut, Edit, Extend, Redo, Reprompt,
 from pipeline.plan.memory import Stage
 from pipeline.plan.planner import decide
 from pipeline.plan.request import LONGEST_SECONDS
+from pipeline.plan.retreat import retreat
 from pipeline.plan.spec import Continuity, Tail
-from tests.conftest import DeviceMaker, PlanMaker
+from tests.conftest import DeviceMaker, PlanMaker, ProfileMaker, RequestMaker
 from tests.plan.random_requests import draw_case
 
 CASES = 400
@@ -192,3 +195,46 @@ def test_what_makes_no_sense_is_told(
     with pytest.raises(InvalidRequest, match=message):
         read_edit(way, amount, sentence, seed)
     assert set(WAYS) == {"redo", "reprompt", "branch", "cut", "extend"}
+
+
+@pytest.mark.parametrize("key", ["miniature", "ltx-2b", "wan-5b", "wan-a14b"])
+def test_what_is_added_to_chunks_denoised_together_goes_on_in_the_model_s_usual_way(
+    key: str, make_request: RequestMaker, make_device: DeviceMaker, make_profile: ProfileMaker
+) -> None:
+    spec, device = find_model(key), make_device(gib=2000)
+    sizes = {"shape": spec.shapes[0], "frames": 2 * spec.native_frames - 1, "tail": Tail.CO_DENOISE}
+    plan = decide(make_request(model=key, **sizes), device, make_profile())
+    said = "What is added goes on in the model's usual way: what is there was denoised together."
+    for change in (Redo(chunk=0), Branch(chunk=0), Reprompt(chunk=0, prompt="other")):
+        anew = edit_plan(plan, change, draft=OLD, made=1, device=device)
+        assert anew.request.continued_by is Tail.CO_DENOISE
+        assert anew.chunks[0].windows == plan.chunks[0].windows
+        assert said not in anew.reasons
+    for prompt in (None, "and then"):
+        longer = edit_plan(plan, Extend(seconds=4, prompt=prompt), draft=OLD, made=1, device=device)
+        assert said in longer.reasons
+        assert longer.chunks[0] == plan.chunks[0]
+        ways = [told_by(longer.request, chunk) for chunk in longer.chunks]
+        assert ways == [Tail.CO_DENOISE, *[spec.tail] * (len(longer.chunks) - 1)]
+        assert all(chunk.overlap and not chunk.windows for chunk in longer.chunks[1:])
+        made = len(longer.chunks)
+        # as drafts that were extended before have it
+        old = replace(longer, request=replace(longer.request, tail=Tail.CO_DENOISE)) if prompt is None else longer
+        for again in (longer, old):
+            assert [told_by(again.request, chunk) for chunk in again.chunks] == ways
+            for change in (Redo(chunk=0), Redo(chunk=1), Branch(chunk=1), Reprompt(chunk=1, prompt="x"), Cut(chunk=0)):
+                if isinstance(change, Cut) or made > 1:
+                    changed = edit_plan(again, change, draft=OLD, made=made, device=device)
+                    assert [told_by(changed.request, chunk) for chunk in changed.chunks] == ways[: len(changed.chunks)]
+
+
+def test_an_extended_draft_whose_windows_are_made_again_never_cuts_them(
+    make_plan: PlanMaker, make_device: DeviceMaker
+) -> None:
+    plan = make_plan(frames=97, chunk_frames=49, tail=Tail.CO_DENOISE)
+    longer = edit_plan(plan, Extend(seconds=2), draft=OLD, made=1, device=make_device())
+    lower: DraftPlan | None = longer
+    while lower:
+        assert lower.chunks[0].windows == plan.chunks[0].windows
+        assert [chunk.index for chunk in lower.chunks] == list(range(len(longer.chunks)))
+        lower = retreat(lower, Stage.DENOISE)

@@ -35,8 +35,10 @@ REFUSED = [
     pytest.param(shots("a red\x1b[31m ball"), "prompt", "U+001B", id="escape character"),
     pytest.param(shots("a red \ud800 ball"), "prompt", "U+D800", id="lone surrogate"),
     pytest.param({"negative_prompt": "\x07"}, "prompt", "U+0007", id="bell to avoid"),
-    pytest.param({"shots": ()}, "prompt", "1 to 32 shots", id="no shot"),
-    pytest.param(shots(*["a ball"] * (MOST_SHOTS + 1)), "prompt", "not 33", id="too many shots"),
+    pytest.param({"shots": ()}, "prompt", "1 to 32 shots, not 0. Say in one sentence", id="no shot"),
+    pytest.param(
+        shots(*["a ball"] * (MOST_SHOTS + 1)), "prompt", "not 33. Make the first 32 a draft", id="too many shots"
+    ),
     pytest.param(shots("a ball", seconds=0.0), "seconds", "up to 60", id="shot of no time"),
     pytest.param(shots("a ball", seconds=-1.0), "seconds", "up to 60", id="shot of negative time"),
     pytest.param(shots("a ball", seconds=math.nan), "seconds", "up to 60", id="shot of NaN seconds"),

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.errors import InvalidRequest
 from pipeline.plan.chunks import Chunk, plan_rollout, plan_slices, split_given
+from pipeline.plan.extending import extend_rollout
 
 
 def roll(latents: int, longest: int, overlap: int | None = None, block: int = 3, seed: int = 0) -> tuple[Chunk, ...]:
@@ -35,13 +36,31 @@ def test_a_rollout_adds_the_first_latent_alone_and_then_a_block_at_a_time() -> N
         for chunk in chunks:
             assert sum(chunk.blocks) == chunk.new_latents
             assert chunk.rounds == len(chunk.blocks)
-        blocks = [count for chunk in chunks for count in chunk.blocks]
-        assert blocks == [
-            1,
-            *[block] * ((latents - 1) // block),
-            *([(latents - 1) % block] * ((latents - 1) % block > 0)),
-        ]
-        assert [len(chunk.blocks) for chunk in chunks[1:]] == [1] * (len(chunks) - 1)
+        one, *blocks = [count for chunk in chunks for count in chunk.blocks]
+        whole, rest = divmod(latents - 1, block)
+        assert (one, sum(blocks), len(blocks)) == (1, latents - 1, whole + bool(rest))
+        assert set(blocks[:-2]) <= {block}
+        if whole:
+            assert blocks[-2:] == sorted(blocks[-2:], reverse=True)
+            assert 0 <= blocks[-2:][0] - blocks[-1] <= 1 or not rest
+        for chunk in chunks[1:]:
+            assert chunk.blocks == (block,) or chunk is chunks[-1] or len(chunk.blocks) == 1
+
+
+def test_no_block_is_left_with_a_single_latent() -> None:
+    for latents in range(3, 242):
+        for longest in (21, 12, 7, 4):
+            chunks = roll(latents, longest)
+            assert min(count for chunk in chunks for count in (chunk.blocks[1:] or chunk.blocks)) >= 2
+            last = chunks[-1].blocks
+            short = (latents - 1) % 3 == 1
+            assert (last[-2:] == (2, 2)) == (short and longest >= 7), (latents, longest)
+
+
+def test_where_the_last_two_blocks_have_no_room_together_they_are_two_chunks() -> None:
+    assert [(c.start, c.stop, c.blocks) for c in roll(11, 8)[-2:]] == [(0, 7, (3,)), (3, 11, (2, 2))]
+    assert [(c.start, c.stop, c.blocks) for c in roll(11, 6)[-2:]] == [(3, 9, (2,)), (5, 11, (2,))]
+    assert [(c.start, c.stop, c.blocks) for c in roll(8, 7, 4)[-2:]] == [(0, 6, (2,)), (2, 8, (2,))]
 
 
 def test_a_chunk_of_a_rollout_is_given_all_there_is_room_for_or_what_was_asked_for() -> None:
@@ -59,7 +78,7 @@ def test_the_picture_of_a_rollout_is_what_comes_out() -> None:
 
 def test_a_window_moves_on_when_it_is_full() -> None:
     assert [(c.start, c.stop) for c in roll(27, 21)[-4:]] == [(0, 19), (1, 22), (4, 25), (6, 27)]
-    assert [(c.start, c.stop) for c in roll(11, 7)] == [(0, 4), (0, 7), (3, 10), (4, 11)]
+    assert [(c.start, c.stop) for c in roll(11, 7)] == [(0, 4), (0, 7), (4, 11)]
 
 
 @pytest.mark.parametrize(("longest", "overlap", "field"), [(3, None, "chunk_frames"), (7, 5, "overlap_frames")])
@@ -94,3 +113,15 @@ def test_what_was_made_block_by_block_is_seen_in_the_same_blocks() -> None:
     for chunk in roll(21, 21):
         assert split_given(chunk.overlap, 3) == made
         made += chunk.blocks
+
+
+def test_what_is_added_later_ends_without_a_single_latent_where_more_than_one_is_added() -> None:
+    for total, added in product((2, 4, 7, 8, 9, 21), range(1, 15)):
+        before = roll(total, 21)
+        after = extend_rollout(before, total + added, longest=21, overlap=None, block=3, shot=0)
+        assert after[: len(before)] == before
+        new = [n for chunk in after for n in range(chunk.start + chunk.overlap, chunk.stop)]
+        assert new == list(range(total + added))
+        blocks = [count for chunk in after[len(before) :] for count in chunk.blocks]
+        assert min(blocks) == min(2, added) or min(blocks) == 3
+        assert max(chunk.latents for chunk in after) <= 21

@@ -16,6 +16,7 @@ from pipeline.plan.memory import Stage
 from pipeline.plan.planner import decide, decide_again
 from pipeline.plan.rates import guess_rates
 from pipeline.plan.retreat import exhausted
+from pipeline.plan.spec import Continuity, Tail
 from pipeline.studio.texts import Language
 from pipeline.studio.translation import translate
 from tests.conftest import DeviceMaker, PlanMaker, ProfileMaker, RequestMaker
@@ -74,10 +75,27 @@ def test_a_plan_made_again_and_an_edited_one_say_why_in_chinese(
         for way, amount in (("redo", 2), ("reprompt", 2), ("branch", 2), ("cut", 1), ("extend", 1))
     ]
     changed = [edit_plan(plan, edit, draft=DRAFT, made=len(plan.chunks), device=device) for edit in edits]
+    together = make_plan(frames=97, chunk_frames=49, tail=Tail.CO_DENOISE)
+    longer = edit_plan(together, read_edit("extend", 1), draft=DRAFT, made=1, device=device)
     card, request = make_device(24, DeviceKind.CUDA), make_request(model=LTX_2B.key, shape=LTX_2B.shapes[0])
     first, less = plan_draft(request, card, make_profile()), replace(card, free_bytes=card.free_bytes // 2)
     again = decide_again(first, less, no_experience(guess_rates(less)))
     assert again.reasons[0].startswith("Planned again")
-    for plan in (*changed, again):
-        for reason in plan.reasons[:1]:
+    for plan, count in (*((plan, 1) for plan in (*changed, again)), (longer, 2)):
+        for reason in plan.reasons[:count]:
             assert not english_in(translate(Language.ZH, reason), DRAFT), reason
+
+
+def test_what_chunks_begin_with_is_said_in_chinese(make_plan: PlanMaker) -> None:
+    """A tail that is certain to what was asked for, to the nearest, and wholly; noise that is shared, and none."""
+    told = [(24, 0.7, 0.5), (24, 0.9, 0.1), (2, 0.7, 0.0)]
+    for steps, strength, share in told:
+        held = Continuity(tail_strength=strength, shared_noise=share)
+        plan = make_plan(frames=81, chunk_frames=49, steps=steps, continuity=held)
+        loose = make_plan(frames=81, chunk_frames=49, steps=steps)
+        more = [reason for reason in plan.reasons if reason not in loose.reasons]
+        assert len(more) == 1 + bool(share)
+        for reason in more:
+            said = translate(Language.ZH, reason)
+            assert said != reason
+            assert not english_in(said), said
