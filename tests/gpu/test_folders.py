@@ -179,7 +179,7 @@ def set_in(path: Path, **values: object) -> None:
         (lambda f: set_in(f / "model_index.json", vae=[None, None]), "it has no vae"),
         (lambda f: set_in(f / "model_index.json", vae="AutoencoderKLLTXVideo"), "it has no vae"),
         (lambda f: set_in(f / "transformer/config.json", num_layers=30), "num_layers of its transformer is 30, not 1"),
-        (lambda f: set_in(f / "vae/config.json", latent_channels=64), "latent_channels of its vae is 64, not 16"),
+        (lambda f: set_in(f / "vae/config.json", latent_channels=16), "latent_channels of its vae is 16, not 64"),
         (lambda f: set_in(f / "vae/config.json", upsample_factor=[1, 2]), "is [1, 2], not [1, 1, 1]"),
         (lambda f: set_in(f / "vae/config.json", patch_size="\n" * 10_000), "patch_size of its vae is"),
         (lambda f: set_in(f / "text_encoder/config.json", d_model=4096), "d_model of its text_encoder is 4096"),

@@ -31,8 +31,7 @@ def model(request: pytest.FixtureRequest, make_device: DeviceMaker) -> Any:
 def timeline(spec: Any, latents: int) -> Tensor:
     shape = SMALL if spec.key == MINIATURE.key else small_shape(spec)
     size = shape.height // spec.latent_pixels, shape.width // spec.latent_pixels
-    channels = 16 if spec.key == MINIATURE.key else spec.latent_channels
-    return torch.randn(1, channels, latents, *size, generator=torch.Generator().manual_seed(1))
+    return torch.randn(1, spec.latent_channels, latents, *size, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize(("count", "window"), [(1, 4), (3, 4), (4, 4), (9, 6)])
